@@ -29,13 +29,16 @@ _TABLES = {
 
 _OLDER_INBOXES = """SELECT count(*), count(*) FILTER (WHERE archived_at IS NULL AND read_at IS NULL),
     count(*) FILTER (WHERE archived_at IS NULL AND seen_at IS NULL) FROM inbox"""
-_INBOXES = """SELECT (SELECT count(*) FROM user_messages WHERE at IS NOT NULL), sum(unread), sum(unseen) FROM (
+_INBOXES = """SELECT (SELECT count(*) FROM {items} WHERE at IS NOT NULL), sum(unread), sum(unseen) FROM (
     SELECT unread, unseen, max("offset") FROM (
-        SELECT user, "offset", unread, unseen FROM user_messages WHERE "offset" IS NOT NULL
+        SELECT user, "offset", unread, unseen FROM {items} WHERE "offset" IS NOT NULL
         UNION ALL SELECT user, "offset", unread, unseen FROM inbox_moves
     ) GROUP BY user
 )"""
 """The counters of a user are those at the newest offset."""
+_WITH_RECENT = """(SELECT * FROM user_messages UNION ALL SELECT * FROM recent_messages WHERE NOT EXISTS (
+    SELECT 1 FROM user_messages WHERE user_messages.user = recent_messages.user AND user_messages.id = recent_messages.id
+))"""
 _SET_ASIDE = "SELECT count(*) FROM (SELECT DISTINCT event_id, workflow FROM set_aside)"
 """An older file may have several parts of an event."""
 _CHANGES = "SELECT count(*) FROM changes WHERE message_id IN (SELECT id FROM messages)"
@@ -58,7 +61,8 @@ def count(connection: sqlite3.Connection) -> dict[str, int]:
     for code, messages in connection.execute("SELECT status, count(*) FROM messages GROUP BY status"):
         found[f"messages {names[code].replace('_', ' ')}"] = messages
     found["messages that wait"] = _one(connection, "SELECT count(*) FROM messages WHERE due_at IS NOT NULL")
-    inboxes = connection.execute(_OLDER_INBOXES if "inbox" in there else _INBOXES).fetchone()
+    newer = _INBOXES.format(items=_WITH_RECENT if "recent_messages" in there else "user_messages")
+    inboxes = connection.execute(_OLDER_INBOXES if "inbox" in there else newer).fetchone()
     for name, value in zip(("inbox items", "unread", "unseen"), inboxes, strict=True):
         found[name] = value or 0
     entries, explanations = _history(connection) if "journal" in there else (0, 0)

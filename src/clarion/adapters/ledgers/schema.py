@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0037"
+REVISION = "0038"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -607,6 +607,23 @@ It came in at `offset`; that is null if a newer message came in before it, so th
 is where it stands since then. The counters are those at `offset`; the newest offset, here or in `inbox_moves`, has those
 of the inbox. Whoever takes items out corrects these, and leaves that row: the next offset follows from it.
 """
+
+recent_messages = Table(
+    "recent_messages",
+    metadata,
+    *(
+        Column(
+            column.name,
+            column.type,
+            primary_key=column.name == "id",
+            nullable=column.nullable,
+            server_default=column.server_default,
+        )
+        for column in user_messages.columns
+    ),
+    sqlite_with_rowid=False,
+)
+"""The newest of these in order of time, until they are moved there. A row counts as long as there is none in `user_messages`."""
 
 inbox_moves = Table(
     "inbox_moves",

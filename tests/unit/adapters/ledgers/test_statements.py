@@ -29,6 +29,7 @@ WALKS = {
     "SETUP_LIVE": "all of the set-up is wanted, once per process",
     "TENANTS_LIVE": "the same",
     "END": "a table of one row per log",
+    "RECENT_LOAD": "all of a small table is wanted, once per process",
     "LAST_USER": "a table of one row per table",
 }
 """Statements that may walk along a table, and why that is all right."""
@@ -141,6 +142,12 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
         ("SETTLE", "messages", "its key", "id"),
         ("RELEASE", "messages", "messages_waiting", "waits_for"),
         ("CAPS_USES", "user_messages", "its key", "user"),
+        ("CAPS_USES", "recent_messages", "its key", "id"),
+        ("INBOX_PAGE", "recent_messages", "its key", "id"),
+        ("INBOX_SINCE", "recent_messages", "its key", "id"),
+        ("SEARCH user", "recent_messages", "its key", "id"),
+        ("RECENT_MOVE", "recent_messages", "its key", "id"),
+        ("RECENT_OLDEST", "recent_messages", "its key", "id"),
         ("INBOX_SINCE", "user_messages", "its key", "user id"),
         ("INBOX_SINCE", "inbox_moves", "its key", "user offset"),
         ("INBOX_PAGE", "user_messages", "its key", "user id"),

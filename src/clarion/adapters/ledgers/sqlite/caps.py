@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from clarion.adapters.ledgers.sqlite import check_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxItem
@@ -19,8 +20,9 @@ from clarion.rules.exact import ON_ITS_WAY, Counted, Counts, Waiting, counts_fro
 class Caps:
     """Lives as long as the writer, in its thread: nobody else changes what counts."""
 
-    def __init__(self, routes: MessageKinds) -> None:
+    def __init__(self, routes: MessageKinds, recent: RecentMessages) -> None:
         self._routes = routes
+        self._recent = recent
         self.counts = Counts()
 
     def forget(self) -> None:
@@ -31,7 +33,9 @@ class Caps:
         """Before these are judged."""
         missing = self.counts.missing(charges)
         if missing is not None:
-            found = rows(connection, sql.CAPS_USES, (encoded(list(missing.users)), missing.since))
+            wanted = (encoded(list(missing.users)), missing.since)
+            recent = self._recent.of(connection, missing.users)
+            found = rows(connection, sql.CAPS_USES, (*wanted, *recent))
             self.counts.learn(missing, [(self.counted(user, route), at) for user, route, at in found])
 
     def settle(
@@ -51,7 +55,7 @@ class Caps:
                     ids.append(m.id)
                     moved.append((at,))
         if ids:
-            connection.execute(sql.COUNTED, (encoded(moved), b"".join(ids)))
+            _count(connection, ids, moved)
 
     def forget_messages(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> None:
         """These count no more, whenever they did."""
@@ -64,7 +68,7 @@ class Caps:
     def uncounted(self, connection: sqlite3.Connection, ids: Collection[bytes]) -> None:
         """The rows of these say so too: they were taken out of the counts."""
         connection.execute(sql.CHARGED, (*keys(ids), 0))
-        connection.execute(sql.COUNTED, (encoded([(None,)] * len(ids)), b"".join(ids)))
+        _count(connection, ids, [(None,)] * len(ids))
 
     def charge(self, connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         """Messages that waited go on now, if they may; those that are over a cap."""
@@ -77,10 +81,18 @@ class Caps:
         going, over = recount(self.counts, waiting, charges)
         if going:
             connection.execute(sql.CHARGED, (*keys(going), 1))
-            connection.execute(sql.COUNTED, (encoded([(ON_ITS_WAY,)] * len(going)), b"".join(going)))
+            _count(connection, going, [(ON_ITS_WAY,)] * len(going))
         return over
 
     def counted(self, user: UserNo, route: int) -> Counted:
         """What caps look at in a message of this user and route."""
         found = self._routes[route]
         return Counted(user, found.category, found.channel)
+
+
+def _count(
+    connection: sqlite3.Connection, ids: Collection[bytes], times: Sequence[tuple[Instant | None]]
+) -> None:
+    """Messages count from these times on."""
+    for statement in sql.COUNTED:
+        connection.execute(statement, (encoded(times), b"".join(ids)))

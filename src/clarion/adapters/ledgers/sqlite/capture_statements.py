@@ -5,6 +5,7 @@ Rows are parameters as `row_encoding` says; `VALUES (?, ...)` stands for one of 
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.sqlite.recent_statements import recent
 from clarion.adapters.ledgers.sqlite.row_encoding import array, bytes_at, field, id_at, insert
 
 CAPTURES_ADD = insert(
@@ -31,8 +32,10 @@ CAPTURES_PAGE = f"""
 
 CAPTURES_OF_USER = f"""
     SELECT {array(_CAPTURE)} FROM (
-        SELECT captures.* FROM user_messages CROSS JOIN captures
-        WHERE user_messages.user = ?6 AND captures.message_id = user_messages.id AND (?2 IS NULL OR seq < ?2)
+        SELECT captures.* FROM (
+            SELECT id FROM user_messages WHERE user = ?6 UNION ALL SELECT id FROM {recent("?7", "?8")}
+        ) AS its CROSS JOIN captures
+        WHERE captures.message_id = its.id AND (?2 IS NULL OR seq < ?2)
             AND (?4 IS NULL OR captures.at >= ?4) AND (?5 IS NULL OR captures.at < ?5)
             AND captures.route IN (SELECT value FROM json_each(?1))
         ORDER BY seq DESC LIMIT ?3

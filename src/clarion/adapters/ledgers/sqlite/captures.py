@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import capture_statements as sql
+from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.inbox import Captured, CaptureFilter
@@ -16,9 +18,10 @@ from clarion.model.inbox import Captured, CaptureFilter
 class SqliteCaptures:
     """Implements `ports.ledger.Captures`."""
 
-    def __init__(self, readers: Readers, routes: MessageKinds) -> None:
+    def __init__(self, readers: Readers, routes: MessageKinds, recent: RecentMessages) -> None:
         self._readers = readers
         self._routes = routes
+        self._recent = recent
 
     async def page(
         self, tenant: TenantId, where: CaptureFilter, before: int | None, limit: int
@@ -30,7 +33,14 @@ class SqliteCaptures:
         if where.user is None:
             found = await self._readers.rows(sql.CAPTURES_PAGE, values)
         else:
-            found = await self._readers.rows(sql.CAPTURES_OF_USER, (*values, where.user))
+            user = where.user
+            found = await self._readers.call(
+                lambda connection: rows(
+                    connection,
+                    sql.CAPTURES_OF_USER,
+                    (*values, user, *self._recent.of(connection, (user,))),
+                )
+            )
         return [self._captured(row) for row in found]
 
     async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:

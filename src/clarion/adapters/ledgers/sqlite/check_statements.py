@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite.call_statements import status_now
+from clarion.adapters.ledgers.sqlite.recent_statements import OF_USER, of_user, recent
 from clarion.adapters.ledgers.sqlite.row_encoding import IDS, array, field, id_at, insert
 from clarion.model.status import (
     ACTIVE,
@@ -26,24 +27,26 @@ DEDUPES_PURGE = """
 """
 
 CAPS_USES = f"""
-    SELECT {array("user, route, counted_at")}
-    FROM json_each(?1) AS wanted CROSS JOIN user_messages
-    WHERE user_messages.user = wanted.value AND counted_at > ?2
+    SELECT {array("user, route, counted_at")} FROM (
+        SELECT user, route, counted_at FROM json_each(?1) AS wanted CROSS JOIN user_messages
+        WHERE user_messages.user = wanted.value AND counted_at > ?2
+        UNION ALL SELECT user, route, counted_at FROM {recent("?3", "?4")} WHERE counted_at > ?2
+    )
 """
 
-_COUNTED = """messages CROSS JOIN user_messages
-    ON user_messages.user = messages.user AND user_messages.id = messages.id"""
+_COUNTED_AT = of_user("counted_at")
+_IS_THERE = f"{of_user('id')} IS NOT NULL"
 
 _HOLDER = array(
-    f"hex(holders.key), hex(messages.id), {status_now('messages.')}, messages.user, messages.route, counted_at, "
+    f"hex(holders.key), hex(messages.id), {status_now('messages.')}, messages.user, messages.route, {_COUNTED_AT}, "
     "nullif(hex(messages.waits_for), '')"
 )
 
 _POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""
 
 COLLAPSES_FIND = f"""
-    SELECT {_HOLDER} FROM collapses AS holders CROSS JOIN {_COUNTED}
-    WHERE messages.id = holders.message_id AND holders.key IN {IDS}
+    SELECT {_HOLDER} FROM collapses AS holders CROSS JOIN {OF_USER}
+    WHERE {_IS_THERE} AND messages.id = holders.message_id AND holders.key IN {IDS}
 """
 
 COLLAPSES_ADD = insert("collapses", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
@@ -55,8 +58,8 @@ THREADS_FIND = f"""
         SELECT holders.key, ended.waits_for FROM holders CROSS JOIN messages AS ended
         WHERE ended.id = holders.message_id AND ended.waits_for IS NOT NULL AND ended.status NOT IN ({coded(ACTIVE)})
     )
-    SELECT {_HOLDER} FROM holders CROSS JOIN {_COUNTED}
-    WHERE messages.id = holders.message_id AND (messages.waits_for IS NULL OR status IN ({coded(ACTIVE)}))
+    SELECT {_HOLDER} FROM holders CROSS JOIN {OF_USER}
+    WHERE {_IS_THERE} AND messages.id = holders.message_id AND (messages.waits_for IS NULL OR messages.status IN ({coded(ACTIVE)}))
 """
 """What ended while it waited left its place to what it waited for."""
 
@@ -65,23 +68,27 @@ THREADS_ADD = insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)})
 THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
 
 CHARGEABLE = f"""
-    SELECT {array("hex(messages.id), messages.user, messages.route, counted_at")} FROM {_COUNTED}
-    WHERE charged = 0 AND status IN ({coded(ACTIVE)}) AND messages.id IN {IDS}
+    SELECT {array(f"hex(messages.id), messages.user, messages.route, {_COUNTED_AT}")} FROM {OF_USER}
+    WHERE {_IS_THERE} AND charged = 0 AND status IN ({coded(ACTIVE)}) AND messages.id IN {IDS}
 """
 """What is neither counted as on its way nor over."""
 
 COUNTED_FIND = f"""
-    SELECT {array("hex(messages.id), messages.user, messages.route, counted_at")} FROM {_COUNTED}
-    WHERE counted_at IS NOT NULL AND messages.id IN {IDS}
+    SELECT {array(f"hex(messages.id), messages.user, messages.route, {_COUNTED_AT}")} FROM {OF_USER}
+    WHERE {_COUNTED_AT} IS NOT NULL AND messages.id IN {IDS}
 """
 
 CHARGED = f"UPDATE messages SET charged = ?3 WHERE id IN {IDS}"
 
-COUNTED = f"""
+COUNTED = tuple(
+    f"""
     WITH new AS MATERIALIZED (
         SELECT messages.user, messages.id, {field(0)} AS at
         FROM json_each(?1) CROSS JOIN messages ON messages.id = {id_at(0, 1)}
     )
-    UPDATE user_messages SET counted_at = new.at FROM new
-    WHERE user_messages.user = new.user AND user_messages.id = new.id
-"""
+    UPDATE {table} SET counted_at = new.at FROM new
+    WHERE {table}.user = new.user AND {table}.id = new.id
+    """
+    for table in ("recent_messages", "user_messages")
+)
+"""The row may be in either, or in both."""

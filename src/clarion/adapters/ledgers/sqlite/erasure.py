@@ -9,6 +9,7 @@ from clarion.adapters.ledgers.sqlite import device_statements, endpoint_statemen
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.model.ids import MessageId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
@@ -24,11 +25,13 @@ class Eraser:
         terminations: Terminations,
         clock: Clock,
         forget_inbox: Callable[[UserNo], None],
+        recent: RecentMessages,
     ) -> None:
         self._keyring = keyring
         self._terminations = terminations
         self._clock = clock
         self._forget_inbox = forget_inbox
+        self._recent = recent
 
     def __call__(self, connection: sqlite3.Connection, users: Sequence[UserNo], *, keys: bool = True) -> None:
         """The keys are gone for good even if the transaction is not committed: repeat it, or let `catch_up`. Without
@@ -57,6 +60,7 @@ class Eraser:
         return len(there)
 
     def _drop(self, connection: sqlite3.Connection, no: UserNo) -> None:
+        self._recent.bring_all(connection, (no,))
         active = [MessageId(bytes.fromhex(row[0])) for row in rows(connection, sql.ACTIVE_OF_USER, (no,))]
         self._terminations.stop(
             connection,

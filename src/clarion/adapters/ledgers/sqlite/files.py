@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -90,6 +91,16 @@ def refusal(error: BaseException) -> ClarionError | None:
         name = getattr(error, "sqlite_errorname", "an error")
         return Unavailable(f"the database file cannot be written ({name}): nothing was stored; try again")
     return None
+
+
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read inside is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def one(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Any:

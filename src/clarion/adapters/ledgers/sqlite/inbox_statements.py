@@ -5,6 +5,7 @@ Rows are parameters as `row_encoding` says; `VALUES (?, ...)` stands for one of 
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.sqlite.recent_statements import recent
 from clarion.adapters.ledgers.sqlite.row_encoding import IDS, array, field, id_at, insert
 
 INBOX_HEADS = f"""
@@ -25,16 +26,28 @@ INBOX_HEADS = f"""
 """
 """Where offsets and counters of some users stand: at whichever is later, the last item that came in or the last move."""
 
-INBOX_ADD = """
+RECENT_HEADS = f"""
+    SELECT {array("user, newest, offset, unseen, unread, total")} FROM (
+        SELECT user, hex(max(id)) AS newest, offset, unseen, unread, total FROM {recent("?1", "?2")}
+        WHERE offset IS NOT NULL GROUP BY user
+    )
+"""
+"""The last item that came in, of those users who have one in `recent_messages`."""
+
+INBOX_ADD = tuple(
+    f"""
     WITH new (id, user, at, offset, moved_to, unseen, unread, total, counted_at)
     AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?))
-    UPDATE user_messages SET at = new.at, offset = new.offset, moved_to = new.moved_to,
+    UPDATE {table} SET at = new.at, offset = new.offset, moved_to = new.moved_to,
         unseen = new.unseen, unread = new.unread, total = new.total, counted_at = new.counted_at
-    FROM new WHERE user_messages.user = new.user AND user_messages.id = new.id
-"""
+    FROM new WHERE {table}.user = new.user AND {table}.id = new.id
+    """
+    for table in ("recent_messages", "user_messages")
+)
+"""The row may be in either, or in both."""
 
 INBOX_ADD_NEW = """
-    INSERT INTO user_messages (id, user, at, offset, moved_to, unseen, unread, total, counted_at, route)
+    INSERT INTO recent_messages (id, user, at, offset, moved_to, unseen, unread, total, counted_at, route)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """For messages that are stored in the same transaction."""
@@ -61,6 +74,7 @@ _SINCE = f"""
         WHERE inbox_moves.user = ?1 AND inbox_moves.offset > ?2 AND user_messages.at IS NOT NULL
         ORDER BY inbox_moves.offset LIMIT ?3
     )
+    UNION ALL SELECT * FROM {recent("?4", "?5")} WHERE at IS NOT NULL AND coalesce(moved_to, offset) > ?2
 """
 
 INBOX_SINCE = f"""
@@ -74,12 +88,18 @@ _SHOWN = "user = ?1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = ?2 AND (?
 
 INBOX_PAGE = f"""
     SELECT {array(ITEM)} FROM (
-        SELECT * FROM user_messages WHERE {_SHOWN} AND id < ?4 ORDER BY id DESC LIMIT ?5
+        SELECT * FROM user_messages WHERE {_SHOWN} AND id < ?4
+        UNION ALL SELECT * FROM {recent("?6", "?7")} WHERE {_SHOWN} AND id < ?4
+        ORDER BY id DESC LIMIT ?5
     ) AS item
 """
 
 INBOX_MATCHING = f"""
-    SELECT {array("hex(id)")} FROM (SELECT id FROM user_messages WHERE {_SHOWN} ORDER BY id DESC LIMIT -1)
+    SELECT {array("hex(id)")} FROM (
+        SELECT id FROM user_messages WHERE {_SHOWN}
+        UNION ALL SELECT id FROM {recent("?4", "?5")} WHERE {_SHOWN}
+        ORDER BY id DESC LIMIT -1
+    )
 """
 
 INBOX_NAMED = f"""

@@ -10,9 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import inbox_statements as sql
-from clarion.adapters.ledgers.sqlite.files import rows, write
+from clarion.adapters.ledgers.sqlite.files import one_moment, rows, write
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys, split_ids
 from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
@@ -73,6 +74,13 @@ class _Head:
         self.offset += 1
         return self.offset
 
+    def came(self, newest: str, offset: int, *counters: int) -> None:
+        """From a row of `inbox_statements.RECENT_HEADS`."""
+        self.newest = max(self.newest, bytes.fromhex(newest))
+        if offset > self.offset:
+            self.offset = offset
+            self.unseen, self.unread, self.total = counters
+
     def count(self, item: InboxItem, times: int) -> None:
         """The item is there once more (1) or once less (-1)."""
         if item.archived_at is None:
@@ -105,12 +113,14 @@ class SqliteInboxes:
         readers: Readers,
         routes: MessageKinds,
         terminations: Terminations,
+        recent: RecentMessages,
     ) -> None:
         self._writer = writer
         self._local = local
         self._readers = readers
         self._routes = routes
         self._terminations = terminations
+        self._recent = recent
         self._heads: OrderedDict[UserNo, _Head] = OrderedDict()
         writer.on_rollback(self._heads.clear)
 
@@ -124,7 +134,11 @@ class SqliteInboxes:
         unread: bool = False,
     ) -> Sequence[InboxItem]:
         wanted = (user, archived, unread, HIGHEST if before is None else before, limit)
-        found = await self._readers.rows(sql.INBOX_PAGE, wanted)
+        found = await self._readers.call(
+            lambda connection: rows(
+                connection, sql.INBOX_PAGE, (*wanted, *self._recent.of(connection, (user,)))
+            )
+        )
         return [item_of(self._routes, row) for row in found]
 
     async def unread(self, users: Sequence[UserNo]) -> Mapping[UserNo, int]:
@@ -134,17 +148,24 @@ class SqliteInboxes:
     async def matching(
         self, user: UserNo, *, archived: bool = False, unread: bool = False
     ) -> Sequence[MessageId]:
-        found = await self._readers.rows(sql.INBOX_MATCHING, (user, archived, unread))
+        found = await self._readers.call(
+            lambda connection: rows(
+                connection,
+                sql.INBOX_MATCHING,
+                (user, archived, unread, *self._recent.of(connection, (user,))),
+            )
+        )
         return [MessageId(bytes.fromhex(one)) for (one,) in found]
 
     async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
-        return [
-            item_of(self._routes, row) for row in rows(self._local, sql.INBOX_SINCE, (user, offset, limit))
-        ]
+        with one_moment(self._local):
+            recent = self._recent.of(self._local, (user,))
+            found = rows(self._local, sql.INBOX_SINCE, (user, offset, limit, *recent))
+        return [item_of(self._routes, row) for row in found]
 
     async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
-        ((_, *state),) = rows(self._local, sql.INBOX_HEADS, (encoded([user]),))
-        head = _Head(*state)
+        with one_moment(self._local):
+            head = self._read_heads(self._local, (user,))[user]
         return head.offset, head.counts()
 
     async def mark(
@@ -212,7 +233,11 @@ class SqliteInboxes:
                 contents.append((item.message_id, item.sealed))
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
             changes.append(tuple(heads[user].change(items) for user, items in by_user.items()))
-        write(connection, sql.INBOX_ADD if route is None else sql.INBOX_ADD_NEW, stored)
+        if route is None:
+            for statement in sql.INBOX_ADD:
+                write(connection, statement, stored)
+        else:
+            self._recent.add(connection, sql.INBOX_ADD_NEW, stored)
         write(connection, sql.INBOX_CONTENT_ADD, contents)
         if late:
             moves = encoded([row for _, row in late]), b"".join([message_id for message_id, _ in late])
@@ -229,8 +254,7 @@ class SqliteInboxes:
             item = card.item
             place = item.user, card.live
             shown, sequence = connection.execute(sql.CARD, place).fetchone() or ("", -1)
-            named = (*keys([bytes.fromhex(shown)]), item.user)
-            there = [item_of(self._routes, row) for row in rows(connection, sql.INBOX_NAMED, named) if shown]
+            there = self._named(connection, item.user, [bytes.fromhex(shown)] if shown else [])
             if there and card.sequence <= sequence:
                 continue
             if there:
@@ -254,6 +278,7 @@ class SqliteInboxes:
         for item in items:
             by_user.setdefault(item.user, []).append(item)
         self._load_heads(connection, by_user)
+        self._recent.bring_all(connection, by_user)
         for user, its in by_user.items():
             head = self._heads[user]
             for item in its:
@@ -282,10 +307,27 @@ class SqliteInboxes:
                 self._heads.move_to_end(user)
         unknown = [user for user in wanted if user not in self._heads]
         if unknown:
-            for user, *state in rows(connection, sql.INBOX_HEADS, (encoded(unknown),)):
-                self._heads[user] = _Head(*state)
+            self._heads.update(self._read_heads(connection, unknown))
         while len(self._heads) > max(HEADS_KEPT, len(wanted)):
             self._heads.popitem(last=False)
+
+    def _named(
+        self, connection: sqlite3.Connection, user: UserNo, ids: Sequence[bytes]
+    ) -> Sequence[InboxItem]:
+        """Items of the user, to be changed."""
+        self._recent.bring(connection, ids)
+        found = rows(connection, sql.INBOX_NAMED, (*keys(ids), user))
+        return [item_of(self._routes, row) for row in found]
+
+    def _read_heads(self, connection: sqlite3.Connection, users: Sequence[UserNo]) -> Mapping[UserNo, _Head]:
+        recent = self._recent.of(connection, users)
+        found = {
+            UserNo(user): _Head(*state)
+            for user, *state in rows(connection, sql.INBOX_HEADS, (encoded(users),))
+        }
+        for user, *state in rows(connection, sql.RECENT_HEADS, recent) if recent[1] else ():
+            found[user].came(*state)
+        return found
 
     def _mark(
         self,
@@ -295,7 +337,7 @@ class SqliteInboxes:
         ids: Sequence[MessageId],
         at: Instant,
     ) -> InboxChange | None:
-        found = [item_of(self._routes, row) for row in rows(connection, sql.INBOX_NAMED, (*keys(ids), user))]
+        found = self._named(connection, user, ids)
         change = _ACTIONS[action]
         moved = [(item, new) for item in found if (new := change(item, at)) != item]
         if not moved:

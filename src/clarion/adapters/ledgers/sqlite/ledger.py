@@ -33,6 +33,7 @@ from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
@@ -91,14 +92,15 @@ class SqliteLedger(Store):
         self._user_cache = cached_users = UserCache(user_cache)
         routes = MessageKinds(local)
         writer.on_rollback(routes.forget)
-        caps = Caps(routes)
+        self._recent = recent = RecentMessages(writer, local)
+        caps = Caps(routes, recent)
         writer.on_rollback(caps.forget)
         terminations = Terminations(local, caps)
         self.claims = claims = SqliteClaims(writer, clock)
         log = SqliteLog(writer, local, claims)
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
-        inboxes = SqliteInboxes(writer, local, readers, routes, terminations)
-        eraser = Eraser(keyring, terminations, clock, inboxes.forget)
+        inboxes = SqliteInboxes(writer, local, readers, routes, terminations, recent)
+        eraser = Eraser(keyring, terminations, clock, inboxes.forget, recent)
         user_rows = UserRows(vault, keyring, clock, random, eraser)
         suppressions = SqliteSuppressions(writer, readers, cached_users)
         self.log = log
@@ -115,21 +117,23 @@ class SqliteLedger(Store):
         effects = SettlementEffects(caps, terminations, inboxes)
         self.leases = leases = SqliteLeases(writer)
         self.continuations = SqliteContinuations(writer, local, leases)
-        self.plans = SqlitePlans(writer, readers, log, routes, caps, terminations, canceled, leases, effects)
+        self.plans = SqlitePlans(
+            writer, readers, log, routes, caps, terminations, canceled, leases, effects, recent
+        )
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )
         self.spending = SqliteSpending(writer, readers)
-        self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions)
+        self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions, recent)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)
         self.lives = SqliteLives(writer, readers)
-        self.records = records = SqliteRecords(writer, readers, routes, terminations)
+        self.records = records = SqliteRecords(writer, readers, routes, terminations, recent)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
-        self.captures = SqliteCaptures(readers, routes)
-        self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, clock)
+        self.captures = SqliteCaptures(readers, routes, recent)
+        self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, recent, clock)
         self.conversations = SqliteConversations(writer, readers)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)

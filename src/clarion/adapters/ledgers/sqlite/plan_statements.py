@@ -43,4 +43,4 @@ MESSAGES_ADD_SETTLED = """
 """
 """In their final state."""
 
-USER_MESSAGES_ADD = "INSERT INTO user_messages (id, user, route, counted_at) VALUES (?, ?, ?, ?)"
+RECENT_ADD = "INSERT INTO recent_messages (id, user, route, counted_at) VALUES (?, ?, ?, ?)"

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
@@ -60,6 +61,7 @@ class SqlitePlans:
         canceled: CanceledEvents,
         leases: SqliteLeases,
         effects: SettlementEffects,
+        recent: RecentMessages,
     ) -> None:
         self._writer = writer
         self._readers = readers
@@ -70,6 +72,7 @@ class SqlitePlans:
         self._canceled = canceled
         self._leases = leases
         self._effects = effects
+        self._recent = recent
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         committed: _Committed = await self._writer.do(
@@ -181,7 +184,7 @@ class SqlitePlans:
         write(connection, sql.MESSAGES_ADD_PLAIN, plain)
         write(connection, sql.MESSAGES_ADD_RICH, rich)
         write(connection, sql.MESSAGES_ADD_SETTLED, final)
-        write(connection, sql.USER_MESSAGES_ADD, of_users)
+        self._recent.add(connection, sql.RECENT_ADD, of_users)
         if not settled:
             return results
         changes = self._effects.store(connection, batches, route=partial(number, connection))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clarion.adapters.ledgers.sqlite.files import open_reader, refusal, rows
+from clarion.adapters.ledgers.sqlite.files import one_moment, open_reader, refusal, rows
 from clarion.errors import Unavailable
 
 T = TypeVar("T")
@@ -53,8 +53,5 @@ class Readers:
         if connection is None:
             connection = self._own.connection = open_reader(self._path)
             self._connections.append(connection)
-        connection.execute("BEGIN")
-        try:
+        with one_moment(connection):
             return function(connection)
-        finally:
-            connection.execute("ROLLBACK")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.call_statements import journal_now, status_now, updated_now
 from clarion.adapters.ledgers.sqlite.message_statements import MESSAGE, may_move
+from clarion.adapters.ledgers.sqlite.recent_statements import recent
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import ACTIVE, Reason, Status
@@ -59,8 +60,11 @@ RECEIVE = f"""
 
 SOFT_BOUNCES = f"""
     SELECT json_group_array(json_array((
-        SELECT count(*) FROM user_messages CROSS JOIN messages ON messages.id = user_messages.id
-        WHERE user_messages.user = wanted.value AND user_messages.id >= ?2 AND messages.queue % 16 = ?3
+        SELECT count(*) FROM (
+            SELECT id FROM user_messages WHERE user_messages.user = wanted.value AND user_messages.id >= ?2
+            UNION ALL SELECT id FROM {recent("?4", "?5")} AS newer WHERE newer.user = wanted.value AND newer.id >= ?2
+        ) AS its CROSS JOIN messages ON messages.id = its.id
+        WHERE messages.queue % 16 = ?3
             AND messages.status = {CODES[Status.UNDELIVERED]} AND messages.reason = '{Reason.SOFT_BOUNCE.value}'
     ))) FROM json_each(?1) AS wanted
 """

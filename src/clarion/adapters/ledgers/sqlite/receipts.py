@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.sqlite import receipt_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
@@ -47,12 +48,14 @@ class SqliteReceipts:
         routes: MessageKinds,
         terminations: Terminations,
         suppressions: SqliteSuppressions,
+        recent: RecentMessages,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
         self._terminations = terminations
         self._suppressions = suppressions
+        self._recent = recent
 
     async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
         found = await self._readers.rows(sql.MESSAGES_FOUND, keys(ids))
@@ -75,7 +78,12 @@ class SqliteReceipts:
 
     async def soft_bounces(self, users: Sequence[UserNo], channel: Channel, since: Instant) -> Sequence[int]:
         place = CHANNELS.index(channel)
-        found = await self._readers.rows(sql.SOFT_BOUNCES, (encoded(users), first_id_at(since), place))
+        asked = (encoded(users), first_id_at(since), place)
+        found = await self._readers.call(
+            lambda connection: rows(
+                connection, sql.SOFT_BOUNCES, (*asked, *self._recent.of(connection, users))
+            )
+        )
         return [count for (count,) in found]
 
     # -- in the writer's thread -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Set
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.call_statements import status_now
 from clarion.adapters.ledgers.sqlite.message_statements import MESSAGE
+from clarion.adapters.ledgers.sqlite.recent_statements import recent
 from clarion.adapters.ledgers.sqlite.row_encoding import array, field, id_at
 from clarion.model.status import (
     FAILED_FOR_GOOD,
@@ -25,7 +26,9 @@ STATUS_OF = f"SELECT {status_now()} FROM messages WHERE id = ?"
 _FAILED = f"status IN ({coded(FAILED_FOR_GOOD)})"
 
 _WAYS = {
-    "user": "user_messages WHERE user = :user AND",
+    "user": f"""(
+        SELECT id FROM user_messages WHERE user = :user UNION ALL SELECT id FROM {recent(":recent_rows", ":recent_ids")}
+    ) WHERE""",
     "failed": f"messages INDEXED BY messages_failed WHERE {_FAILED} AND",
     "all": "messages WHERE",
 }

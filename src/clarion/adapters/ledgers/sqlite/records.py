@@ -12,11 +12,12 @@ from clarion.adapters.ledgers.sqlite import record_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import Reason, Status
 
@@ -30,12 +31,18 @@ class SqliteRecords:
     """Implements `ports.ledger.MessageRecords`."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, routes: MessageKinds, terminations: Terminations
+        self,
+        writer: Writer,
+        readers: Readers,
+        routes: MessageKinds,
+        terminations: Terminations,
+        recent: RecentMessages,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
         self._terminations = terminations
+        self._recent = recent
 
     async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
         found = await self._readers.rows(sql.MESSAGE_BY_ID, (message_id,))
@@ -179,6 +186,7 @@ class SqliteRecords:
             routes=encoded(routes),
             statuses=where.statuses,
             reasons=where.reasons,
+            recent=self._recent,
         )
 
 
@@ -192,18 +200,19 @@ class Search(NamedTuple):
     routes: str
     statuses: Set[Status]
     reasons: Set[Reason]
+    recent: RecentMessages
 
     def run(self, connection: sqlite3.Connection, limit: int) -> tuple[list[Any], bytes | None]:
         """The rows, newest first, and the id where the scan stopped short of the end."""
         way = sql.way_to(self.user is not None, self.statuses)
-        values = self.values()
+        values = self._placed(connection)
         found = rows(connection, sql.SEARCH[way], {**values, "most": limit})
         return found, one(connection, sql.SEARCH_END[way], values)
 
     def counted(self, connection: sqlite3.Connection) -> tuple[int, bytes | None]:
         """How many match, and the id where the scan stopped short of the end."""
         way = sql.way_to(self.user is not None, self.statuses)
-        values = self.values()
+        values = self._placed(connection)
         return one(connection, sql.SEARCH_COUNT[way], values), one(connection, sql.SEARCH_END[way], values)
 
     def retryable(
@@ -215,6 +224,11 @@ class Search(NamedTuple):
             return rows(connection, sql.RETRYABLE, values)
         some, joined = keys(ids)
         return rows(connection, sql.RETRYABLE_NAMED, {**values, "rows": some, "ids": joined})
+
+    def _placed(self, connection: sqlite3.Connection) -> dict[str, Any]:
+        """With where messages of the user are."""
+        found = self.recent.of(connection, () if self.user is None else (UserNo(self.user),))
+        return self.values() | dict(zip(("recent_rows", "recent_ids"), found, strict=True))
 
     def values(self) -> dict[str, Any]:
         """The parameters of every way."""

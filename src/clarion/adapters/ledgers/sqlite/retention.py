@@ -21,6 +21,8 @@ from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
+from clarion.adapters.ledgers.sqlite.recent_statements import OF_USER, of_user
 from clarion.adapters.ledgers.sqlite.slice_size import MOST, SliceSize
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Channel, Lane
@@ -36,11 +38,9 @@ DAY_MS = 86_400_000
 _STATUS = tuple(Status)
 
 MESSAGES_OLD = f"""
-    SELECT id, user, route, status, reason FROM messages
-    WHERE id > ?1 AND id < ?2 AND status NOT IN ({coded(ACTIVE)})
-      AND NOT EXISTS (SELECT 1 FROM user_messages AS item
-          WHERE item.user = messages.user AND item.id = messages.id AND item.at IS NOT NULL)
-    ORDER BY id LIMIT ?3
+    SELECT messages.id, messages.user, messages.route, status, reason FROM {OF_USER}
+    WHERE messages.id > ?1 AND messages.id < ?2 AND status NOT IN ({coded(ACTIVE)}) AND {of_user("at")} IS NULL
+    ORDER BY messages.id LIMIT ?3
 """
 OLDEST_LEFT = "SELECT id FROM messages WHERE id < ?1 AND tenant = ?2 ORDER BY id LIMIT 1"
 TOTALS_ADD = """
@@ -54,11 +54,11 @@ TOTALS_KEPT = """
     SELECT route, status, coalesce(reason, ''), count(*) FROM messages
     WHERE id >= ?2 AND id < ?3 AND tenant = ?1 GROUP BY 1, 2, 3
 """
-ITEMS_OLD = """
-    SELECT messages.id, messages.user, messages.route, coalesce(item.moved_to, item.offset),
-        item.seen_at, item.read_at, item.archived_at
-    FROM messages CROSS JOIN user_messages AS item ON item.user = messages.user AND item.id = messages.id
-    WHERE messages.id > ?1 AND messages.id < ?2 AND item.at IS NOT NULL ORDER BY messages.id LIMIT ?3
+ITEMS_OLD = f"""
+    SELECT messages.id, messages.user, messages.route, coalesce({of_user("moved_to")}, {of_user("offset")}),
+        {of_user("seen_at")}, {of_user("read_at")}, {of_user("archived_at")}
+    FROM {OF_USER}
+    WHERE messages.id > ?1 AND messages.id < ?2 AND {of_user("at")} IS NOT NULL ORDER BY messages.id LIMIT ?3
 """
 EVENTS_OLD = "SELECT seq, event_id, tenant, workflow FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
 SET_ASIDE = "SELECT 1 FROM set_aside WHERE event_id = ?1 AND workflow = ?2 AND discarded_at IS NULL"
@@ -112,6 +112,7 @@ class SqliteRetention:
         routes: MessageKinds,
         inboxes: SqliteInboxes,
         devices: SqliteDevices,
+        recent: RecentMessages,
         clock: Clock,
     ) -> None:
         self._writer = writer
@@ -119,6 +120,7 @@ class SqliteRetention:
         self._routes = routes
         self._inboxes = inboxes
         self._devices = devices
+        self._recent = recent
         self._clock = clock
         self._slice = SliceSize()
         self._parts: Mapping[RetentionKind, Sequence[Search]] = {
@@ -202,6 +204,7 @@ class SqliteRetention:
             connection.executemany(
                 "DELETE FROM user_messages WHERE user = ? AND id = ?", [(row[1], row[0]) for row in old]
             )
+            self._recent.drop(connection, [row[0] for row in old])
             connection.executemany(TOTALS_ADD, [(*total, count) for total, count in totals.items()])
 
         expired = Counter(self._routes[row[2]].tenant for row in old)

@@ -126,6 +126,7 @@ ERASE = (
     "DELETE FROM inbox_content WHERE message_id IN (SELECT id FROM user_messages WHERE user = ?1 AND at IS NOT NULL)",
     "DELETE FROM inbox_moves WHERE user = ?1",
     "DELETE FROM inbox_cards WHERE user = ?1",
+    "DELETE FROM recent_messages WHERE id IN (SELECT id FROM user_messages WHERE user = ?1)",
     "DELETE FROM user_messages WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
     "DELETE FROM inbound WHERE user = ?1",

@@ -49,6 +49,7 @@ class Writer:
         self._scheduler = CommitScheduler(clock)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
+        self._on_commit: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed: asyncio.Future[None] | None = None
         self._queued = 0
@@ -82,6 +83,10 @@ class Writer:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` in the writer's thread after every rollback: what it remembers may not be so."""
         self._forget.append(forget)
+
+    def on_commit(self, committed: Callable[[], None]) -> None:
+        """Call `committed` in the writer's thread after every commit, before anybody is told."""
+        self._on_commit.append(committed)
 
     # -- the event loop's side ------------------------------------------------------------------------------
 
@@ -268,6 +273,8 @@ class Writer:
         except BaseException:
             self._rollback()
             raise
+        for committed in self._on_commit:
+            committed()
         self.commits += 1
         self.trouble = ""
         self.rows += sum(job.rows for job in jobs)
