@@ -22,20 +22,25 @@ from tests.engine import Engine
 from tests.ledger_files import new_ledger
 
 LEASE_S = 2.4
-SOCKET, EFFECTS = "store.sock", "effects"
+SOCKET, EFFECTS, CALLED = "store.sock", "effects", "called"
 
 
 class Noting(RecordingProvider):
-    """Sends by writing a line to a file that all workers share: the worker and the message."""
+    """Sends by writing a line to a file that all workers share: the worker and the message. Another file says when each call
+    began."""
 
     def __init__(self, directory: Path, name: str) -> None:
         super().__init__(batch=10)
         self._name = name
-        self._file = os.open(directory / EFFECTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file, self._called = (
+            os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT) for name in (EFFECTS, CALLED)
+        )
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        await asyncio.sleep(0.01)
         lines = [f"{self._name} {outgoing.message.id.hex()}\n" for outgoing in batch]
+        began = SystemClock().now()
+        os.write(self._called, "".join(f"{line[:-1]} {began}\n" for line in lines).encode())
+        await asyncio.sleep(0.01)
         os.write(self._file, "".join(lines).encode())
         await asyncio.sleep(0.01)
         return [Accepted() for _ in batch]

@@ -19,20 +19,25 @@ from bench.server import Server
 from bench.wire import Api
 from clarion.adapters.fanouts.unix import relay_path
 from clarion.adapters.ledgers.remote import RemoteStore, at
+from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.model.channel import Channel
-from clarion.model.ids import MessageId
+from clarion.model.ids import MessageId, UserNo
+from clarion.model.inbound import InboundMessage
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.model.user import Contact, Profile, UserPut
 from tests.acceptance import shared_store
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.setup_data import USERS, create_setup
-from tests.acceptance.shared_store import EFFECTS, LEASE_S, SOCKET, engine_of
+from tests.acceptance.shared_store import CALLED, EFFECTS, LEASE_S, SOCKET, engine_of
 from tests.engine import Engine, workflow
 
 PEOPLE = [f"person-{number}" for number in range(20)]
 ROUNDS = 3
 EVENTS = 8
 """In each step of a round, each of them for everybody."""
+SLOW_S = 1.0
+"""How long a busy machine may keep a process from going on between its check and its call."""
 
 Start = Callable[..., Awaitable[Process]]
 
@@ -228,3 +233,37 @@ async def test_workers_that_are_killed_and_stopped_lose_and_repeat_nothing(edge,
     assert sent <= effects.keys() <= found.keys()
     assert len(sent) > accepted / 2
     assert {"second", "first-1"} <= {name for name, _ in lines}
+
+
+async def test_an_opt_out_through_one_process_holds_for_the_next_calls_of_others(edge, start, tmp_path):
+    """A STOP that a third process took, on the store of two workers: once it is answered, whichever of them sends makes no
+    call about that person, whatever was queued. A check of less than 50 ms before may still count (ADR 0037)."""
+    for name in ("first", "second"):
+        await start("work", name)
+    numbers = {name: f"+4915100000{place:02}" for place, name in enumerate(PEOPLE)}
+    for name, number in numbers.items():
+        profile = Profile(contacts=(Contact(channel=Channel.SMS, address=number),))
+        await edge.ledger.users.put(edge.tenant, [UserPut(id=name, profile=profile)])
+    texts = edge.ledger.setup.integrations.all(edge.tenant)[f"main-{Channel.SMS}"]
+    await trigger(edge)
+    answered: dict[UserNo, int] = {}
+    for name, number in numbers.items():
+        await edge.trigger("hello", *PEOPLE)
+        stop = InboundMessage(
+            provider_id=name, sender=number, recipient="+1", text="Please stop!", answered=True
+        )
+        await edge.services.inbound_messages.take(edge.tenant, texts, [stop])
+        (user,) = (await edge.ledger.users.find(edge.tenant, [name])).values()
+        answered[user.no] = edge.clock.now()
+    await asyncio.sleep(SLOW_S)
+    await trigger(edge)
+    found = await finished(edge, (2 * EVENTS + len(PEOPLE)) * len(PEOPLE))
+    late: list[float] = []
+    for line in (tmp_path / CALLED).read_text().splitlines():
+        _, message_id, began = line.split()
+        message = found[MessageId(bytes.fromhex(message_id))]
+        late.append((int(began) - answered[message.user]) / 1_000)
+    assert max(late) <= CHECK_FRESH_S + SLOW_S
+    stopped = [m for m in found.values() if m.status is Status.SUPPRESSED]
+    assert {m.reason for m in stopped} == {Reason.SUPPRESSED_ADDRESS}
+    assert len(stopped) >= EVENTS * len(PEOPLE), "all of what came after the last STOP, at least"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -108,16 +109,20 @@ class CallbackService:
     def target(self, key: str, token: str) -> CallbackTarget:
         """The integration a URL belongs to. Raises NotFound when there is none."""
         tenant = self.urls.read(key, token)
-        integration = None if tenant is None else self._integrations.all(tenant).get(key)
-        plugin = None if integration is None else self._plugin(integration.provider)
-        if tenant is None or integration is None or plugin is None or plugin.callbacks is None:
+        found = None if tenant is None else self._found(tenant, key)
+        if found is None:
             self.taken["unknown_url"] += 1
             raise NotFound(
                 "There is no such callback URL: copy `callback_url` of the integration into the provider's settings."
             )
-        return CallbackTarget(
-            tenant, integration, plugin.callbacks, self._config(tenant, integration, plugin)
-        )
+        return found
+
+    def target_of(self, tenant: TenantId, key: str) -> CallbackTarget:
+        """The integration with this key. Raises NotFound when there is none whose provider reports."""
+        found = self._found(tenant, key)
+        if found is None:
+            raise NotFound(f"The integration {key!r} is gone, or its provider reads no callbacks.")
+        return found
 
     async def take(
         self, target: CallbackTarget, method: Method, query: str, headers: Mapping[str, str], body: bytes
@@ -139,20 +144,35 @@ class CallbackService:
                 detail=forged.detail,
             )
             raise
-        try:
-            callback = await self._read(target, request, documents)
-        except CallbackUnreadable as wrong:
-            callback = Callback(unread=wrong.detail or "it makes no sense")
+        callback = await self._understood(target, request, documents)
         await self._carry_out(target, callback)
         if callback.unread:
             await self._keep(target, request, callback.unread)
         self.taken["unreadable" if callback.unread else "taken"] += 1
         return callback.answer
 
+    async def take_queued(self, target: CallbackTarget, bodies: Sequence[bytes]) -> None:
+        """Take reports from a queue that only the provider can write to. Everything is durable when this returns: also what
+        makes no sense, which is kept for a person. Raises Busy or Unavailable, and is to be repeated then."""
+        url = self.urls.of(target.tenant, target.integration.key)
+        requests = [CallbackRequest(url=url, body=body) for body in bodies]
+        read = [await self._understood(target, request, {}) for request in requests]
+        # No visits: nobody has verified where they lead to.
+        whole = Callback(
+            receipts=tuple(chain.from_iterable(one.receipts for one in read)),
+            messages=tuple(chain.from_iterable(one.messages for one in read)),
+            templates=tuple(chain.from_iterable(one.templates for one in read)),
+        )
+        await self._carry_out(target, whole)
+        for request, one in zip(requests, read, strict=True):
+            if one.unread:
+                await self._keep(target, request, one.unread)
+            self.taken["unreadable" if one.unread else "taken"] += 1
+
     async def retry(self, kept: Quarantined) -> bool:
         """Read a kept callback once more, with what the plug-in understands by now; whether all of it made sense: then
         it is no longer kept. Raises CallbackUnreadable, and it stays."""
-        target = self._kept_target(kept)
+        target = self.target_of(kept.tenant, kept.integration)
         callback = self.opened(kept)
         if callback.cut:
             raise CallbackUnreadable("its body was too large to be kept whole: only its beginning is there")
@@ -174,15 +194,13 @@ class CallbackService:
         plain = self._vault.open(self._vault.tenant_key(kept.tenant), kept.sealed)
         return msgspec.msgpack.decode(plain, type=KeptCallback)
 
-    def _kept_target(self, kept: Quarantined) -> CallbackTarget:
-        integration = self._integrations.all(kept.tenant).get(kept.integration)
+    def _found(self, tenant: TenantId, key: str) -> CallbackTarget | None:
+        integration = self._integrations.all(tenant).get(key)
         plugin = None if integration is None else self._plugin(integration.provider)
         if integration is None or plugin is None or plugin.callbacks is None:
-            raise NotFound(
-                f"The integration {kept.integration!r} is gone, or its provider reads no callbacks."
-            )
+            return None
         return CallbackTarget(
-            kept.tenant, integration, plugin.callbacks, self._config(kept.tenant, integration, plugin)
+            tenant, integration, plugin.callbacks, self._config(tenant, integration, plugin)
         )
 
     async def _keep(self, target: CallbackTarget, request: CallbackRequest, error: str) -> None:
@@ -235,6 +253,15 @@ class CallbackService:
     async def _document(self, url: str) -> bytes:
         known = self._documents.get(url)
         return known if known is not None else self._documents.put(url, await self._fetch(url))
+
+    async def _understood(
+        self, target: CallbackTarget, request: CallbackRequest, documents: Mapping[str, bytes]
+    ) -> Callback:
+        """What it says, or that it makes no sense."""
+        try:
+            return await self._read(target, request, documents)
+        except CallbackUnreadable as wrong:
+            return Callback(unread=wrong.detail or "it makes no sense")
 
     async def _read(
         self, target: CallbackTarget, request: CallbackRequest, documents: Mapping[str, bytes]

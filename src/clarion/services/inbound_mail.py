@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from clarion.content.bounces import BounceVerdict, Return, read
+from clarion.content.bounces import BounceVerdict, Return, answer_in, read
 from clarion.content.bounces.safe_mime import decoded, headers_of
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbound import InboundVerdict
 from clarion.model.message import Message, MessageFilter
 from clarion.model.quarantine import Quarantined
 from clarion.model.receipt import Receipt, ReceiptKind
@@ -26,6 +27,8 @@ from clarion.model.status import SUCCEEDED, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault, contact_hash
+from clarion.rules.replies import verdict_of
+from clarion.services.inbound_messages import languages_of
 from clarion.services.message_references import MessageReferences
 from clarion.services.unsubscribe import UnsubscribeLinks
 
@@ -94,9 +97,13 @@ class InboundMail:
         if (left := await self._left(raw, tenant)) is not None:
             return left
         found = await asyncio.to_thread(read, raw)
-        if found.verdict is BounceVerdict.UNKNOWN:
+        about: _Found | None
+        if found.verdict is not BounceVerdict.UNKNOWN:
+            about = await self._message(found, tenant, home)
+        elif (about := await self._asks_to_leave(raw, tenant)) is not None:
+            found = Return(verdict=BounceVerdict.UNSUBSCRIBE)
+        else:
             return await self._keep(raw, home, found, "not_understood")
-        about = await self._message(found, tenant, home)
         if about is None:
             if found.verdict in (BounceVerdict.AUTO_REPLY, BounceVerdict.DELIVERED) or found.delayed:
                 return _taken(found)
@@ -154,6 +161,21 @@ class InboundMail:
                 await self._unsubscribe.leave(choice)
                 return Taken(verdict=BounceVerdict.UNSUBSCRIBE.value, message=message, changed=changed)
         return None
+
+    async def _asks_to_leave(self, raw: bytes, tenant: TenantId | None) -> _Found | None:
+        """The message that a person answered with STOP or the like. Its Message-ID proves that they got it."""
+        answer = await asyncio.to_thread(answer_in, raw)
+        if answer is None or not answer.answers:
+            return None
+        ids = [MessageId(one) for one in answer.answers]
+        known = await self._ledger.receipts.messages(ids)
+        message = next((known[one] for one in ids if one in known), None)
+        if message is None or tenant not in (None, message.tenant) or message.channel is not Channel.EMAIL:
+            return None
+        user = (await self._ledger.users.get([message.user])).get(message.user)
+        spoken = languages_of(self._ledger.setup.tenants.all()[message.tenant], user)
+        asks = verdict_of(answer.words, spoken) is InboundVerdict.OPT_OUT
+        return _Found(message, True) if asks else None
 
     async def _message(self, found: Return, tenant: TenantId | None, home: TenantId) -> _Found | None:
         named: list[tuple[TenantId | None, MessageId]] = []

@@ -97,7 +97,7 @@ class InboundMessages:
         user: User | None,
     ) -> ReceivedMessage:
         now = self._clock.now()
-        verdict = verdict_of(message.text, _languages(tenant, user))
+        verdict = verdict_of(message.text, languages_of(tenant, user))
         content = InboundContent(
             text=message.text[:LONGEST_TEXT],
             sender=message.sender,
@@ -142,8 +142,8 @@ class InboundMessages:
                 log.warning("message_event_refused", tenant=tenant, error=answer.code)
 
 
-def _languages(tenant: Tenant, user: User | None) -> set[str]:
-    """Those that people may be expected to answer in."""
+def languages_of(tenant: Tenant, user: User | None) -> set[str]:
+    """Those that a person may be expected to answer in."""
     replies = (tenant.replies.opted_out, tenant.replies.opted_in, tenant.replies.help)
     locales = {tenant.locale, *tenant.required_locales, *(one for texts in replies for one in texts)}
     if user is not None:

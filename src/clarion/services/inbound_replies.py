@@ -14,7 +14,7 @@ from clarion.flow.dispatch.direct_calls import DirectCalls
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel, Lane
-from clarion.model.content import AnyContent, ChatContent, SmsContent
+from clarion.model.content import AnyContent, ChatContent, SmsContent, WhatsAppContent
 from clarion.model.ids import NO_USER, EventId, Instant, MessageId
 from clarion.model.inbound import REPLY_WITHIN_MS, InboundVerdict, ReceivedMessage, ReplyStatus
 from clarion.model.message import Message
@@ -36,6 +36,7 @@ AT_ONCE = 50
 
 CONTENTS: Mapping[Channel, Callable[[str], AnyContent]] = {
     Channel.SMS: lambda text: SmsContent(text=text),
+    Channel.WHATSAPP: lambda text: WhatsAppContent(text=text),
     Channel.CHAT: lambda text: ChatContent(text=text),
 }
 """The channels on which people are answered."""

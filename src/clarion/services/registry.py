@@ -29,6 +29,7 @@ from clarion.services.message_contents import MessageContents
 from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
 from clarion.services.receipt_groups import ReceiptGroups
+from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.set_aside_events import SetAsideEvents
@@ -75,6 +76,7 @@ class Services:
     inbound_replies: InboundReplies
     whatsapp: WhatsAppService
     callbacks: CallbackService
+    report_queues: ReportQueues
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
     spending_alerts: SpendingAlerts
@@ -103,6 +105,17 @@ class Services:
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
         inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, clock)
         whatsapp = WhatsAppService(ledger, pipeline.integrations, vault, clock)
+        callbacks = CallbackService(
+            ledger,
+            pipeline.integrations.plugin,
+            CallbackUrls(vault, base_url),
+            ReceiptGroups(pipeline.receive),
+            inbound_messages,
+            whatsapp,
+            tools.fetch,
+            vault,
+            clock,
+        )
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -132,17 +145,8 @@ class Services:
             inbound_messages=inbound_messages,
             inbound_replies=replies,
             whatsapp=whatsapp,
-            callbacks=CallbackService(
-                ledger,
-                pipeline.integrations.plugin,
-                CallbackUrls(vault, base_url),
-                ReceiptGroups(pipeline.receive),
-                inbound_messages,
-                whatsapp,
-                tools.fetch,
-                vault,
-                clock,
-            ),
+            callbacks=callbacks,
+            report_queues=ReportQueues(ledger, pipeline.integrations.plugin, callbacks, tools),
             mail_readers=[
                 MailReader(inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
                 for one in mailboxes
@@ -160,6 +164,8 @@ class Services:
         pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
         pipeline.loops.start("spending-alerts", self.spending_alerts.run)
         pipeline.loops.start("reply", self.inbound_replies.run)
+        pipeline.loops.start("read-queues", self.report_queues.run)
+        pipeline.readiness.watch("report queues", lambda: self.report_queues.trouble)
         for number, reader in enumerate(self.mail_readers):
             pipeline.loops.start(f"mail-{number}", reader.run)
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]
@@ -171,6 +177,7 @@ class Services:
             "callback_references_unknown": self.callbacks.unknown_references,
             **{f"messages_received.{verdict}": n for verdict, n in self.inbound_messages.taken.items()},
             **{f"replies.{status}": count for status, count in self.inbound_replies.ended.items()},
+            "queued_reports": self.report_queues.fetched,
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
             "operation_items.done": self.operations.done,

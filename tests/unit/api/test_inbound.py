@@ -210,6 +210,68 @@ async def test_a_mail_to_unsubscribe_is_obeyed(clarion, sender):
     assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
 
 
+def reply(message, words, **more):
+    """What ada writes back, with what she answers below it."""
+    head = {
+        "From": "Ada <ada@example.org>",
+        "To": "news@shop.example",
+        "Subject": "Re: Order 1",
+        "In-Reply-To": f"<{message.id.hex()}@shop.example>",
+    } | more
+    fields = "".join(f"{name}: {value}\r\n" for name, value in head.items() if value)
+    quoted = (
+        "\r\nOn Mon, 5 Jan 2026 at 12:00, Shop <news@shop.example> wrote:\r\n> Thanks, 1. Do not stop\r\n"
+    )
+    return f"{fields}Content-Type: text/plain; charset=utf-8\r\n\r\n{words}\r\n{quoted}".encode()
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ("STOP", {}),
+        ("Please unsubscribe me. Thanks!\r\n\r\n-- \r\nAda Lovelace\r\nThe Engine Company", {}),
+        ("stop sending me emails\r\n\r\nSent from my phone", {}),
+        ("", {"Subject": "unsubscribe"}),
+        ("STOP", {"In-Reply-To": "", "References": "<x@y> <{id}@shop.example>"}),
+    ],
+)
+async def test_a_person_who_answers_with_stop_is_opted_out(clarion, sender, words, more):
+    """Of the category of what they answered, once: whoever comes back is not sent away by a repetition."""
+    message = await sent(clarion, sender)
+    more = {name: value.replace("{id}", message.id.hex()) for name, value in more.items()}
+    raw = reply(message, words, **more)
+    taken = await take(sender, raw)
+    assert (taken["verdict"], taken["changed"], taken["kept"]) == ("unsubscribe", True, None)
+    assert taken["message_id"] == id_text(message.id)
+    path = "/v1/users/ada/preferences"
+    shown = await sender.ok("GET", path)
+    assert shown["stored"]["categories"]["news"]["channels"]["email"] is False
+    await sender.ok("PATCH", path, {"categories": {"news": {"channels": {"email": True}}}})
+    assert (await take(sender, raw))["changed"] is False
+    shown = await sender.ok("GET", path)
+    assert shown["stored"]["categories"]["news"]["channels"]["email"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ("Please don't stop, I like them", {}),
+        ("Where is my order?", {}),
+        ("", {}),
+        ("STOP", {"In-Reply-To": "<0197a0b0c0d0e0f00102030405060708@shop.example>"}),
+        ("STOP", {"In-Reply-To": "<nothing@shop.example>"}),
+        ("STOP", {"From": "mailer-daemon@example.org"}),
+    ],
+)
+async def test_other_answers_of_people_wait_for_a_person(clarion, sender, admin, words, more):
+    """Also those about a message that nobody knows: anybody could have written them."""
+    message = await sent(clarion, sender)
+    taken = await take(sender, reply(message, words, **more))
+    assert taken["kept"] is not None
+    assert len((await admin.ok("GET", QUARANTINE))["items"]) == 1
+    assert (await sender.ok("GET", "/v1/users/ada/preferences"))["stored"]["categories"] == {}
+
+
 async def test_an_opt_out_reported_by_a_mail_service_is_obeyed(clarion, sender):
     """For that category and channel, if the report proves which message it is about; else a person decides."""
     message = await sent(clarion, sender)
@@ -309,7 +371,7 @@ async def test_the_door_is_guarded(clarion, sender):
     reader = await clarion.client(Scope.READ)
     assert (await reader.problem("POST", MAIL, content=b"x"))["code"] == "forbidden"
     assert (await clarion.bearer("").problem("POST", MAIL, content=b"x"))["code"] == "unauthenticated"
-    assert (await sender.problem("GET", MAIL))["code"] == "method_not_allowed"
+    assert (await sender.problem("PUT", MAIL))["code"] == "method_not_allowed"
     assert (await sender.problem("POST", MAIL, content=b"x" * 2_000_000))["code"] == "body_too_large"
     assert (await take(sender, b"\xff\x00{{{[[["))["verdict"] == "unknown"
 

@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.content import WhatsAppContent
 from clarion.model.ids import NO_USER, Instant, TenantId
 from clarion.model.inbound import ANY_INBOUND, InboundFilter, InboundMessage, InboundVerdict, ReplyStatus
 from clarion.model.outcome import Rejected, Retry, Unknown
-from clarion.model.setup import EventMatch, Replies, SendAll, SendStep, Template
+from clarion.model.setup import EventMatch, Integration, Replies, SendAll, SendStep, Template
 from clarion.model.status import Reason, Status
 from clarion.services.inbound_contents import opened
 from clarion.services.inbound_messages import RECEIVED
@@ -85,6 +86,21 @@ async def test_an_opt_out_is_effective_when_it_is_taken(clarion):
     assert (reply.contact.address, reply.message.channel) == (ADA, Channel.SMS)
     assert clarion.services.stats()["messages_received.opt_out"] == 1
     assert clarion.services.stats()["replies.sent"] == 1
+
+
+async def test_an_opt_out_is_of_its_channel(clarion):
+    """STOP over WhatsApp ends WhatsApp messages to the number, and is confirmed there; text messages go on."""
+    whatsapp = Integration(key="main-whatsapp", channel=Channel.WHATSAPP, provider="recording")
+    await clarion.ledger.setup.integrations.put(clarion.tenant, whatsapp)
+    await clarion.services.inbound_messages.take(clarion.tenant, whatsapp, [written("Stop")])
+    (suppression,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+    assert (suppression.channel, suppression.reason) == (Channel.WHATSAPP, "opted_out")
+    await clarion.trigger("text", "ada")
+    await clarion.until_idle()
+    assert (await clarion.one(workflow="text")).status is Status.SENT
+    (reply,) = [one for one in clarion.provider.effects if not one.message.workflow]
+    assert isinstance(reply.content, WhatsAppContent)
+    assert reply.content.text.startswith("acme: You are unsubscribed")
 
 
 async def test_an_opt_out_passed_on_again_is_confirmed_once(clarion):

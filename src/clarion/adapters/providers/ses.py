@@ -1,4 +1,4 @@
-"""Amazon SES: emails as MIME over its v2 API, and its events through SNS.
+"""Amazon SES: emails as MIME over its v2 API, and its events through SNS or from a queue.
 
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 """
@@ -32,7 +32,8 @@ from clarion.adapters.email import (
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.service_json import moment, object_in, object_of, text_in
-from clarion.errors import ConfigError, Unavailable
+from clarion.adapters.sqs import QueueUrl, SqsQueue
+from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing
@@ -48,6 +49,7 @@ from clarion.ports.callback import (
     ReportedReceipt,
 )
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Token, WebUrl
+from clarion.ports.report_queue import ReportQueue
 
 MOST_BYTES = 40 * 1024 * 1024
 """Of one email, encoded."""
@@ -91,6 +93,8 @@ class SesConfig(EmailSettings, frozen=True, kw_only=True):
     """Says where events go; empty: the default of the sender's identity."""
     topic_arn: TopicArn = ""
     """The SNS topic that events come from; empty: no reports are accepted."""
+    queue_url: QueueUrl = ""
+    """The SQS queue that events are fetched from, in the same region; empty: none."""
     api_url: WebUrl = ""
     """Where the API is; empty: `https://email.<region>.amazonaws.com`."""
 
@@ -237,13 +241,23 @@ def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> Docum
 
 
 def read_event(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
-    """A receipt; or the subscription, which is confirmed."""
-    notification = notification_of(request)
+    """A receipt; or the subscription, which is confirmed. On a queue, events may come without SNS around them."""
+    try:
+        notification = notification_of(request)
+    except CallbackForged:
+        event = object_of(request.body)
+        if not object_in(event, "mail"):
+            raise CallbackUnreadable("it is no event of SES") from None
+        return _event(event, tools)
     if notification.confirmation_url:
         return Callback(visits=(notification.confirmation_url,))
     if notification.Type != "Notification" or notification.Message.startswith(TESTED):
         return Callback()
-    receipt = _receipt(object_of(notification.Message.encode("utf-8", "replace")), tools)
+    return _event(object_of(notification.Message.encode("utf-8", "replace")), tools)
+
+
+def _event(document: dict[str, Any], tools: CallbackTools) -> Callback:
+    receipt = _receipt(document, tools)
     return Callback() if receipt is None else Callback(receipts=(receipt,))
 
 
@@ -319,6 +333,13 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
     return EmailProvider(integration, tools, http)
 
 
+def _queue(integration: Integration, config: Any, tools: ProviderTools) -> ReportQueue | None:
+    if not config.queue_url:
+        return None
+    signer = AwsSigner("sqs", config.region, config.access_key_id, config.secret_access_key, tools.clock)
+    return SqsQueue(config.queue_url, signer, tools)
+
+
 plugin = ProviderPlugin(
     name="ses",
     title="Amazon SES",
@@ -339,6 +360,7 @@ plugin = ProviderPlugin(
         ),
         replay_window_s=SNS_WINDOW_S,
     ),
+    report_queue=_queue,
     batch=50,
     secrets=frozenset({"secret_access_key"}),
     example={

@@ -91,6 +91,9 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "mails_read"): MetricHelp(
         "clarion_mails_read_total", "Returned emails read from the configured mailboxes."
     ),
+    ("pipeline", "queued_reports"): MetricHelp(
+        "clarion_queued_reports_total", "Reports fetched from the queues of providers."
+    ),
     ("pipeline", "callbacks"): MetricHelp(
         "clarion_callbacks_total", "Calls of providers that report about messages, by outcome.", ("outcome",)
     ),
