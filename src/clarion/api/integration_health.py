@@ -41,6 +41,10 @@ class IntegrationHealthView(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     """Part of the channel's messages that goes through it, from 0 to 1."""
     score: IntegrationScore
+    per_day: int | None
+    """Most messages of today, by `limits.per_day` and `limits.warm_up`; null: no limit."""
+    used_today: int
+    """Messages that all processes gave it today, as of the last one of this process. Counted where there is a limit."""
     messages: int
     """Messages it was given in the last ten minutes."""
     latency_ms: int | None
@@ -77,6 +81,8 @@ def health_view(health: IntegrationHealth) -> IntegrationHealthView:
             receipts=round(score.receipts, 3),
             price=round(score.price, 3),
         ),
+        per_day=health.per_day,
+        used_today=health.used_today,
         messages=standing.calls,
         latency_ms=None if standing.latency_ms is None else round(standing.latency_ms),
         reported=None if standing.reported is None else round(standing.reported, 3),

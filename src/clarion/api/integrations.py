@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -192,6 +193,13 @@ def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
             f"{plugin.title} reports nothing, so every message would go twice: leave receipt_within_s out.",
             pointer="#/receipt_within_s",
         )
+    if limits.per_second is not None and not limits.per_second > 0:
+        raise InvalidInput(
+            "per_second must be above 0; leave it out for no limit.", pointer="#/limits/per_second"
+        )
+    validation.check_timezone(limits.day_zone, "#/limits/day_zone")
+    if limits.warm_up is not None and not _is_day(limits.warm_up.since):
+        raise InvalidInput("this day is not in the calendar.", pointer="#/limits/warm_up/since")
     if limits.concurrency < 1:
         raise InvalidInput("concurrency must be at least 1.", pointer="#/limits/concurrency")
     if not 0 < limits.timeout_s <= LONGEST_CALL_S:
@@ -200,6 +208,14 @@ def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
             "for lost, and sent again.",
             pointer="#/limits/timeout_s",
         )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 @delete("/{key:str}", opt=ADMIN)

@@ -32,6 +32,7 @@ BECAUSE = {
     Reason.SEND_WINDOW: "outside the send window",
     Reason.RETRY: "waiting for a retry after a failure",
     Reason.RATE_LIMITED: "the provider's rate limit",
+    Reason.DAILY_QUOTA: "the provider's quota of the day is used up",
     Reason.CIRCUIT_OPEN: "the provider keeps failing, so calls to it are paused",
     Reason.INTEGRATION_BUSY: "the provider is busy",
     Reason.WAITING_FOR_RECEIPT: "goes once more unless its provider reports it",

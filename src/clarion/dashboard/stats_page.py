@@ -52,6 +52,7 @@ def _integration(one: IntegrationHealth) -> dict[str, Any]:
         "trouble": one.trouble,
         "share": f"{one.share:.0%}",
         "messages": f"{standing.calls:,}",
+        "today": "" if one.per_day is None else f"{one.used_today:,} of {one.per_day:,}",
         "success": f"{standing.success:.1%}",
         "latency": "" if standing.latency_ms is None else f"{standing.latency_ms:,.0f} ms",
         "receipts": "" if standing.reported is None else f"{standing.receipts:.0%}",

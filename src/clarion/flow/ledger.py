@@ -32,6 +32,7 @@ class Ledger:
         self.leases = store.leases
         self.messages = store.messages
         self.spending = store.spending
+        self.quotas = store.quotas
         self.receipts = store.receipts
         self.quarantine = store.quarantine
         self.inbound = store.inbound

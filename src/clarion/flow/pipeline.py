@@ -142,6 +142,7 @@ class Pipeline:
                 random,
             ),
             self._settle,
+            ledger.quotas,
             lease,
             self.priority,
             clock,
@@ -249,6 +250,8 @@ def _health_stats(name: str, one: IntegrationHealth) -> Mapping[str, float]:
         f"integration_success.{name}": standing.success,
         f"integration_receipts.{name}": standing.receipts,
     }
+    if one.per_day is not None:
+        stats[f"integration_quota.{name}"] = one.used_today / one.per_day
     if standing.latency_ms is not None:
         stats[f"integration_latency_ms.{name}"] = standing.latency_ms
     return stats

@@ -282,12 +282,31 @@ class Partial(Value, frozen=True, kw_only=True):
     """When this version went live. Set by Clarion."""
 
 
+class WarmUp(Value, frozen=True, kw_only=True):
+    """A plan for a new sender, IP address or domain: a little more every day, until nobody takes it for a spammer."""
+
+    EXAMPLE: ClassVar = '{"since": "2026-05-04", "per_day": [50, 100, 500, 1000, 5000, 10000]}'
+
+    since: Annotated[str, msgspec.Meta(pattern=r"\A\d{4}-\d\d-\d\d\Z", description="a day like 2026-05-04")]
+    """Its first day."""
+    per_day: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(min_length=1, max_length=366)
+    ]
+    """Most messages of the first day, the second, and so on; behind the last one the plan is over."""
+
+
 class IntegrationLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """Limits for calls to the provider."""
+    """Limits for calls to the provider. All processes share those of a second and of a day."""
 
     per_second: float | None = None
+    per_day: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Messages above it wait for the next day, unless another integration takes them."""
+    day_zone: str = "UTC"
+    """The time zone (IANA) whose midnight begins a new day."""
+    warm_up: WarmUp | None = None
+    """Holds beside `per_day`."""
     concurrency: int = 8
-    """Batches under way at once."""
+    """Batches under way at once, in each process and lane."""
     timeout_s: float = 30.0
 
 

@@ -103,6 +103,7 @@ class Reason(StrEnum):
     SEND_WINDOW = "send_window"
     RETRY = "retry"
     RATE_LIMITED = "rate_limited"
+    DAILY_QUOTA = "daily_quota"
     CIRCUIT_OPEN = "circuit_open"
     INTEGRATION_BUSY = "integration_busy"
     WAITING_FOR_EARLIER_CHANNEL = "waiting_for_earlier_channel"

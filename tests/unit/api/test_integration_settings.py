@@ -62,6 +62,25 @@ async def test_a_provider_that_falls_over_its_settings_is_refused_too(clarion, a
         ({"limits": {"concurrency": 0}}, "#/limits/concurrency", "at least 1"),
         ({"limits": {"timeout_s": 0}}, "#/limits/timeout_s", "above 0"),
         ({"limits": {"timeout_s": 61}}, "#/limits/timeout_s", "at most 60"),
+        ({"limits": {"per_second": 0}}, "#/limits/per_second", "above 0"),
+        ({"limits": {"per_day": 0}}, "#/limits/per_day", ">= 1"),
+        ({"limits": {"day_zone": "Europe/Berln"}}, "#/limits/day_zone", "Europe/Berlin"),
+        (
+            {"limits": {"warm_up": {"since": "2026-02-30", "per_day": [5]}}},
+            "#/limits/warm_up/since",
+            "not in the calendar",
+        ),
+        (
+            {"limits": {"warm_up": {"since": "soon", "per_day": [5]}}},
+            "#/limits/warm_up/since",
+            "a day like 2026-05-04",
+        ),
+        ({"limits": {"warm_up": {"since": "2026-02-03", "per_day": []}}}, "#/limits/warm_up/per_day", ">= 1"),
+        (
+            {"limits": {"warm_up": {"since": "2026-02-03", "per_day": [5, 0]}}},
+            "#/limits/warm_up/per_day/1",
+            ">= 1",
+        ),
         ({"receipt_within_s": 0}, "#/receipt_within_s", ">= 1"),
         ({"receipt_within_s": 30}, "#/receipt_within_s", "reports nothing"),
     ],
@@ -121,6 +140,7 @@ async def test_the_health_of_an_integration_says_what_share_it_gets_and_why(admi
     shown = {key: await admin.ok("GET", f"/v1/integrations/{key}/health") for key in "abc"}
     assert {key: one["share"] for key, one in shown.items()} == {"a": 0.25, "b": 0.75, "c": 0}
     assert shown["a"]["score"] == {"weight": 30, "success": 1, "speed": 1, "receipts": 1, "price": 1}
+    assert (shown["a"]["per_day"], shown["a"]["used_today"]) == (None, 0)
     assert (shown["a"]["circuit"], shown["a"]["trouble"], shown["a"]["messages"]) == ("closed", None, 0)
     assert shown["c"]["trouble"] == "it is turned off"
     assert (await admin.problem("GET", "/v1/integrations/d/health"))["code"] == "not_found"

@@ -13,6 +13,7 @@ from enum import StrEnum
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -28,7 +29,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0038"
+REVISION = "0039"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -580,6 +581,19 @@ spending = Table(
     sqlite_with_rowid=False,
 )
 """The sums of all charges. Amounts are decimal numbers as text, so that sums are exact."""
+
+quotas = Table(
+    "quotas",
+    metadata,
+    _key("tenant"),
+    _text_key("integration"),
+    Column("tokens", Float),
+    _number("at"),
+    _text("day"),
+    _number("used"),
+    sqlite_with_rowid=False,
+)
+"""What is left of the limits of providers, by integration."""
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 

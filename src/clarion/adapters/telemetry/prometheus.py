@@ -144,6 +144,11 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
         "Share that its receipts leave the integration: 1 until they stay away.",
         ("integration",),
     ),
+    ("pipeline", "integration_quota"): MetricHelp(
+        "clarion_integration_quota",
+        "Part of today's limit that is used up, for integrations that have one.",
+        ("integration",),
+    ),
     ("pipeline", "integration_latency_ms"): MetricHelp(
         "clarion_integration_latency_seconds",
         "How long calls of the last minutes took.",

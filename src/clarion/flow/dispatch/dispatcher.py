@@ -24,6 +24,7 @@ from clarion.model.ids import MessageId
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason
 from clarion.ports.clock import Clock
+from clarion.ports.ledger import Quotas
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +45,12 @@ class Dispatcher:
         routing: Routing,
         attempts: Attempts,
         settle: Settle,
+        quotas: Quotas,
         lease: WorkerLease,
         priority: PriorityGate,
         clock: Clock,
     ) -> None:
+        self._quotas = quotas
         self._recheck = recheck
         self._lease = lease
         self._routing = routing
@@ -106,14 +109,29 @@ class Dispatcher:
                 left.difference_update(group[started:])
                 self._put_off(queue, group[started:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S)
                 return
+            slots = route.begin(queue)
+            try:
+                going = await self._granted(queue, route, part) if route.limited else part
+            except BaseException:
+                await slots.release_all()
+                raise
             started += len(part)
             left.difference_update(part)
-            granted, wait_s = route.grant(queue.lane, part, self._clock.monotonic())
-            if granted < len(part):
-                # Each in its turn, so that they do not all come back for the next token.
-                self._put_off(queue, part[granted:], Reason.RATE_LIMITED, wait_s, apart_s=route.seconds_each)
-            if granted:
-                self._spawn(self._send(queue, route, part[:granted], route.begin(queue)))
+            if going:
+                self._spawn(self._send(queue, route, going, slots))
+            else:
+                await slots.release_all()
+
+    async def _granted(
+        self, queue: LaneQueue, route: SendTarget, part: Sequence[InFlight]
+    ) -> Sequence[InFlight]:
+        """Those that the limits let through. The others are put off."""
+        granted, wait_s, reason = await route.grant(queue.lane, part, self._quotas, self._clock)
+        if granted < len(part):
+            # Each in its turn, so that they do not all come back for the next token.
+            apart_s = 0.0 if reason is Reason.DAILY_QUOTA else route.seconds_each
+            self._put_off(queue, part[granted:], reason, wait_s, apart_s=apart_s)
+        return part[:granted]
 
     async def _slot(self, queue: LaneQueue, route: SendTarget) -> bool:
         """Whether another batch may start, as soon as it may."""

@@ -13,14 +13,19 @@ from clarion.errors import ConfigError
 from clarion.flow.dispatch.destinations import destinations
 from clarion.flow.provider_scores import Place, ProviderScores
 from clarion.flow.setup_view import SetupView
+from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
+from clarion.model.quota import QuotaAsk, QuotaGrant
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Quotas
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
-from clarion.rules import breaker, limiter
+from clarion.rules import breaker
+from clarion.rules.provider_limits import day_limit
 from clarion.rules.provider_score import PATIENCE_S, Score, Standing, explained, scores
 from clarion.rules.weighted_choice import choose
 
@@ -30,8 +35,19 @@ _NONE: frozenset[str] = frozenset()
 URGENT_SHARE = 0.2
 """Part of a rate limit that only the critical lane may use up."""
 NO_INTEGRATION_WAIT_S = 30.0
+LONGEST_PAUSE_S = 3_600.0
+"""However long a provider asks to wait, it is tried again after that."""
 CONVERSATIONS = frozenset({Channel.SMS, Channel.CHAT, Channel.VOICE})
 """Channels on which people know who writes to them: a person stays with one integration, as long as the scores allow it."""
+
+
+class Closed(NamedTuple):
+    """Why nothing goes through an integration now."""
+
+    reason: Reason
+    wait_s: float
+    said: str
+    """In a sentence behind its name."""
 
 
 class LiveIntegration:
@@ -48,12 +64,18 @@ class LiveIntegration:
     ) -> None:
         """`stores`: all its provider does is make what is stored (`ProviderPlugin.stores`)."""
         self.place: Place = tenant, integration.key
+        limits = integration.limits
         self.integration = integration
         self.stores = stores
         self.plugin = plugin
         self.provider = provider
         self.health = breaker.Breaker()
-        self.bucket = limiter.Bucket.of(integration.limits.per_second)
+        self.limited = bool(limits.per_second) or limits.per_day is not None or limits.warm_up is not None
+        """Whether calls take from a budget that all processes share."""
+        self.used: tuple[str, int] = "", 0
+        """A day, and how many calls of it were made by then, as of the last time somebody asked."""
+        self._asked_until_s = float("-inf")
+        self._used_up_until_s = float("-inf")
         self._busy = dict.fromkeys(LANES, 0)
         self._retired = False
 
@@ -65,11 +87,27 @@ class LiveIntegration:
     @property
     def seconds_each(self) -> float:
         """Seconds per message at the rate limit; 0 without one."""
-        return 0.0 if self.bucket is None else 1.0 / self.bucket.rate
+        per_second = self.integration.limits.per_second
+        return 1.0 / per_second if per_second else 0.0
 
     def closed_for_s(self, now_s: float) -> float:
         """How long its circuit will not let anything through."""
         return breaker.open_for_s(self.health, now_s)
+
+    def closed(self, now_s: float) -> Closed | None:
+        """Why nothing goes through it now; None: it can be used."""
+        if breaker.state(self.health, now_s) == "open":
+            return Closed(Reason.CIRCUIT_OPEN, self.closed_for_s(now_s), "its circuit is open")
+        if now_s < self._used_up_until_s:
+            wait_s = self._used_up_until_s - now_s
+            return Closed(Reason.DAILY_QUOTA, wait_s, "its quota of the day is used up")
+        if now_s < self._asked_until_s:
+            return Closed(Reason.RATE_LIMITED, self._asked_until_s - now_s, "its provider asked to wait")
+        return None
+
+    def pause(self, now_s: float, asked_s: float) -> None:
+        """Call nobody for as long as its provider asked for (`Retry-After`)."""
+        self._asked_until_s = max(self._asked_until_s, now_s + min(asked_s, LONGEST_PAUSE_S))
 
     def has_slot(self, lane: Lane, now_s: float) -> bool:
         """Whether another batch of `lane` may start."""
@@ -93,14 +131,23 @@ class LiveIntegration:
         if not any(self._busy.values()):
             await self.provider.close()
 
-    def grant(self, lane: Lane, calls: Sequence[int], now_s: float) -> tuple[int, float]:
-        """How many of the messages that need so many calls the rate limit lets through now, and how long the rest
-        should wait."""
-        if self.bucket is None:
-            return len(calls), 0.0
-        reserve = 0.0 if lane is Lane.CRITICAL else URGENT_SHARE * self.bucket.burst
-        self.bucket, granted, wait_s = limiter.take(self.bucket, now_s, calls, reserve=reserve)
-        return granted, wait_s
+    async def grant(self, lane: Lane, calls: Sequence[int], quotas: Quotas, clock: Clock) -> QuotaGrant:
+        """How many of the messages that need so many calls its limits let through now."""
+        limits, now = self.integration.limits, clock.now()
+        of_day = day_limit(limits, now)
+        ask = QuotaAsk(
+            costs=tuple(calls),
+            per_second=limits.per_second or None,
+            reserve=0.0 if lane is Lane.CRITICAL else URGENT_SHARE * max(1.0, limits.per_second or 0.0),
+            per_day=of_day.per_day,
+            day=of_day.day,
+            resets_at=of_day.resets_at,
+        )
+        grant = await retry_until_stored("quota", lambda: quotas.take(*self.place, ask, now), clock)
+        self.used = of_day.day, grant.used
+        if grant.by_day:
+            self._used_up_until_s = clock.monotonic() + grant.wait_ms / 1_000
+        return grant
 
     def record(self, now_s: float, *, ok: int, failed: int) -> None:
         """Record the results of a batch in the circuit breaker."""
@@ -134,25 +181,23 @@ DeviceTargets = tuple[tuple[Contact, LiveIntegration], ...]
 class Candidates:
     """Integrations that can take messages of one channel now."""
 
-    __slots__ = ("_free", "_healthy", "_particular", "_scores", "_tripped", "_wait_s", "_weights", "_why")
+    __slots__ = ("_closed", "_free", "_healthy", "_particular", "_scores", "_weights", "_why")
 
     def __init__(
         self,
         healthy: Sequence[LiveIntegration],
         free: Sequence[LiveIntegration],
-        tripped: Sequence[LiveIntegration],
-        wait_s: float,
+        closed: Mapping[LiveIntegration, Closed],
         scores: Mapping[str, Score],
     ) -> None:
-        """`free`: the healthy ones with a slot. `tripped`: those whose circuit is open, for `wait_s` at least. `scores`
-        of the healthy ones."""
+        """`free`: the healthy ones with a slot. `closed`: those that cannot be used now. `scores` of the healthy
+        ones."""
         self._healthy = {one.key: one for one in healthy}
         self._free = free or healthy
-        self._tripped = tripped
-        self._wait_s = wait_s
+        self._closed = closed
         self._scores = scores
         self._weights = [(one.key, scores[one.key].total) for one in self._free]
-        self._particular = any(one.plugin.accepts is not None for one in (*healthy, *tripped))
+        self._particular = any(one.plugin.accepts is not None for one in (*healthy, *closed))
         self._why: dict[tuple[str, frozenset[str], frozenset[str]], str] = {}
 
     def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | NoCandidate:
@@ -162,12 +207,11 @@ class Candidates:
         if self._particular and contact is not None:
             weights = self._fitting(contact)
             if not weights:
-                return NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+                return _none(self._closed)
         if message.sent_at is not None:
             weights = self._others(message, contact)
             if not weights:
-                reason = Reason.CIRCUIT_OPEN if self._tripped else Reason.NO_INTEGRATION
-                return NoCandidate(reason=reason, wait_s=self._wait_s)
+                return _none(self._closed)
         if len(weights) == 1:
             return self._healthy[weights[0][0]]
         seed, failed = _seed(message), _failed(message)
@@ -176,7 +220,7 @@ class Candidates:
 
     def why(self, chosen: LiveIntegration, message: Message, contact: Contact | None) -> str:
         """Why it was chosen, in one line; empty when there was no choice."""
-        known = (*self._healthy.values(), *self._tripped)
+        known = (*self._healthy.values(), *self._closed)
         if len(known) == 1:
             return ""
         takers = frozenset(
@@ -199,11 +243,11 @@ class Candidates:
 
     def _explained(self, chosen: str, failed: frozenset[str], takers: frozenset[str]) -> str:
         free = {one.key for one in self._free}
-        tripped = {one.key for one in self._tripped}
+        closed = {one.key: why.said for one, why in self._closed.items()}
         ruled_out: dict[str, str] = {}
         for key in takers - {chosen}:
-            if key in tripped:
-                ruled_out[key] = "its circuit is open"
+            if key in closed:
+                ruled_out[key] = closed[key]
             elif key not in free:
                 ruled_out[key] = "all its slots are taken"
             elif key in failed:
@@ -220,21 +264,30 @@ class Candidates:
             contacts = [one for one in contacts if self._takers(one)] or contacts[:1]
         chosen = [(contact, self.choose(message, contact)) for contact in contacts]
         reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, NoCandidate)])
-        return reached or NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+        return reached or _none(self._closed)
 
     def _takers(self, contact: Contact) -> Sequence[LiveIntegration]:
         """Those whose provider claims the contact, else those that take any; their circuit may be open."""
-        known = (*self._healthy.values(), *self._tripped)
+        known = (*self._healthy.values(), *self._closed)
         return [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)] or [
             one for one in known if one.plugin.accepts is None
         ]
 
     def _fitting(self, contact: Contact) -> list[tuple[str, float]]:
         """Of those that take the contact, else of all: one of them says what is wrong."""
-        fitting = self._takers(contact) or (*self._healthy.values(), *self._tripped)
+        fitting = self._takers(contact) or (*self._healthy.values(), *self._closed)
         free = [one for one in fitting if one in self._free]
         usable = free or [one for one in fitting if one.key in self._healthy]
         return [(one.key, self._scores[one.key].total) for one in usable]
+
+
+def _none(closed: Mapping[LiveIntegration, Closed]) -> NoCandidate:
+    """None of these can be used: whichever opens first decides."""
+    first = min(closed.values(), key=lambda one: one.wait_s, default=None)
+    if first is None:
+        return NoCandidate(reason=Reason.NO_INTEGRATION, wait_s=NO_INTEGRATION_WAIT_S)
+    at_most = first.wait_s if first.reason is Reason.DAILY_QUOTA else NO_INTEGRATION_WAIT_S
+    return NoCandidate(reason=first.reason, wait_s=max(0.05, min(first.wait_s, at_most)))
 
 
 def _seed(message: Message) -> bytes:
@@ -258,6 +311,9 @@ class IntegrationHealth(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     """Part of the channel's messages that goes through it, by the scores of those that can be used."""
     standing: Standing
+    per_day: int | None
+    """Most messages of today, by its limit and its plan."""
+    used_today: int
 
 
 class _Broken(NamedTuple):
@@ -298,9 +354,8 @@ class Integrations:
     ) -> Candidates | NoCandidate:
         """The healthy integrations of a channel; those with a free slot, unless none has one. `only`: no other than
         this one."""
-        wait_s = NO_INTEGRATION_WAIT_S
         healthy: list[LiveIntegration] = []
-        tripped: list[LiveIntegration] = []
+        closed: dict[LiveIntegration, Closed] = {}
         found = False
         for integration in self._shelf.all(tenant).values():
             if integration.channel is not channel or not integration.enabled:
@@ -311,15 +366,16 @@ class Integrations:
             live = self._current(tenant, integration)
             if live is None:
                 continue
-            if breaker.state(live.health, now_s) == "open":
-                wait_s = min(wait_s, max(0.05, breaker.open_for_s(live.health, now_s)))
-                tripped.append(live)
+            if (why := live.closed(now_s)) is not None:
+                closed[live] = why
             else:
                 healthy.append(live)
+        if not healthy and found and not closed:  # Its settings are refused.
+            return NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=NO_INTEGRATION_WAIT_S)
         if not healthy:
-            return NoCandidate(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
+            return _none(closed)
         free = [live for live in healthy if live.has_slot(lane, now_s)]
-        return Candidates(healthy, free, tripped, wait_s, self._scored(healthy, len(healthy) + len(tripped)))
+        return Candidates(healthy, free, closed, self._scored(healthy, len(healthy) + len(closed)))
 
     def _scored(self, healthy: Sequence[LiveIntegration], of: int) -> Mapping[str, Score]:
         """`of`: how many there are with those that are not healthy now."""
@@ -341,7 +397,7 @@ class Integrations:
         order, and without a rate limit."""
         enabled = [one for one in self._shelf.all(tenant).values() if one.channel is channel and one.enabled]
         live = self._current(tenant, enabled[0]) if len(enabled) == 1 else None
-        if live is None or not live.stores or live.bucket is not None:
+        if live is None or not live.stores or live.limited or live.closed(now_s) is not None:
             return None
         return live if breaker.state(live.health, now_s) == "closed" else None
 
@@ -373,6 +429,7 @@ class Integrations:
         self, tenant: TenantId, integrations: Sequence[Integration], now_s: float
     ) -> list[IntegrationHealth]:
         """Those of one channel."""
+        now = self._clock.now()
         standings = {one.key: self._standing(tenant, one) for one in integrations}
         troubles = {one.key: self._trouble(tenant, one, now_s) for one in integrations}
         compared = scores({one.key: (one.weight, standings[one.key]) for one in integrations})
@@ -390,9 +447,15 @@ class Integrations:
                 score=compared[one.key],
                 share=usable.get(one.key, 0.0) / whole if whole else 0.0,
                 standing=standings[one.key],
+                per_day=(of_day := day_limit(one.limits, now)).per_day,
+                used_today=self._used(tenant, one.key, of_day.day),
             )
             for one in integrations
         ]
+
+    def _used(self, tenant: TenantId, key: str, day: str) -> int:
+        live = self._live.get((tenant, key))
+        return live.used[1] if live is not None and live.used[0] == day else 0
 
     def _standing(self, tenant: TenantId, integration: Integration) -> Standing:
         patience_s = integration.receipt_within_s or PATIENCE_S
@@ -417,9 +480,12 @@ class Integrations:
         if broken is not None and broken.integration is integration:
             return broken.detail
         live = self._live.get((tenant, integration.key))
-        if live is None or breaker.state(live.health, now_s) == "closed":
+        if live is None:
             return ""
-        return "its circuit is open: its provider fails, refuses our settings or does not answer"
+        if breaker.state(live.health, now_s) != "closed":
+            return "its circuit is open: its provider fails, refuses our settings or does not answer"
+        why = live.closed(now_s)
+        return "" if why is None else why.said
 
     async def check(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings, or they lead to an

@@ -122,6 +122,13 @@ class ProviderCalls:
             live.trip(now_s)
         elif ok or failed:
             live.record(now_s, ok=ok, failed=failed)
+        asked_s = [
+            o.after_s
+            for o in outcomes
+            if isinstance(o, Retry) and o.reason is Reason.RATE_LIMITED and o.after_s and not o.of_address
+        ]
+        if asked_s:
+            live.pause(now_s, max(asked_s))
         failed += kinds[Misconfigured]
         if ok or failed:
             took_ms = round((now_s - began_s) * 1_000) * (ok + failed)

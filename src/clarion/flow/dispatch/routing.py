@@ -17,6 +17,7 @@ from clarion.ports.clock import Clock, Random
 from clarion.rules.outcomes import settle_unsent
 
 LEAST_WAIT_MS = 50
+MOST_JITTER_S = 60.0
 JITTER = 0.2
 """Of a wait, at most: what is put off together does not come back together."""
 
@@ -83,7 +84,7 @@ class Routing:
         ]
 
     def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
-        wait_ms = wait_s * 1000 * (1.0 + JITTER * self._random.uniform())
+        wait_ms = 1_000 * (wait_s + min(JITTER * wait_s, MOST_JITTER_S) * self._random.uniform())
         due = Instant(now + max(LEAST_WAIT_MS, round(wait_ms)))
         if message.expires_at is not None and due >= message.expires_at:
             return settle_unsent(message, Status.EXPIRED, Reason.EXPIRED, now)

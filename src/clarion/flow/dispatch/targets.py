@@ -8,6 +8,9 @@ from clarion.flow.dispatch.integrations import LiveIntegration
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.channel import Lane
 from clarion.model.outgoing import Outgoing
+from clarion.model.status import Reason
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Quotas
 
 LiveIntegrations = tuple[LiveIntegration, ...]
 ReadyCall = tuple[InFlight, LiveIntegration, Outgoing]
@@ -44,7 +47,7 @@ class SendTarget:
     busy for a moment.
     """
 
-    __slots__ = ("_integrations", "first", "idempotent", "marks_late", "seconds_each")
+    __slots__ = ("_integrations", "first", "idempotent", "limited", "marks_late", "seconds_each")
 
     def __init__(self, integrations: LiveIntegrations) -> None:
         self._integrations = integrations
@@ -52,6 +55,7 @@ class SendTarget:
         self.idempotent = all(live.plugin.idempotent for live in integrations)
         """Whether a repeated attempt has no second effect."""
         self.marks_late = all(live.plugin.marks_late for live in integrations)
+        self.limited = any(live.limited for live in integrations)
         self.seconds_each = max(live.seconds_each for live in integrations)
         """Seconds per message at the rate limit; 0 without one."""
 
@@ -71,15 +75,21 @@ class SendTarget:
         """Whether another batch of `lane` may start."""
         return all(live.has_slot(lane, now_s) for live in self._integrations)
 
-    def grant(self, lane: Lane, part: Sequence[InFlight], now_s: float) -> tuple[int, float]:
-        """How many of the messages the rate limits let through now, in order, and how long the rest should wait."""
-        granted, wait_s = len(part), 0.0
+    async def grant(
+        self, lane: Lane, part: Sequence[InFlight], quotas: Quotas, clock: Clock
+    ) -> tuple[int, float, Reason]:
+        """How many of the messages the limits let through now, in order; how long the rest should wait, and why."""
+        granted, wait_s, reason = len(part), 0.0, Reason.RATE_LIMITED
         for live in self._integrations:
-            if live.bucket is not None:
+            if live.limited and granted:
                 calls = [_calls(in_flight, live) for in_flight in part[:granted]]
-                granted, its_wait_s = live.grant(lane, calls, now_s)
-                wait_s = max(wait_s, its_wait_s)
-        return granted, wait_s
+                its = await live.grant(lane, calls, quotas, clock)
+                granted = its.granted
+                if its.by_day:  # Others may take them, so they look again at once.
+                    reason = Reason.DAILY_QUOTA
+                else:
+                    wait_s = max(wait_s, its.wait_ms / 1_000)
+        return granted, wait_s, reason
 
     def begin(self, queue: LaneQueue) -> Permits:
         """A batch of the queue starts."""

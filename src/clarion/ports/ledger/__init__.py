@@ -16,6 +16,7 @@ from clarion.ports.ledger.lives import Lives
 from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
+from clarion.ports.ledger.quotas import Quotas
 from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
@@ -54,6 +55,7 @@ __all__ = [
     "Operations",
     "Plans",
     "Quarantine",
+    "Quotas",
     "Receipts",
     "Retention",
     "SetAsides",
@@ -86,6 +88,7 @@ class Store(Protocol):
     leases: Leases
     messages: Messages
     spending: Spending
+    quotas: Quotas
     receipts: Receipts
     quarantine: Quarantine
     inbound: InboundStore

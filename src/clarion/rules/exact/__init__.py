@@ -7,6 +7,7 @@ Every store does the same three steps in one transaction: it loads what is store
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
+from clarion.rules.exact.quotas import take
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
@@ -30,4 +31,5 @@ __all__ = [
     "needs_reply",
     "recount",
     "suppression_of",
+    "take",
 ]

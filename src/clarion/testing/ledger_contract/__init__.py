@@ -22,6 +22,7 @@ from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
+from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
@@ -44,6 +45,7 @@ LEDGER_CONTRACT = (
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,
+    *QUOTAS_CONTRACT,
     *RECEIPTS_CONTRACT,
     *INBOUND_CONTRACT,
     *CONVERSATIONS_CONTRACT,

@@ -20,6 +20,7 @@ from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
 from clarion.adapters.ledgers.memory.plans import MemoryPlans
 from clarion.adapters.ledgers.memory.quarantine import MemoryQuarantine
+from clarion.adapters.ledgers.memory.quotas import MemoryQuotas
 from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.retention import MemoryRetention
@@ -79,6 +80,7 @@ class MemoryLedger(Store):
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations)
         self.spending = MemorySpending(tables, transactions)
+        self.quotas = MemoryQuotas(tables, transactions)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.inbound = MemoryInbound(tables, transactions)

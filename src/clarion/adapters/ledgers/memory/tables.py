@@ -18,6 +18,7 @@ from clarion.model.live import LiveRow
 from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
+from clarion.model.quota import QuotaState
 from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, Spent
 from clarion.model.suppression import Suppression
@@ -158,6 +159,7 @@ class Tables:
         """The calls that are paid for."""
         self.spending: Table[tuple[TenantId, str, str, str, str, str], Spent] = self._table()
         """The sums of all charges, by what is added up together."""
+        self.quotas: Table[tuple[TenantId, str], QuotaState] = self._table()
         self.changes: Table[int, Change] = self._table()
         self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
         """The numbers of a message's changes."""

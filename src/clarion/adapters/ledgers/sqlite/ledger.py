@@ -31,6 +31,7 @@ from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
+from clarion.adapters.ledgers.sqlite.quotas import SqliteQuotas
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
@@ -124,6 +125,7 @@ class SqliteLedger(Store):
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )
         self.spending = SqliteSpending(writer, readers)
+        self.quotas = SqliteQuotas(writer)
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions, recent)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)
