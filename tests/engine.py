@@ -38,6 +38,8 @@ from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.plugins import providers as installed
 from clarion.ports.provider import ProviderPlugin
+from clarion.services.callback_urls import CallbackUrls
+from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
@@ -45,6 +47,8 @@ from clarion.testing.providers import RecordingProvider
 from clarion.testing.quiescence import Quiescence
 from tests.ledger_files import new_ledger
 from tests.limited import InThread
+
+BASE_URL = "https://notify.example"
 
 ALL_CHANNELS = Template(
     key="note",
@@ -152,9 +156,12 @@ class Engine:
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log, self.clock)
         lent = msgspec.structs.replace(
-            provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.0/8",)
+            provider_tools(self.clock, self.random, self.vault),
+            allowed_networks=("127.0.0.0/8",),
+            reference=MessageReferences(self.vault).of,
+            callback_url=CallbackUrls(self.vault, BASE_URL).of,
         )
-        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
+        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, BASE_URL)
         self.pipeline: Any = Pipeline(
             ledger=self.ledger,
             broker=self.broker,
@@ -173,7 +180,7 @@ class Engine:
             tools=lent,
             limited=self.limited,
             unsubscribe=unsubscribe,
-            base_url="https://notify.example",
+            base_url=BASE_URL,
         )
         self.inbox_actions = self.services.inbox_actions
         await self.pipeline.start()
