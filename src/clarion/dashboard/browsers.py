@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from msgspec.structs import replace
-
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
 from clarion.dashboard.request import PageRequest, Response
@@ -13,14 +9,11 @@ from clarion.dashboard.routing import PageRoutes
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
+from clarion.model.device import Platform
 from clarion.model.ids import TenantId
-from clarion.model.user import Contact, User, UserPut
-from clarion.ports.vault import normal_address
+from clarion.ports.vault import contact_hash
 from clarion.rules import validation
-
-LABEL = "This browser"
-PEOPLE = 100
-"""Looked through for the browser: it belongs to one person at a time."""
+from clarion.services.devices import Registration
 
 route = PageRoutes()
 
@@ -44,16 +37,22 @@ def worker() -> Response:
 async def subscribe(site: Site, request: PageRequest, user_id: str) -> Response:
     """Pushes to this person come to this browser, too, and another person's no longer."""
     address = _address(request)
-    if user_id not in await site.parts.ledger.users.find(site.tenant(), [user_id]):
+    found = await site.parts.ledger.users.find(site.tenant(), [user_id])
+    if user_id not in found:
         raise NotFound(f"There is no user {user_id!r}.")
-    await _give(site, address, user_id)
+    said = Registration(platform=Platform.WEB, token=address)
+    await site.parts.services.devices.log_in(found[user_id], _device_id(site, address), said)
     return Response(status=204)
 
 
 @route("POST", "/ui/browsers")
 async def unsubscribe(site: Site, request: PageRequest, _: str) -> Response:
     """Pushes come to this browser no longer."""
-    await _give(site, _address(request), None)
+    device_id = _device_id(site, _address(request))
+    state = await site.parts.ledger.devices.find(site.tenant(), device_id)
+    if state is not None:
+        for user in (await site.parts.ledger.users.get([state.user])).values():
+            await site.parts.services.devices.log_out(user, device_id)
     return Response(status=204)
 
 
@@ -64,26 +63,6 @@ def _address(request: PageRequest) -> str:
     return validation.plain_address(Channel.PUSH, given, "#/subscription")
 
 
-async def _give(site: Site, address: str, owner: str | None) -> None:
-    """Take the browser from whoever has it, and make it the newest device of `owner`."""
-    tenant = site.tenant()
-    users = await site.parts.ledger.users.page(tenant, None, PEOPLE)
-    changed = [
-        UserPut(id=user.id, profile=replace(user.profile, contacts=contacts), revision=user.revision)
-        for user in users
-        if (contacts := _contacts(user, address, owner)) != user.profile.contacts
-    ]
-    if changed:
-        await site.parts.services.users.put(tenant, changed)
-
-
-def _contacts(user: User, address: str, owner: str | None) -> Sequence[Contact]:
-    endpoint = normal_address(Channel.PUSH, address)
-    others = tuple(
-        contact
-        for contact in user.profile.contacts
-        if contact.channel is not Channel.PUSH or normal_address(Channel.PUSH, contact.address) != endpoint
-    )
-    if user.id != owner:
-        return others
-    return (*others, Contact(channel=Channel.PUSH, address=address, label=LABEL))
+def _device_id(site: Site, address: str) -> str:
+    """The same for every subscription with this endpoint."""
+    return f"browser-{contact_hash(site.parts.vault, site.tenant(), Channel.PUSH, address).hex()}"

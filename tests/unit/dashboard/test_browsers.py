@@ -10,6 +10,8 @@ import pytest
 
 from clarion.app.process import App
 from clarion.cli.dev import _ready
+from clarion.model.channel import Channel
+from clarion.ports.vault import normal_address
 from tests.browsers import Browser
 from tests.demos import new_demo, running
 from tests.unit.dashboard.test_site import Ask, asker
@@ -32,11 +34,11 @@ async def ask(app: App) -> Ask:
 
 
 async def pushes(app: App) -> dict[str, list[str]]:
-    """Labels of everybody's push contacts, in order."""
+    """The endpoints and tokens that everybody's pushes go to, in order."""
     (tenant,) = app.ledger.setup.tenants.all()
     users = await app.ledger.users.page(tenant, None, 10)
     return {
-        user.id: [contact.label for contact in user.profile.contacts if contact.channel == "push"]
+        user.id: [normal_address(Channel.PUSH, one.address) for one in user.usable(Channel.PUSH)]
         for user in users
     }
 
@@ -50,10 +52,10 @@ async def test_a_browser_belongs_to_one_person_at_a_time(app, ask):
     before = await pushes(app)
     browser = Browser()
     assert (await ask("/ui/browsers/ada", "POST", form(browser))).status == 204
-    assert (await pushes(app))["ada"] == [*before["ada"], "This browser"]
+    assert (await pushes(app))["ada"] == [*before["ada"], browser.endpoint]
     assert (await ask("/ui/browsers/juergen", "POST", form(browser))).status == 204
     after = await pushes(app)
-    assert (after["ada"], after["juergen"][-1]) == (before["ada"], "This browser")
+    assert (after["ada"], after["juergen"][-1]) == (before["ada"], browser.endpoint)
     assert (await ask("/ui/browsers", "POST", form(browser))).status == 204
     assert await pushes(app) == before
 

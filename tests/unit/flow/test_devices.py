@@ -11,6 +11,7 @@ import pytest
 from clarion.model.channel import Channel
 from clarion.model.content import PushContent
 from clarion.model.device import Platform
+from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, IntegrationLimits, Template, UnknownPolicy
@@ -103,6 +104,26 @@ def test_the_detail_counts_and_names_nobody(outcomes, devices, detail):
     assert detail is None or found == detail
     assert len(found) <= 500
     assert "SECRET" not in found
+
+
+@pytest.mark.parametrize(
+    ("since", "before"),
+    [(None, -1), (Instant(MONDAY_NOON - 60_000), -60_000), (Instant(MONDAY_NOON + 60_000), -1)],
+)
+def test_a_token_is_gone_for_registrations_from_before(since, before):
+    """Before the time that the service names, and never after the call began: whoever registered since is not meant."""
+    for outcomes in ((Gone(since=since),), (Gone(since=since), Accepted())):
+        (gone,) = settled(*outcomes).suppressions
+        assert gone.registered_before == MONDAY_NOON + before
+
+
+def test_each_device_that_was_refused_is_noted_and_no_other():
+    """Neither those that took it nor those whose service had trouble."""
+    noted = settled(Accepted(), Gone(detail="Unregistered"), Rejected(), Retry(), Unknown(), Misconfigured())
+    assert [(one.reason, one.detail) for one in noted.device_refusals] == [
+        ("address_gone", "Unregistered"),
+        ("provider_rejected", None),
+    ]
 
 
 # -- in the engine ------------------------------------------------------------------------------------------
