@@ -141,7 +141,7 @@ def _copy(connection: sqlite3.Connection, kept: Path, tell: Progress) -> None:
 
 
 def _steps(path: Path, to: str, tell: Progress) -> None:
-    """Every step up to `to` that the file has not seen, each in its own transaction."""
+    """Every step up to `to` that the file has not seen, each in its own transaction; those of an empty file in one."""
     from alembic import command
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine
@@ -149,6 +149,8 @@ def _steps(path: Path, to: str, tell: Progress) -> None:
     config = _config(tell)
     found = revision(path)
     scripts = list(ScriptDirectory.from_config(config).iterate_revisions(to, found or "base"))[::-1]
+    if found is None:
+        scripts = scripts[-1:]
     engine = create_engine(f"sqlite:///{path}")
     try:
         with engine.connect() as connection:

@@ -66,6 +66,7 @@ def set_up(level: str = "info", format: str = "auto", stream: TextIO | None = No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its steps are shown as progress
     logging.getLogger("uvicorn.access").disabled = True  # a line per request costs more than the request
 
 

@@ -94,12 +94,13 @@ def fail(error: Exception) -> Callable[[Any], None]:
 
 
 def test_as_much_is_in_the_file_as_before(older):
-    """It is counted before the first step and behind the last, whatever the tables are called."""
+    """It is counted before the first step and behind the last, whatever the tables are called; new ones are empty."""
     before = counts(older)
     done = migrate(older)
     assert done is not None
     assert (done.since, done.copy, done.counts) == ("0021", None, before)
-    assert counts(older) == before
+    after = counts(older)
+    assert after == {**dict.fromkeys(after, 0), **before}
     assert (before["messages sent"], before["timeline entries"]) == (COUNT, 2 * COUNT)
     assert migrate(older) is None
 

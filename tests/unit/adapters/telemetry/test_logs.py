@@ -37,6 +37,14 @@ def test_records_are_json_lines_with_time_and_level(out):
     assert (theirs["event"], theirs["level"], theirs["logger"]) == ("odd thing", "warning", "library")
 
 
+def test_the_steps_of_a_migration_are_not_logged(out):
+    """They are shown as progress; what goes wrong in one is logged."""
+    set_up(format="json", stream=out)
+    logging.getLogger("alembic.runtime.migration").info("Running upgrade")
+    logging.getLogger("alembic.runtime.migration").error("odd")
+    assert [record["event"] for record in records(out)] == ["odd"]
+
+
 def test_contents_and_contacts_are_hidden(out):
     """Even when somebody passes them by mistake."""
     set_up(format="json", stream=out)
