@@ -53,6 +53,7 @@ REPLIES = (
     ),
     Recorded(answer=error(422, 405, "Not allowed to send"), means=Misconfigured),
     Recorded(answer=error(422, 412, "Your account is pending approval"), means=Misconfigured),
+    Recorded(answer=error(422, 413, "Your account may not send"), means=Misconfigured),
     Recorded(answer=error(422, 1235, "The message stream does not exist"), means=Misconfigured),
     Recorded(answer=error(401, 10, "No Account or Server API tokens were supplied"), means=Misconfigured),
     Recorded(answer=Answer.text(413, "too large"), means=Rejected),

@@ -1,7 +1,6 @@
 """AWS End User Messaging: requests fit AWS's own model, signatures are those of botocore, and events are read."""
 
 import json
-from pathlib import Path
 
 import botocore.auth
 import botocore.session
@@ -34,7 +33,6 @@ TOOLS = replace(
     reference=lambda message: "ab12",
     allowed_networks=("127.0.0.0/8",),
 )
-PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "send-texts.md"
 MODEL = botocore.session.Session().get_service_model("pinpoint-sms-voice-v2")
 NOW = Instant(1_767_614_281_000)
 assert plugin.callbacks is not None
@@ -151,10 +149,3 @@ def test_an_event_says_why_and_when():
 def test_the_subscription_is_confirmed():
     """By a visit to the URL that SNS names."""
     assert read(SUBSCRIBED).visits == (CONFIRMATION_URL,)
-
-
-def test_the_page_explains_every_code():
-    """In the same words as the timeline of a message."""
-    page = PAGE.read_text(encoding="utf-8")
-    known = [*ERRORS.codes.items(), *ANSWERS.codes.items()]
-    assert [code for code, found in known if f"| {code} | {found.words} |" not in page] == []

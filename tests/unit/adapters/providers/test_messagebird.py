@@ -1,7 +1,6 @@
 """Bird (MessageBird): the request for a message, its settings, and the tokens of its reports."""
 
 import json
-from pathlib import Path
 
 import jwt
 import msgspec
@@ -10,7 +9,6 @@ from msgspec.structs import replace
 
 from clarion.adapters.http import HttpRequest
 from clarion.adapters.providers.messagebird import (
-    ANSWERS,
     ERRORS,
     LONGEST_VALIDITY_S,
     MessageBirdConfig,
@@ -40,7 +38,6 @@ TOOLS = replace(
     callback_url=lambda tenant, key: URL,
     allowed_networks=("127.0.0.0/8",),
 )
-PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "send-texts.md"
 NOW = Instant(1_700_000_000_000)
 CONFIG = msgspec.convert({**plugin.example, "signing_key": "k" * 40}, MessageBirdConfig)
 assert plugin.callbacks is not None
@@ -138,10 +135,3 @@ def test_a_report_says_why(status, code, says, reason):
     assert receipt.reason is reason
     assert receipt.detail == ERRORS.said(says)
     assert receipt.at is not None
-
-
-def test_the_page_explains_every_code():
-    """In the same words as the timeline of a message."""
-    page = PAGE.read_text(encoding="utf-8")
-    known = [*ERRORS.codes.items(), *ANSWERS.codes.items()]
-    assert [code for code, error in known if f"| {code} | {error.words} |" not in page] == []

@@ -1,7 +1,6 @@
 """Plivo: the request for a message, its settings, and the signatures of its callbacks."""
 
 import json
-from pathlib import Path
 from urllib.parse import urlencode
 
 import msgspec
@@ -32,7 +31,6 @@ TOOLS = replace(
     callback_url=lambda tenant, key: URL,
     allowed_networks=("127.0.0.0/8",),
 )
-PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "send-texts.md"
 POWERPACK = "86bbb125-97bb-4d72-89fd-81d5c515b015"
 assert plugin.callbacks is not None
 CALLBACKS = plugin.callbacks
@@ -151,9 +149,3 @@ def test_the_message_of_a_person_is_passed_on_and_not_answered():
     (message,) = callback.messages
     assert (message.sender, message.recipient) == ("+4915550000001", "+15005550006")
     assert callback.answer.body == b"<Response/>"
-
-
-def test_the_page_explains_every_code():
-    """In the same words as the timeline of a message."""
-    page = PAGE.read_text(encoding="utf-8")
-    assert [code for code, known in ERRORS.codes.items() if f"| {code} | {known.words} |" not in page] == []

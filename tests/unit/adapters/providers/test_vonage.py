@@ -1,7 +1,6 @@
 """Vonage: the request for a message, its settings, and the signatures of its reports."""
 
 import json
-from pathlib import Path
 
 import jwt
 import msgspec
@@ -33,7 +32,6 @@ TOOLS = replace(
     callback_url=lambda tenant, key: URL,
     allowed_networks=("127.0.0.0/8",),
 )
-PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "send-texts.md"
 assert plugin.callbacks is not None
 CALLBACKS = plugin.callbacks
 NOW = Instant(1_516_239_022_000)
@@ -183,9 +181,3 @@ def test_the_message_of_a_person_is_passed_on():
     """With numbers as contacts have them."""
     (message,) = read(INBOUND).messages
     assert (message.sender, message.recipient) == ("+4915550000001", "+15005550006")
-
-
-def test_the_page_explains_every_code():
-    """In the same words as the timeline of a message."""
-    page = PAGE.read_text(encoding="utf-8")
-    assert [code for code, known in ERRORS.codes.items() if f"| {code} | {known.words} |" not in page] == []
