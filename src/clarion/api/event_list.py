@@ -40,7 +40,7 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
     time: str | None
     created_at: str
     status: Literal["in_progress", "done"]
-    """`in_progress`: at least one message is not finished."""
+    """`in_progress`: at least one message is not finished, or not all members of its topics are planned yet."""
     counts: Mapping[Status, int]
     """How many of its messages are in each status."""
 
@@ -88,7 +88,7 @@ def _line(one: EventRecord, event: Event | None) -> EventLine:
         subject=(event.subject or None) if event else None,
         time=text_or_none(event.time) if event else None,
         created_at=rfc3339(time_of(one.id)),
-        status="in_progress" if ACTIVE & one.counts.keys() else "done",
+        status="in_progress" if one.left or ACTIVE & one.counts.keys() else "done",
         counts=one.counts,
     )
 

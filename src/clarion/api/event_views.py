@@ -28,7 +28,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     status: Literal["accepted", "in_progress", "done", "set_aside"]
-    """`accepted`: nothing is planned yet. `in_progress`: at least one message is not finished. `done`: all are, or there
+    """`accepted`: nothing is planned yet. `in_progress`: at least one message is not finished, or not all members of its topics are planned yet. `done`: all are, or there
     are none. `set_aside`: it could not be planned, see `reason` and `/v1/dead-letters/events`."""
     reason: Reason | None
     runs: list[RunExplanation]
@@ -81,7 +81,7 @@ async def get_event(
 
 
 def _status(found: EventFound) -> Literal["accepted", "in_progress", "done", "set_aside"]:
-    if found.active or (found.waits and found.runs):
+    if found.active or (found.waits and (found.runs or found.messages)):
         return "in_progress"
     if found.waits:
         return "accepted"

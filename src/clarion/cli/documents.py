@@ -48,6 +48,8 @@ class Noun(NamedTuple):
     """A change for examples, NAME=VALUE."""
     destroys: str = ""
     """What deleting one takes along for good; a person is asked before."""
+    writable: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    """What `show` prints, without what only the server can say: so it can be stored again."""
 
 
 def add(program: typer.Typer, noun: Noun) -> None:
@@ -102,7 +104,7 @@ class DocumentCommands:
         json: Json = False,
     ) -> None:
         """A new one."""
-        body = (read(file) if file else {}) | assigned(changes or ())
+        body = (self._noun.writable(read(file)) if file else {}) | assigned(changes or ())
         answer = connect().call("PUT", self._at(key), body, {"if-none-match": "*"})
         report(answer, f"{key} is created.", json=json)
 
@@ -112,7 +114,7 @@ class DocumentCommands:
         """The whole document anew."""
         from clarion.cli.client import matching
 
-        answer = connect().call("PUT", self._at(key), read(file), matching(if_match))
+        answer = connect().call("PUT", self._at(key), self._noun.writable(read(file)), matching(if_match))
         report(answer, f"{key} is stored.", json=json)
 
     def update(

@@ -44,6 +44,23 @@ COLUMNS_SHOWN: dict[str, Column] = {
 }
 """Of a table of users."""
 
+SAID_BY_THE_SERVER = frozenset({"created_at", "updated_at", "unreadable"})
+ABOUT_CONTACTS = frozenset({"id", "suppressed"})
+
+
+def writable(shown: dict[str, Any]) -> dict[str, Any]:
+    """A user as `show` prints them, without what only the server can say."""
+    kept = {name: value for name, value in shown.items() if name not in SAID_BY_THE_SERVER}
+    if isinstance(contacts := kept.get("contacts"), list):
+        kept["contacts"] = [
+            {name: value for name, value in one.items() if name not in ABOUT_CONTACTS}
+            if isinstance(one, dict)
+            else one
+            for one in contacts
+        ]
+    return kept
+
+
 add(
     program,
     Noun(
@@ -53,6 +70,7 @@ add(
         example="ada",
         change="locale=en-GB",
         destroys="all their contacts, preferences and inbox",
+        writable=writable,
     ),
 )
 

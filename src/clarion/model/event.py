@@ -160,3 +160,5 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
     counts: Mapping[Status, int]
     """How many messages are where."""
+    left: bool = False
+    """Some members of its topics are not planned yet."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from clarion.cli.users import writable
 from clarion.model.setup import Scope
 from tests.browsers import Browser
 from tests.unit.api.conftest import ACME, OTHER
@@ -596,3 +597,20 @@ async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin
     assert len((await admin.ok("GET", "/v1/events"))["items"]) == 2
     assert (await admin("DELETE", "/v1/users/bob")).status_code == 204
     assert (await admin.problem("GET", "/v1/users/bob"))["code"] == "not_found"
+
+
+async def test_what_the_command_line_shows_can_be_stored_again(clarion, admin):
+    """`clarion users show ada | clarion users set ada -` changes nothing; a mistake in it is still told."""
+    asked = {
+        "email": "ada@example.org",
+        "locale": "en-GB",
+        "attributes": {"plan": "pro"},
+        "contacts": [
+            {"channel": "email", "address": "ada@example.org", "label": "work", "verified": True},
+            {"channel": "sms", "address": "+4915112345678"},
+        ],
+    }
+    shown = await admin.ok("PUT", "/v1/users/ada", asked)
+    assert await admin.ok("PUT", "/v1/users/ada", writable(shown)) == shown
+    for wrong in ({**shown, "contacts": [7]}, {**shown, "contact": []}):
+        assert (await admin.problem("PUT", "/v1/users/ada", writable(wrong)))["status"] == 400

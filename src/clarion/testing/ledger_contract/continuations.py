@@ -97,16 +97,22 @@ async def an_event_waits_until_nothing_is_left_of_it(subject: LedgerSubject) -> 
         shown = await found(subject.tenant, event_id, None, 1, 1)
         return shown is not None and shown.waits
 
+    async def left(event_id: EventId) -> bool:
+        (listed,), _ = await subject.ledger.events.page(subject.tenant, None, b"\xff" * 17, 10)
+        return listed.id == event_id and listed.left
+
     message = replace(subject.planned(event_id=entry.event_id), fence=0)
     consumed = Consumed(entry.lane, (entry.seq,))
     await subject.plan(message, consumed=consumed, continuations=(subject.left(entry, 5),))
     assert await waits(entry.event_id)
+    assert await left(entry.event_id)
     await _due(subject)
     await subject.plan(continuations=(subject.left(entry, 1),))
     (claimed,) = await _due(subject)
     assert claimed.after == 1
     await subject.plan(continued=claimed)
     assert not await waits(entry.event_id)
+    assert not await left(entry.event_id)
 
 
 CONTINUATIONS_CONTRACT = (

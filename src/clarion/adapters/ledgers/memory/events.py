@@ -52,9 +52,7 @@ class MemoryEvents:
     async def found(
         self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
     ) -> EventFound | None:
-        waits = self._log.waits(tenant, event_id) or any(
-            key[0] == event_id and one.tenant == tenant for key, one in self._tables.continuations.items()
-        )
+        waits = self._log.waits(tenant, event_id) or self._left(tenant, event_id)
         kept = self._set_aside(tenant, event_id)
         first = self._runs(tenant, event_id)[:runs]
         where = MessageFilter(event_id=event_id)
@@ -84,6 +82,10 @@ class MemoryEvents:
 
         return await self._transactions.write(cancel)
 
+    def _left(self, tenant: TenantId, event_id: EventId) -> bool:
+        found = self._tables.continuations.items()
+        return any(key[0] == event_id and one.tenant == tenant for key, one in found)
+
     def _runs(self, tenant: TenantId, event_id: EventId) -> list[Run]:
         found = [r for r in self._tables.runs.values() if r.event_id == event_id and r.tenant == tenant]
         return sorted(found, key=lambda run: run.id)
@@ -105,4 +107,5 @@ class MemoryEvents:
             workflows=tuple(dict.fromkeys(run.workflow for run in runs)),
             lane=runs[-1].lane,
             counts=Counter(m.status for m in self._messages(event_id)),
+            left=self._left(runs[-1].tenant, event_id),
         )

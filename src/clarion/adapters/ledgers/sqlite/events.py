@@ -210,4 +210,5 @@ def _record(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId)
         workflows=tuple(dict.fromkeys(workflow for workflow, _ in ours)),
         lane=LANES[ours[-1][1]],
         counts={tuple(Status)[code]: count for code, count in counts},
+        left=continuations.left(connection, event_id, tenant),
     )
