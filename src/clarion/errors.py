@@ -227,6 +227,12 @@ class Busy(ClarionError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(Busy):
+    """This was asked for too often. Nothing was done; retry after `retry_after_s` seconds."""
+
+    code = "rate_limited"
+
+
 class Unavailable(ClarionError):
     """A needed part is down, closing, or out of disk. Nothing was accepted; retry later."""
 

@@ -29,6 +29,7 @@ NOT_YET: dict[str, dict[str, str]] = {
     "changes_can_depend_on_what_was_read": {
         "DELETE /v1/dead-letters/events/{event}": "it never changes before it is gone",
         "DELETE /v1/quarantine/{quarantine_id}": "it never changes before it is gone",
+        "DELETE /v1/sms-guard/blocks/{block_id}": "it never changes before it is gone",
         "PUT /v1/topics/{key}/subscriptions/{user_id}": _WHOLE,
         "PUT /v1/translations/{locale}": "it is about many drafts, each of which is checked by itself",
     },
@@ -44,6 +45,10 @@ NOT_YET: dict[str, dict[str, str]] = {
         "POST /v1/quarantine/{quarantine_id}/resolve": _DONE,
         "POST /v1/quarantine/{quarantine_id}/retry": _DONE,
         "POST /v1/templates/{key}/test": "it sends a message; its preview is the dry run",
+        "POST /v1/verifications": "it sends a code: that is all there is to it",
+        "POST /v1/verifications/{verification_id}/cancel": _DONE,
+        "POST /v1/verifications/{verification_id}/check": "a check counts: there are only so many",
+        "POST /v1/verifications/{verification_id}/retry": "it sends a code: that is all there is to it",
         "POST /v1/users/{user_id}/tokens": "a token is not stored: to make one is all there is to it",
     },
     "unknown_fields_are_refused": {

@@ -55,6 +55,7 @@ READS = frozenset(
         "waiting",
         "with_contact",
         "again",
+        "blocked",
         "costs",
         "spent",
         "count",

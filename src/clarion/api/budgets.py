@@ -15,7 +15,7 @@ from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
 from clarion.errors import InvalidInput
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.setup import Budget, Money, Tenant
 from clarion.model.user import Value
 from clarion.rules import budgets, phone_numbers, prices
@@ -100,7 +100,7 @@ def check(wanted: dict[str, Budget]) -> None:
             raise InvalidInput(
                 f"messages on this channel have no price: use {allowed}.", pointer=f"{place}/channel"
             )
-        if budget.country is not None and budget.channel not in (None, *prices.WITH_NUMBERS):
+        if budget.country is not None and budget.channel not in (None, *PHONES):
             raise InvalidInput("messages on this channel go to no country.", pointer=f"{place}/country")
         if not 0 < budget.warn_share <= 1:
             raise InvalidInput("must be a share above 0 and up to 1.", pointer=f"{place}/warn_share")

@@ -19,7 +19,7 @@ from clarion.api.parameters import AnyOf, several
 from clarion.api.problems import Fault, RejectedRequest, cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
-from clarion.flow.lookups import TEST_SEND
+from clarion.flow.lookups import BUILT_IN
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
@@ -262,7 +262,7 @@ async def workflows_of(parts: ApiParts, caller: Identity, text: str | None) -> f
         key
         for key in several(text)
         if key not in live
-        and not key.startswith(TEST_SEND)
+        and not key.startswith(BUILT_IN)
         and await setup.version(caller.tenant, key, 1) is None
     ]
     if unknown:

@@ -18,7 +18,7 @@ from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
 from clarion.api.price_rows import PriceRow
 from clarion.errors import InvalidInput
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.setup import Money, Prices, Tenant
 from clarion.model.user import Value
 from clarion.rules import prices
@@ -35,6 +35,7 @@ class ProviderPrices(Value, frozen=True, kw_only=True, omit_defaults=False):
 
     sms: dict[str, Money] = {}
     voice: dict[str, Money] = {}
+    whatsapp: dict[str, Money] = {}
     email: dict[str, Money] = {}
 
 
@@ -46,6 +47,8 @@ class PriceList(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One segment of a text message, by place."""
     voice: dict[str, Money] = {}
     """One call, by place."""
+    whatsapp: dict[str, Money] = {}
+    """One message, by place."""
     email: dict[str, Money] = {}
     """One email; the only place is `*`."""
     providers: dict[str, ProviderPrices] = {}
@@ -106,7 +109,7 @@ def _tables(table: PriceList) -> Iterator[tuple[list[str], Channel, dict[str, Mo
 
 
 def _check(channel: Channel, place: str, money: Money, pointer: str) -> None:
-    if channel not in prices.WITH_NUMBERS and place != prices.ANYWHERE:
+    if channel not in PHONES and place != prices.ANYWHERE:
         raise InvalidInput("on this channel the only place is `*`.", pointer=pointer)
     if not prices.is_place(place):
         raise InvalidInput(

@@ -193,6 +193,11 @@ CATALOGUE: dict[str, ProblemKind] = {
         "A queue is full",
         "Nothing was accepted. Wait `Retry-After` seconds, then send the same request again with the same Idempotency-Key.",
     ),
+    "rate_limited": ProblemKind(
+        429,
+        "Asked for too often",
+        "Nothing was done. Wait `Retry-After` seconds. `detail` says what the limit is.",
+    ),
     "internal": ProblemKind(
         500,
         "Unexpected error",

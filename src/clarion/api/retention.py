@@ -48,6 +48,8 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What people wrote to us: text messages, chats, answers to emails."""
     quarantine: Keep | None = None
     """Mail and callbacks kept for manual review."""
+    verifications: Keep | None = None
+    """One-time codes that are over, and what is known about the ranges of numbers they went to."""
     operations: Keep | None = None
     """Finished operations, with what failed."""
 

@@ -46,6 +46,7 @@ from clarion.api import (
     retention,
     selections,
     set_aside,
+    sms_guard,
     stats,
     suppressions,
     templates,
@@ -54,6 +55,7 @@ from clarion.api import (
     topics,
     translations,
     users,
+    verifications,
     workflows,
 )
 from clarion.api.guards import (
@@ -102,12 +104,14 @@ ROUTERS = (
     retention.router,
     stats.router,
     quarantine.router,
+    sms_guard.router,
     suppressions.router,
     templates.router,
     tenant.router,
     tenants.router,
     topics.router,
     users.router,
+    verifications.router,
     workflows.router,
 )
 

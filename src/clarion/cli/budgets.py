@@ -36,7 +36,7 @@ def set_(
     ],
     currency: Annotated[str, typer.Option("--currency", help="Currency of the amount (ISO 4217), like EUR.")],
     channel: Annotated[
-        str | None, typer.Option("--channel", help="Only this channel: sms, voice or email.")
+        str | None, typer.Option("--channel", help="Only this channel: sms, voice, whatsapp or email.")
     ] = None,
     country: Annotated[
         str | None, typer.Option("--country", help="Only this country (ISO 3166), like LV.")

@@ -30,6 +30,7 @@ from clarion.cli import (
     retention,
     serve,
     setup,
+    sms_guard,
     stats,
     store,
     suppressions,
@@ -40,6 +41,7 @@ from clarion.cli import (
     trigger,
     users,
     vapid,
+    verifications,
 )
 from clarion.cli.exit_codes import Exit
 from clarion.errors import ClarionError, ConfigError
@@ -123,6 +125,8 @@ program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")
 program.add_typer(budgets.program, name="budgets")
+program.add_typer(sms_guard.program, name="sms-guard")
+program.add_typer(verifications.program, name="verifications")
 program.add_typer(retention.program, name="retention")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")

@@ -39,7 +39,9 @@ def import_(
         ),
     ],
     currency: Annotated[str, typer.Option("--currency", help="Currency of the prices (ISO 4217), like EUR.")],
-    channel: Annotated[str, typer.Option("--channel", help="Channel: sms or voice.")] = "sms",
+    channel: Annotated[
+        str, typer.Option("--channel", help="Channel: sms, voice, whatsapp or email.")
+    ] = "sms",
     provider: Annotated[
         str | None,
         typer.Option(

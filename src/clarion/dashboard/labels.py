@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clarion.flow.lookups import TEST_SEND
+from clarion.flow.verification_workflow import VERIFICATION
 from clarion.model.setup import Workflow
 from clarion.model.status import FAILED_FOR_GOOD, SUCCEEDED, Reason, Status
 
@@ -136,6 +137,8 @@ def workflow_name(workflow: Workflow | None, key: str) -> str:
     """As its people call it; what authors send themselves is called by its template."""
     if workflow is not None and workflow.name:
         return workflow.name
+    if key.startswith(VERIFICATION):
+        return "One-time code"
     if key.startswith(TEST_SEND):
         return f"Test of {key.removeprefix(TEST_SEND).partition('/')[0].rsplit(':', 2)[0]}"
     return key

@@ -33,6 +33,8 @@ class Ledger:
         self.messages = store.messages
         self.spending = store.spending
         self.quotas = store.quotas
+        self.number_ranges = store.number_ranges
+        self.verifications = store.verifications
         self.receipts = store.receipts
         self.quarantine = store.quarantine
         self.inbound = store.inbound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import DecodeError
 
 from clarion.errors import SealBroken
+from clarion.flow import verification_workflow
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import TenantId
@@ -14,6 +15,9 @@ from clarion.model.status import Reason
 TEST_SEND = "~test:"
 """Begins the keys of what authors send to themselves. Nothing a tenant sets up can be called so."""
 
+
+BUILT_IN = (TEST_SEND, verification_workflow.VERIFICATION)
+"""Begin the keys of workflows that exist in code only."""
 
 UNMATCHED = Workflow(key="", category="")
 """Stands for the workflow of an event that none listens to. Nothing a tenant sets up can be called so."""
@@ -28,6 +32,8 @@ def setup_of(setup: SetupView, tenant_id: TenantId, key: str) -> tuple[Tenant, W
         if tenant is not None and workflow is not None:
             # It was asked for by name: neither preferences nor quiet hours nor caps hold it back.
             return tenant, workflow, Category(key=workflow.category, critical=True)
+    if workflow is None and tenant is not None and (workflow := verification_workflow.workflow_of(key)):
+        return tenant, workflow, Category(key=workflow.category, critical=True)
     if tenant is None or workflow is None:
         return None
     category = setup.categories.all(tenant_id).get(workflow.category)
@@ -39,6 +45,8 @@ async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflo
     if key.startswith(TEST_SEND):
         template_key, channel, integration = _parts(key)
         return workflow_of_test_send(template_key, Channel(channel), "test", integration)
+    if (built_in := verification_workflow.workflow_of(key)) is not None:
+        return built_in
     for version in await setup.workflows.versions(tenant_id, key, None, 1):
         return version
     step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
@@ -48,6 +56,8 @@ async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflo
 def template_of(setup: SetupView, tenant_id: TenantId, key: str) -> Template | None:
     """The live template of this key, or what is being tried out under it."""
     template = setup.templates.all(tenant_id).get(key)
+    if key == verification_workflow.VERIFICATION:
+        return verification_workflow.TEMPLATE
     if template is None and key.startswith(TEST_SEND):
         return setup.test_templates.all(tenant_id).get(key)
     return template

@@ -237,6 +237,8 @@ class Pipeline:
             for one in self.integrations.health(tenant):
                 if one.integration.enabled:
                     flat.update(_health_stats(f"{tenant}/{one.integration.key}", one))
+        for what, count in self.payments.guarded.items():
+            flat[f"sms_guard.{what}"] = count
         for (tenant, key), budget in self.payments.budgets.items():
             flat[f"budget_share.{tenant}/{key}"] = budgets.share(budget)
         return flat

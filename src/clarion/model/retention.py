@@ -31,6 +31,8 @@ class RetentionKind(StrEnum):
     """What people wrote to us: text messages, chats, answers to emails."""
     QUARANTINE = "quarantine"
     """Mail and callbacks kept for manual review."""
+    VERIFICATIONS = "verifications"
+    """One-time codes that are over, and what is known about the ranges of numbers they went to."""
     OPERATIONS = "operations"
     """Finished operations on many messages, with what failed."""
 
@@ -47,6 +49,7 @@ DEFAULT_DAYS: Days = {
     RetentionKind.DEVICES: 270,
     RetentionKind.INBOUND: 90,
     RetentionKind.QUARANTINE: 30,
+    RetentionKind.VERIFICATIONS: 30,
     RetentionKind.OPERATIONS: 30,
 }
 

@@ -67,6 +67,42 @@ class Replies(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Who writes, how to reach you, and that STOP ends it."""
 
 
+class GuardMode(StrEnum):
+    """What a part of the pumping guard does."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    """It says what it would stop, and stops nothing."""
+    ON = "on"
+
+
+class GuardWatch(StrEnum):
+    """Which text messages and calls count as possible abuse."""
+
+    CODES = "codes"
+    """One-time codes of verifications."""
+    ALL = "all"
+
+
+class SmsGuard(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """Stops whoever makes a tenant send texts to numbers that they earn money with."""
+
+    mode: GuardMode = GuardMode.ON
+    """For ranges of numbers that get many codes which nobody enters."""
+    watch: GuardWatch = GuardWatch.CODES
+    range_limit: int = 10
+    """Unconfirmed codes to a range of 10,000 numbers in `window_s`."""
+    prefix_limit: int = 20
+    """Unconfirmed codes to a range of 1,000,000 numbers in `window_s`."""
+    window_s: Seconds = 3_600
+    block_s: Seconds = 86_400
+    """How long a range stays blocked."""
+    country_mode: GuardMode = GuardMode.OBSERVE
+    """For text messages and calls to countries that are not allowed."""
+    countries: tuple[str, ...] | None = None
+    """The allowed countries (ISO 3166); null: those where the tenant's own users have numbers."""
+
+
 class Tenant(Value, frozen=True, kw_only=True):
     """An isolated customer of the installation, with its defaults."""
 
@@ -92,6 +128,9 @@ class Tenant(Value, frozen=True, kw_only=True):
     budgets: dict[str, Budget] = {}
     """What may be spent on a day, by key."""
     replies: Replies = Replies()
+    sms_guard: SmsGuard = SmsGuard()
+    seen_countries: tuple[str, ...] | None = ()
+    """Where the tenant's own users have numbers. None: they have not been looked through yet. Set by Clarion."""
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
     retention: dict[RetentionKind, int | None] = {}

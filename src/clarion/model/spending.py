@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.ids import MessageId, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.setup import Money
 from clarion.model.status import Reason
 
@@ -23,10 +23,37 @@ class BudgetLimit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def counts(self, one: Spent | Charge) -> bool:
         """Whether it counts what this message or day cost."""
         return (
-            one.cost.currency == self.limit.currency
+            one.cost is not None
+            and one.cost.currency == self.limit.currency
             and self.channel in (None, one.channel)
             and self.country in (None, one.country)
         )
+
+
+class RangeLimit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A range of numbers that a message goes to, and how many unconfirmed codes may go there."""
+
+    digits: str
+    """What its numbers begin with: `+371270`."""
+    limit: int
+    window_s: int
+    block_s: int
+    """How long the range is blocked when the limit is exceeded."""
+
+
+class NumberRange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What is known about a range of numbers. `level` counts thousandths of codes that nobody entered: it sinks with
+    time and with every code that is entered."""
+
+    tenant: TenantId
+    digits: str
+    level: int = 0
+    at: Instant = Instant(0)
+    """When the level was that."""
+    sent: int = 0
+    confirmed: int = 0
+    blocked_at: Instant | None = None
+    blocked_until: Instant | None = None
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -42,8 +69,14 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     country: str
     """Where it goes, ISO 3166; empty: unknown, or the channel has no countries."""
     integration: str
-    cost: Money
+    cost: Money | None
+    """None: nothing that is counted."""
     budgets: tuple[BudgetLimit, ...] = ()
+    at: Instant = Instant(0)
+    ranges: tuple[RangeLimit, ...] = ()
+    """The ranges of its number, when the pumping guard watches it."""
+    blocks: bool = True
+    """The guard blocks; otherwise it only says what it would block."""
 
 
 class ChargeRefusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -71,6 +104,10 @@ class Charged(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     refused: Mapping[MessageId, ChargeRefusal] = {}
     budgets: tuple[BudgetState, ...] = ()
     """Those that covered them, afterwards."""
+    blocked: tuple[NumberRange, ...] = ()
+    """Ranges that were blocked just now."""
+    observed: int = 0
+    """Messages that the guard would have refused."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -57,7 +57,7 @@ STATUS_DOC: dict[Status, str] = {
     Status.UNDELIVERED: "The provider could not deliver it and gave up.",
     Status.FAILED: "Its content could not be rendered, or the outcome of its attempt is unknown. A delivery receipt settles an unknown outcome.",
     Status.DEAD_LETTERED: "Every attempt failed. It is kept for inspection and retry.",
-    Status.SUPPRESSED: "Not sent: the user opted out, the address is suppressed, the user has no address, or WhatsApp does not allow it now.",
+    Status.SUPPRESSED: "Not sent: the user opted out, the address is suppressed or blocked, the user has no address, or WhatsApp does not allow it now.",
     Status.THROTTLED: "Not sent: a frequency cap or a budget was reached.",
     Status.MERGED: "A duplicate, or replaced by a newer message.",
     Status.CANCELED: "Canceled by a caller, or not needed because another channel succeeded.",
@@ -118,6 +118,8 @@ class Reason(StrEnum):
     TEMPLATE_NOT_APPROVED = "template_not_approved"
     NO_CONTACT = "no_contact"
     USER_DELETED = "user_deleted"
+    RANGE_BLOCKED = "range_blocked"
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
     # throttled, merged, canceled, expired
     FREQUENCY_CAP = "frequency_cap"
     BUDGET_EXCEEDED = "budget_exceeded"

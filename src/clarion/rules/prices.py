@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.setup import Money, Tenant
 from clarion.rules import phone_numbers
 
-PRICED = (Channel.SMS, Channel.VOICE, Channel.EMAIL)
+PRICED = (Channel.SMS, Channel.VOICE, Channel.WHATSAPP, Channel.EMAIL)
 """Channels whose messages cost something each."""
-WITH_NUMBERS = frozenset({Channel.SMS, Channel.VOICE})
-"""Channels whose addresses are telephone numbers."""
 ANYWHERE = "*"
 """The place of a price that holds wherever no other does."""
 _AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,9})(?:\.[0-9]{1,10})?", re.ASCII)
@@ -80,7 +78,7 @@ def is_currency(code: str) -> bool:
 
 
 def _places(channel: Channel, address: str) -> Iterator[str]:
-    if channel in WITH_NUMBERS and address:
+    if channel in PHONES and address:
         yield from phone_numbers.prefixes(address)
         yield phone_numbers.country(address)
     yield ANYWHERE

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from clarion.errors import NotFound, SealBroken
+from clarion.errors import ContentError, NotFound, SealBroken
+from clarion.flow import verification_workflow
 from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
@@ -47,6 +48,8 @@ class MessageContents:
             raise NotFound(
                 "The content of this message can no longer be read: its user or workflow was deleted, or the data is damaged."
             )
+        if event.source == verification_workflow.SOURCE:
+            raise ContentError("The content is not shown: it carries a one-time code.")
         template = await self._rendering.template(message)
         data, url = msgspec.json.decode(event.data), self._unsubscribe_url(message)
         return self._rendering.render(template, message, user, event, data, url)

@@ -26,12 +26,14 @@ from clarion.services.inbox_actions import InboxActions
 from clarion.services.lives import LiveService
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
+from clarion.services.number_ranges import NumberRangeService
 from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
 from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
+from clarion.services.seen_countries import SeenCountries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
 from clarion.services.spending_alerts import SpendingAlerts
@@ -42,6 +44,7 @@ from clarion.services.topics import TopicService
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.services.user_tokens import UserTokens
 from clarion.services.users import UserService
+from clarion.services.verifications import VerificationService
 from clarion.services.webhook_endpoints import WebhookEndpoints
 from clarion.services.whatsapp import WhatsAppService
 
@@ -80,6 +83,9 @@ class Services:
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
     spending_alerts: SpendingAlerts
+    seen_countries: SeenCountries
+    verifications: VerificationService
+    number_ranges: NumberRangeService
 
     @classmethod
     def on(
@@ -116,12 +122,18 @@ class Services:
             vault,
             clock,
         )
+        countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
             inbox_actions=inbox_actions,
-            users=UserService(ledger.users, inbox_actions),
+            users=UserService(ledger.users, inbox_actions, countries),
+            seen_countries=countries,
+            verifications=VerificationService(
+                ledger, pipeline.intake.submit, countries, vault, clock, random
+            ),
+            number_ranges=NumberRangeService(ledger.number_ranges, clock),
             devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
             suppressions=SuppressionService(ledger.suppressions, vault, clock),
@@ -166,6 +178,7 @@ class Services:
         pipeline.loops.start("reply", self.inbound_replies.run)
         pipeline.loops.start("read-queues", self.report_queues.run)
         pipeline.readiness.watch("report queues", lambda: self.report_queues.trouble)
+        pipeline.loops.start("seen-countries", self.seen_countries.run)
         for number, reader in enumerate(self.mail_readers):
             pipeline.loops.start(f"mail-{number}", reader.run)
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]

@@ -39,6 +39,7 @@ ORDER = (
     RetentionKind.DEVICES,
     RetentionKind.INBOUND,
     RetentionKind.QUARANTINE,
+    RetentionKind.VERIFICATIONS,
     RetentionKind.OPERATIONS,
 )
 

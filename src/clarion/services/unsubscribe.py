@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from clarion.errors import SealBroken
 from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.ledger import Ledger
+from clarion.flow.verification_workflow import VERIFICATION
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.message import Message
@@ -67,7 +68,7 @@ class UnsubscribeLinks:
         if not self._base or message.channel is not Channel.EMAIL:
             return ""
         category = self._ledger.setup.categories.all(message.tenant).get(message.category)
-        if category is not None and category.critical:
+        if (category is not None and category.critical) or message.workflow.startswith(VERIFICATION):
             return ""
         return self._base + self.token(message.tenant, message.user, message.category)
 

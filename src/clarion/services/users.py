@@ -10,6 +10,7 @@ from clarion.model.ids import TenantId
 from clarion.model.user import Profile, User, UserPut
 from clarion.ports.ledger import Users
 from clarion.services.inbox_actions import InboxActions
+from clarion.services.seen_countries import SeenCountries
 
 TRIES = 5
 """How often a change is tried again when somebody else changed the same user meanwhile."""
@@ -18,8 +19,9 @@ TRIES = 5
 class UserService:
     """Changes and deletes users. Concurrent changes do not overwrite each other."""
 
-    def __init__(self, users: Users, inbox_actions: InboxActions) -> None:
+    def __init__(self, users: Users, inbox_actions: InboxActions, countries: SeenCountries) -> None:
         self._users = users
+        self._countries = countries
         self._inbox_actions = inbox_actions
 
     async def change(self, tenant: TenantId, user_id: str, to: Callable[[Profile], Profile]) -> User:
@@ -47,13 +49,15 @@ class UserService:
                 )
                 for user_id, to in changes.items()
             ]
-            return await self._users.put(tenant, puts) if puts else []
+            return await self.put(tenant, puts) if puts else []
 
         return await repeat_on_conflict(change, TRIES)
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         """Create or replace, in one transaction. Conflict when one was changed since its `revision`."""
-        return await self._users.put(tenant, users)
+        stored = await self._users.put(tenant, users)
+        await self._countries.note(tenant, [user.profile for user in stored])
+        return stored
 
     async def unreadable(self, tenant: TenantId, user_ids: Sequence[str]) -> list[str]:
         """Those of whom nothing can be changed, because what is stored about them cannot be opened."""

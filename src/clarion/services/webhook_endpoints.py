@@ -30,6 +30,7 @@ OWN_TYPES = (
     "clarion.operation.finished",
     "clarion.budget.warned",
     "clarion.budget.exhausted",
+    "clarion.sms_guard.blocked",
 )
 """Types of events that Clarion itself raises."""
 HEARD = (

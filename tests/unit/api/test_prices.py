@@ -4,7 +4,7 @@ import pytest
 
 from clarion.model.setup import Scope
 
-EMPTY: dict[str, object] = {"sms": {}, "voice": {}, "email": {}, "providers": {}}
+EMPTY: dict[str, object] = {"sms": {}, "voice": {}, "whatsapp": {}, "email": {}, "providers": {}}
 
 
 def euro(amount: str) -> dict[str, str]:
@@ -82,10 +82,11 @@ async def csv(client, method: str, body: str):
 async def test_a_price_list_is_exchanged_as_csv(admin):
     """What is read as CSV may be sent back as it is; PATCH changes single lines, and one without an amount goes."""
     assert (await csv(admin, "PUT", CSV)).status_code == 200
-    mailer = {"sms": {"+49151": euro("0.061")}, "voice": {}, "email": {}}
+    mailer = {"sms": {"+49151": euro("0.061")}, "voice": {}, "whatsapp": {}, "email": {}}
     assert await admin.ok("GET", "/v1/prices") == {
         "sms": {"DE": euro("0.0750")},
         "voice": {"*": euro("0.2")},
+        "whatsapp": {},
         "email": {},
         "providers": {"mailer": mailer},
     }

@@ -30,7 +30,7 @@ def test_the_commands_are_the_promised_ones():
     """Scripts rely on them."""
     assert sorted(ALL) == sorted(
         """translations export|translations import|translations missing|check|dead-letters discard-event|dead-letters events|dead-letters list|dead-letters retry|dead-letters retry-events|dev|dkim create|doctor dns|endpoints create|endpoints delete|endpoints disable|endpoints enable|endpoints list|endpoints retry|endpoints rotate-secret|endpoints show|events list|events show|events cancel|events explain|explain|keys create|keys list|keys revoke|messages list
-        |messages show|messages tail|messages cancel|messages retry|migrate|quarantine list|quarantine show|quarantine resolve|quarantine retry|quarantine delete|serve|store|templates list|templates preview|templates publish|templates rollback|templates show|templates test|tenants create|tenants list|tenants show|tenants update|prices list|prices import|budgets list|budgets set|budgets delete|retention set|retention run|stats|trigger|vapid create""".replace(
+        |messages show|messages tail|messages cancel|messages retry|migrate|quarantine list|quarantine show|quarantine resolve|quarantine retry|quarantine delete|serve|store|templates list|templates preview|templates publish|templates rollback|templates show|templates test|tenants create|tenants list|tenants show|tenants update|prices list|prices import|budgets list|budgets set|budgets delete|sms-guard show|sms-guard update|sms-guard blocks|sms-guard lift|verifications create|verifications show|verifications check|verifications retry|verifications cancel|retention set|retention run|stats|trigger|vapid create""".replace(
             "\n", ""
         )
         .replace(" " * 8, "")

@@ -28,8 +28,9 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
+from clarion.model.verification import VerificationStatus
 
-REVISION = "0039"
+REVISION = "0040"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -594,6 +595,47 @@ quotas = Table(
     sqlite_with_rowid=False,
 )
 """What is left of the limits of providers, by integration."""
+
+number_ranges = Table(
+    "number_ranges",
+    metadata,
+    _key("tenant"),
+    _text_key("digits"),
+    _number("level"),
+    _number("at"),
+    _number("sent"),
+    _number("confirmed"),
+    _number("blocked_at", null=True),
+    _number("blocked_until", null=True),
+    Index("number_ranges_at", "at"),
+    sqlite_with_rowid=False,
+)
+"""What the pumping guard knows about numbers that begin with these digits. No number is stored whole."""
+
+verifications = Table(
+    "verifications",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _blob("contact"),
+    _text("channels"),
+    _text("workflow"),
+    _number("digits"),
+    _blob("hash"),
+    _text("status"),
+    _number("sends"),
+    _number("checks"),
+    _number("created_at"),
+    _number("sent_at"),
+    _number("expires_at"),
+    _number("finished_at", null=True),
+    _one_of("status", VerificationStatus),
+    Index("verifications_contact", "tenant", "contact", "created_at"),
+    Index("verifications_user", "user"),
+    sqlite_with_rowid=False,
+)
+"""One-time codes, by their keyed hashes."""
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -121,6 +121,11 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "loop_failures"): MetricHelp(
         "clarion_loop_failures_total", "How often a loop failed and was restarted.", ("loop",)
     ),
+    ("pipeline", "sms_guard"): MetricHelp(
+        "clarion_sms_guard_total",
+        "Messages stopped by the pumping guard, or observed by it, and ranges it blocked.",
+        ("what",),
+    ),
     ("pipeline", "budget_share"): MetricHelp(
         "clarion_budget_spent_ratio",
         "How much of a budget is spent today, 0 to 1, as this process saw it last.",

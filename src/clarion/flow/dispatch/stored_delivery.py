@@ -84,11 +84,11 @@ class DeliveryByStoring:
         found: dict[tuple[TenantId, Channel], tuple[LiveIntegration, list[InFlight]] | None] = {}
         now_s = self._clock.monotonic()
         for in_flight in batch:
-            if not _is_straight(in_flight):
+            if not (_is_straight(in_flight) and self._payments.is_free(in_flight)):
                 continue
             route = in_flight.message.tenant, in_flight.message.channel
             if route not in found:
-                live = self._integrations.storing(*route, now_s) if self._payments.is_free(*route) else None
+                live = self._integrations.storing(*route, now_s)
                 found[route] = None if live is None else (live, [])
             if (group := found[route]) is not None:
                 group[1].append(in_flight)

@@ -20,7 +20,7 @@ from clarion.ports.ledger.quotas import Quotas
 from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
-from clarion.ports.ledger.spending import Spending
+from clarion.ports.ledger.spending import NumberRanges, Spending
 from clarion.ports.ledger.users import (
     Deliveries,
     Devices,
@@ -30,6 +30,7 @@ from clarion.ports.ledger.users import (
     Topics,
     Users,
 )
+from clarion.ports.ledger.verifications import Verifications
 from clarion.ports.terms import Subject
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Lives",
     "MessageRecords",
     "Messages",
+    "NumberRanges",
     "OperationSteps",
     "Operations",
     "Plans",
@@ -66,6 +68,7 @@ __all__ = [
     "Tenants",
     "Topics",
     "Users",
+    "Verifications",
 ]
 
 
@@ -89,6 +92,8 @@ class Store(Protocol):
     messages: Messages
     spending: Spending
     quotas: Quotas
+    number_ranges: NumberRanges
+    verifications: Verifications
     receipts: Receipts
     quarantine: Quarantine
     inbound: InboundStore

@@ -7,9 +7,11 @@ Every store does the same three steps in one transaction: it loads what is store
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
+from clarion.rules.exact.number_ranges import confirmed, is_blocked, unblocked
 from clarion.rules.exact.quotas import take
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
+from clarion.rules.exact.verifications import checked, finished, resent
 
 __all__ = [
     "ON_ITS_WAY",
@@ -22,14 +24,20 @@ __all__ = [
     "StoredSpending",
     "Waiting",
     "charge",
+    "checked",
+    "confirmed",
     "counts_from",
     "decide",
     "delivered",
+    "finished",
     "given_back",
+    "is_blocked",
     "lifted_by",
     "needed",
     "needs_reply",
     "recount",
+    "resent",
     "suppression_of",
     "take",
+    "unblocked",
 ]

@@ -31,6 +31,7 @@ from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
 from clarion.testing.ledger_contract.users import USERS_CONTRACT
+from clarion.testing.ledger_contract.verifications import VERIFICATIONS_CONTRACT
 
 LEDGER_CONTRACT = (
     *LOG_CONTRACT,
@@ -46,6 +47,7 @@ LEDGER_CONTRACT = (
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,
     *QUOTAS_CONTRACT,
+    *VERIFICATIONS_CONTRACT,
     *RECEIPTS_CONTRACT,
     *INBOUND_CONTRACT,
     *CONVERSATIONS_CONTRACT,

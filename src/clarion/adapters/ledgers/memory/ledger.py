@@ -27,13 +27,14 @@ from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
-from clarion.adapters.ledgers.memory.spending import MemorySpending
+from clarion.adapters.ledgers.memory.spending import MemoryNumberRanges, MemorySpending
 from clarion.adapters.ledgers.memory.states import tag_of
 from clarion.adapters.ledgers.memory.suppressions import MemorySuppressions
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.topics import MemoryDirectory, MemoryTopics
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.memory.users import MemoryUsers
+from clarion.adapters.ledgers.memory.verifications import MemoryVerifications
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
@@ -81,6 +82,8 @@ class MemoryLedger(Store):
         self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations)
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)
+        self.number_ranges = MemoryNumberRanges(tables, transactions)
+        self.verifications = MemoryVerifications(tables, transactions)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.inbound = MemoryInbound(tables, transactions)

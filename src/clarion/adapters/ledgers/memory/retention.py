@@ -37,6 +37,7 @@ class MemoryRetention:
             RetentionKind.CAPTURES: lambda cutoffs: _by_time(self._tables.captures, cutoffs),
             RetentionKind.DELIVERIES: lambda cutoffs: _by_time(self._tables.deliveries, cutoffs),
             RetentionKind.DEVICES: self._old_devices,
+            RetentionKind.VERIFICATIONS: self._verifications,
             RetentionKind.OPERATIONS: self._operations,
             RetentionKind.INBOUND: lambda cutoffs: _by_time(self._tables.inbound, cutoffs),
             RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
@@ -118,6 +119,18 @@ class MemoryRetention:
         for call in [call for call in tables.charges if call[0] == message_id]:
             del tables.charges[call]
         del tables.messages[message_id]
+
+    def _verifications(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        tables = self._tables
+        for key, known in [*tables.number_ranges.items()]:
+            if known.at < cutoffs.get(known.tenant, 0):
+                del tables.number_ranges[key]
+        old = [
+            (one.id, one.tenant)
+            for one in tables.verifications.values()
+            if one.expires_at < cutoffs.get(one.tenant, 0)
+        ]
+        return _dropped(tables.verifications, old)
 
     def _operations(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables

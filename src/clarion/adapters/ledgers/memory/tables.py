@@ -20,9 +20,10 @@ from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
 from clarion.model.quota import QuotaState
 from clarion.model.setup import ApiKey, Tenant
-from clarion.model.spending import Charge, Spent
+from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
+from clarion.model.verification import Verification, VerificationId
 from clarion.rules.exact import DedupeHolder
 
 K = TypeVar("K")
@@ -160,6 +161,9 @@ class Tables:
         self.spending: Table[tuple[TenantId, str, str, str, str, str], Spent] = self._table()
         """The sums of all charges, by what is added up together."""
         self.quotas: Table[tuple[TenantId, str], QuotaState] = self._table()
+        self.number_ranges: Table[tuple[TenantId, str], NumberRange] = self._table()
+        """By what their numbers begin with."""
+        self.verifications: Table[VerificationId, Verification] = self._table()
         self.changes: Table[int, Change] = self._table()
         self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
         """The numbers of a message's changes."""

@@ -143,6 +143,8 @@ class MemoryUsers:
             del tables.endpoints[endpoint]
         for device in [place for place, row in tables.devices.items() if row.user == no]:
             del tables.devices[device]
+        for code in [place for place, row in tables.verifications.items() if row.user == no]:
+            del tables.verifications[code]
 
 
 def store(tables: Tables, user: User, profile: Profile, now: Instant) -> None:

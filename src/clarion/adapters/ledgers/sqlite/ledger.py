@@ -41,12 +41,13 @@ from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
-from clarion.adapters.ledgers.sqlite.spending import SqliteSpending
+from clarion.adapters.ledgers.sqlite.spending import SqliteNumberRanges, SqliteSpending
 from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import SqliteUsers, UserRows
+from clarion.adapters.ledgers.sqlite.verifications import SqliteVerifications
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.model.ids import UserNo
@@ -126,6 +127,8 @@ class SqliteLedger(Store):
         )
         self.spending = SqliteSpending(writer, readers)
         self.quotas = SqliteQuotas(writer)
+        self.number_ranges = SqliteNumberRanges(writer, readers)
+        self.verifications = SqliteVerifications(writer, readers)
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions, recent)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)

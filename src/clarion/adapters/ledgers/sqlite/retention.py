@@ -65,6 +65,10 @@ SET_ASIDE = "SELECT 1 FROM set_aside WHERE event_id = ?1 AND workflow = ?2 AND d
 OPERATIONS_OLD = (
     "SELECT id, tenant, finished_at FROM operations WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 )
+VERIFICATIONS_OLD = (
+    "SELECT id, tenant, expires_at FROM verifications WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+)
+RANGES_OLD = "SELECT tenant, digits, at FROM number_ranges WHERE at < ?1 ORDER BY at LIMIT ?2"
 OPERATION_ERRORS_OLD = """
     SELECT operation, number, tenant, finished_at FROM operation_errors JOIN operations ON operations.id = operation
     WHERE (operation, number) > (?1, ?2) AND operation < ?3 ORDER BY operation, number LIMIT ?4
@@ -134,6 +138,7 @@ class SqliteRetention:
             ],
             RetentionKind.INBOX: [self._items],
             RetentionKind.DEVICES: [self._old_devices],
+            RetentionKind.VERIFICATIONS: [_verifications, _number_ranges],
             RetentionKind.OPERATIONS: [_operation_errors, _operations],
             **{kind: [self._by_time(kind)] for kind in BY_TIME},
         }
@@ -358,6 +363,22 @@ def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, 
     old = [row for row in found if _is_finished(row[1:], cutoffs)]
     delete = _deleting("DELETE FROM operations WHERE id = ?", [row[:1] for row in old])
     return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found, limit))
+
+
+def _verifications(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+    """Those whose time was over long ago."""
+    found = connection.execute(VERIFICATIONS_OLD, (place, _newest(cutoffs), limit)).fetchall()
+    old = [row for row in found if row[2] < cutoffs.get(row[1], 0)]
+    delete = _deleting("DELETE FROM verifications WHERE id = ?", [row[:1] for row in old])
+    return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found, limit))
+
+
+def _number_ranges(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+    """Those where nothing happened for long. They say nothing about anybody, and are not counted."""
+    found = connection.execute(RANGES_OLD, (max(cutoffs.values()), limit)).fetchall()
+    old = [row[:2] for row in found if row[2] < cutoffs.get(row[0], 0)]
+    delete = _deleting("DELETE FROM number_ranges WHERE tenant = ? AND digits = ?", old)
+    return _Found({}, delete, b"again" if len(old) == limit else None)
 
 
 def _is_finished(row: tuple[Any, ...], cutoffs: Cutoffs) -> bool:

@@ -1,4 +1,4 @@
-"""What messages cost: the calls that are paid for, and their sums."""
+"""What messages cost: the calls that are paid for, and their sums; what is known about ranges of numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite.files import write
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.row_encoding import IDS, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import IDS, encoded, keys
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel
-from clarion.model.ids import MessageId, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Money
-from clarion.model.spending import Charge, Charged, MessageCost, Spent
-from clarion.rules.exact import StoredSpending, charge, given_back
+from clarion.model.spending import Charge, Charged, MessageCost, NumberRange, RangeLimit, Spent
+from clarion.rules.exact import StoredSpending, charge, confirmed, given_back, is_blocked, unblocked
 
 PAID = f"SELECT message_id, attempt FROM charges WHERE message_id IN {IDS}"
 PAY = """
@@ -28,7 +28,7 @@ GIVE_BACK = """
     DELETE FROM charges WHERE message_id = ? AND attempt = ?
     RETURNING tenant, day, channel, country, integration, currency, amount
 """
-COSTS = f"SELECT message_id, country, currency, amount FROM charges WHERE message_id IN {IDS} ORDER BY message_id, attempt"
+COSTS = f"SELECT message_id, country, currency, amount FROM charges WHERE message_id IN {IDS} AND currency <> '' ORDER BY 1, attempt"
 SUM = """
     SELECT amount, calls FROM spending
     WHERE tenant = ? AND day = ? AND channel = ? AND country = ? AND integration = ? AND currency = ?
@@ -42,6 +42,14 @@ SPENT = """
     SELECT day, channel, country, integration, currency, amount, calls FROM spending
     WHERE tenant = ?1 AND day >= ?2 AND day < ?3 ORDER BY day, channel, country, integration, currency
 """
+_RANGE = "tenant, digits, level, at, sent, confirmed, blocked_at, blocked_until"
+RANGES = (
+    f"SELECT {_RANGE} FROM number_ranges WHERE tenant = ?1 AND digits IN (SELECT value FROM json_each(?2))"
+)
+RANGES_BLOCKED = (
+    f"SELECT {_RANGE} FROM number_ranges WHERE tenant = ?1 AND blocked_until > ?2 ORDER BY digits"
+)
+RANGE_IS = f"INSERT OR REPLACE INTO number_ranges ({_RANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _JUST_BEHIND = "~"
 """Behind a day and everything that begins with it."""
 
@@ -68,11 +76,42 @@ class SqliteSpending:
         return await self._readers.call(partial(_costs, messages=messages)) if messages else []
 
 
+class SqliteNumberRanges:
+    """Implements `ports.ledger.NumberRanges`."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def confirm(self, tenant: TenantId, ranges: Sequence[RangeLimit], at: Instant) -> None:
+        def confirm(connection: sqlite3.Connection) -> None:
+            digits = encoded([limit.digits for limit in ranges])
+            known = {one.digits: one for one in _known(connection, RANGES, (tenant, digits))}
+            for limit in ranges:
+                before = known.get(limit.digits) or NumberRange(tenant=tenant, digits=limit.digits, at=at)
+                connection.execute(RANGE_IS, _range_row(confirmed(before, limit, at)))
+
+        await self._writer.call(confirm)
+
+    async def blocked(self, tenant: TenantId, at: Instant) -> Sequence[NumberRange]:
+        return await self._readers.call(lambda connection: _known(connection, RANGES_BLOCKED, (tenant, at)))
+
+    async def unblock(self, tenant: TenantId, digits: str, at: Instant) -> bool:
+        def unblock(connection: sqlite3.Connection) -> bool:
+            known = _known(connection, RANGES, (tenant, encoded([digits])))
+            if not known or not is_blocked(known[0], at):
+                return False
+            connection.execute(RANGE_IS, _range_row(unblocked(known[0], at)))
+            return True
+
+        return bool(await self._writer.call(unblock))
+
+
 def give_back(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
     """What was paid for calls that sent nothing."""
     for call in given_back(settlements):
         gone = connection.execute(GIVE_BACK, call).fetchone()
-        if gone is not None:
+        if gone is not None and gone[-1]:
             _add(connection, gone[:-1], -Decimal(gone[-1]), -1)
 
 
@@ -86,16 +125,56 @@ def _charge_all(connection: sqlite3.Connection, charges: Sequence[Charge]) -> Ch
     paid = connection.execute(PAID, keys(one.message_id for one in charges)).fetchall()
     days = {(one.tenant, one.day) for one in charges if one.budgets}
     spent = {(of, day): _spent(connection, of, day, day + _JUST_BEHIND) for of, day in days}
-    decisions = charge(charges, StoredSpending(frozenset(paid), spent))
+    decisions = charge(charges, StoredSpending(frozenset(paid), spent, _ranges(connection, charges)))
     write(connection, PAY, [_row(one) for one in decisions.paid])
     sums: dict[Key, tuple[Decimal, int]] = {}
     for one in decisions.paid:
-        key = _key(one)
-        amount, calls = sums.get(key, (Decimal(0), 0))
-        sums[key] = amount + Decimal(one.cost.amount), calls + 1
+        if one.cost is not None:
+            key = (*_where(one), one.cost.currency)
+            amount, calls = sums.get(key, (Decimal(0), 0))
+            sums[key] = amount + Decimal(one.cost.amount), calls + 1
     for key, (amount, calls) in sums.items():
         _add(connection, key, amount, calls)
+    write(connection, RANGE_IS, [_range_row(known) for known in decisions.ranges])
     return decisions.result
+
+
+def _ranges(
+    connection: sqlite3.Connection, charges: Sequence[Charge]
+) -> dict[tuple[TenantId, str], NumberRange]:
+    asked: dict[TenantId, set[str]] = {}
+    for one in charges:
+        if one.ranges:
+            asked.setdefault(one.tenant, set()).update(limit.digits for limit in one.ranges)
+    return {
+        (known.tenant, known.digits): known
+        for tenant, digits in asked.items()
+        for known in _known(connection, RANGES, (tenant, encoded(sorted(digits))))
+    }
+
+
+def _known(connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> list[NumberRange]:
+    return [
+        NumberRange(
+            tenant=tenant,
+            digits=digits,
+            level=level,
+            at=at,
+            sent=sent,
+            confirmed=entered,
+            blocked_at=blocked_at,
+            blocked_until=blocked_until,
+        )
+        for tenant, digits, level, at, sent, entered, blocked_at, blocked_until in connection.execute(
+            sql, values
+        ).fetchall()
+    ]
+
+
+def _range_row(one: NumberRange) -> tuple[Any, ...]:
+    """As `RANGE_IS`."""
+    counts = (one.level, one.at, one.sent, one.confirmed)
+    return (one.tenant, one.digits, *counts, one.blocked_at, one.blocked_until)
 
 
 def _add(connection: sqlite3.Connection, key: Key, amount: Decimal, calls: int) -> None:
@@ -140,10 +219,10 @@ def _costs(connection: sqlite3.Connection, messages: Sequence[MessageId]) -> lis
 
 
 def _row(one: Charge) -> tuple[Any, ...]:
-    """As `PAY`."""
-    where = (one.tenant, one.day, one.channel.value, one.country, one.integration)
-    return (one.message_id, one.attempt, *where, one.cost.amount, one.cost.currency)
+    """As `PAY`. What costs nothing has no currency."""
+    cost = one.cost or Money(amount="", currency="")
+    return (one.message_id, one.attempt, *_where(one), cost.amount, cost.currency)
 
 
-def _key(one: Charge) -> Key:
-    return (one.tenant, one.day, one.channel.value, one.country, one.integration, one.cost.currency)
+def _where(one: Charge) -> Key:
+    return (one.tenant, one.day, one.channel.value, one.country, one.integration)

@@ -133,6 +133,7 @@ ERASE = (
     """DELETE FROM inbound WHERE user = 0
         AND (tenant, sender) IN (SELECT tenant, hash FROM contact_hashes WHERE contact_hashes.user = ?1)""",
     "DELETE FROM contact_hashes WHERE user = ?1",
+    "DELETE FROM verifications WHERE user = ?1",
     "DELETE FROM users WHERE no = ?1",
     "INSERT OR IGNORE INTO erased (user) VALUES (?1)",
 )

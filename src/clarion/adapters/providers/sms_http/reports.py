@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from clarion.adapters.providers.sms_http.places import at_pointer, in_callback, json_of
 from clarion.adapters.providers.sms_http.settings import (
     ReportRules,
+    ReportSignature,
     SmsHttpConfig,
-    Verification,
     effect_of_code,
     shown_code,
 )
@@ -50,7 +50,7 @@ def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> None:
         raise CallbackForged("the signature or the secret is wrong")
 
 
-def _signature(request: CallbackRequest, rules: Verification, config: SmsHttpConfig) -> str:
+def _signature(request: CallbackRequest, rules: ReportSignature, config: SmsHttpConfig) -> str:
     url = request.url.encode("utf-8", "replace")
     signed = {"body": request.body, "url": url, "url_and_body": url + request.body}[rules.over]
     digest = hmac.digest(config.callback_secret.encode(), signed, rules.hash)

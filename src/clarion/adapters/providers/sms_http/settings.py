@@ -44,7 +44,7 @@ class AnswerRules(ProviderSettings, frozen=True, kw_only=True):
     """Where its error code is."""
 
 
-class Verification(ProviderSettings, frozen=True, kw_only=True):
+class ReportSignature(ProviderSettings, frozen=True, kw_only=True):
     """How the gateway shows that a report is its own, by the `callback_secret`."""
 
     how: Literal["hmac", "secret"]
@@ -84,7 +84,7 @@ class ReportRules(ProviderSettings, frozen=True, kw_only=True):
 
     format: Literal["json", "form", "query"]
     """Where its values are; `query`: in the URL."""
-    verify: Verification
+    verify: ReportSignature
     reference: str
     """Where our `{reference}` comes back."""
     status: str
