@@ -8,9 +8,7 @@ import msgspec
 from litestar import Router, delete, get, patch, post
 
 from clarion.api import request_bodies
-from clarion.api.auth import Identity
 from clarion.api.conditions import ADDS, one
-from clarion.api.dependencies import ApiParts
 from clarion.api.guards import READ, SEND, Caller, Parts, PathUser
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
@@ -53,21 +51,14 @@ async def list_contacts(person: PathUser, limit: Limit = PAGE, cursor: Cursor = 
 async def add_contact(person: PathUser, data: ContactBody, caller: Caller, parts: Parts) -> ContactView:
     """Add an address, such as a device token. If the user has it already, its label and verification are updated."""
     validation.check_address(data.channel, data.address, "#/address")
-    return await _add(parts, caller, person.id, stored(data))
+    contact = stored(data)
 
-
-async def add_push_contact(parts: ApiParts, caller: Identity, user_id: str, address: str) -> ContactView:
-    """Add the address of a device."""
-    return await _add(parts, caller, user_id, stored(ContactBody(channel=Channel.PUSH, address=address)))
-
-
-async def _add(parts: ApiParts, caller: Identity, user_id: str, contact: Contact) -> ContactView:
     def added(profile: Profile) -> Profile:
         contacts = (*(c for c in profile.contacts if not _is_same(c, contact)), contact)
         validation.check_contacts(contacts, "#")
         return msgspec.structs.replace(profile, contacts=contacts)
 
-    return _shown(await parts.services.users.change(caller.tenant, user_id, added), contact)
+    return _shown(await parts.services.users.change(caller.tenant, person.id, added), contact)
 
 
 @get("/{contact_id:str}", opt=READ)

@@ -13,7 +13,7 @@ from clarion.api.messages import ByUser
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.stored_documents import patched
 from clarion.model.device import Device, Platform
-from clarion.model.device_address import registered_token
+from clarion.model.device_address import registered_token, start_token
 from clarion.model.user import Value
 from clarion.rules.time_format import rfc3339
 from clarion.rules.validation import ADDRESS_CHARS
@@ -34,6 +34,8 @@ class DeviceBody(Value, frozen=True, kw_only=True):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_CHARS)] | None = None
     """The token of the platform's own push service; of another one, with its name before it, like `fcm:...` on `ios`. A
     browser: its subscription as JSON text. null: nothing is sent to the device."""
+    live_start_token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
+    """Push-to-start token of Live Activities (`pushToStartTokenUpdates`)."""
     locale: str | None = None
     """Language tag (BCP 47) of the app."""
     app_version: Short | None = None
@@ -56,6 +58,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     app: str | None
     push_environment: str | None
     token: str | None
+    live_start_token: str | None
     locale: str | None
     app_version: str | None
     suppressed: bool
@@ -142,6 +145,7 @@ def _body(device: Device) -> DeviceBody:
         app=device.app or None,
         push_environment=environment or None,  # type: ignore[arg-type] # one of the two
         token=token or None,
+        live_start_token=start_token(device) or None,
         locale=device.locale or None,
         app_version=device.app_version or None,
     )
@@ -153,6 +157,7 @@ def _registration(data: DeviceBody) -> Registration:
         app=data.app or "",
         push_environment=data.push_environment or "",
         token=data.token or "",
+        live_start_token=data.live_start_token or "",
         locale=data.locale or "",
         app_version=data.app_version or "",
     )

@@ -11,8 +11,8 @@ from litestar import Router, delete, get, post, put
 from clarion.api import cloudevents
 from clarion.api.auth import Identity
 from clarion.api.conditions import ADDS, one
-from clarion.api.contacts import ContactView, add_push_contact
 from clarion.api.dependencies import ApiParts
+from clarion.api.devices import DeviceView, view
 from clarion.api.guards import READ, SEND, Caller, Parts, the_user
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.references import suggest
@@ -62,6 +62,8 @@ class LiveDeviceBody(Value, frozen=True, kw_only=True):
     """Where a Live Activity runs."""
 
     user_id: str
+    device_id: str
+    """The user's device, as it was registered."""
     address: str
     """What updates this one Live Activity: `apns:TOKEN`, `apns:com.example.app/TOKEN`, `fcm:REGISTRATION/TOKEN`, or a
     broadcast channel: `apns-channel:CHANNEL`."""
@@ -151,15 +153,14 @@ async def delete_live(key: str, caller: Caller, parts: Parts) -> None:
 
 
 @post("/{key:str}/devices", opt=SEND | ADDS, status_code=200)
-async def add_live_device(key: str, data: LiveDeviceBody, caller: Caller, parts: Parts) -> ContactView:
-    """Say where a Live Activity runs: it gets the state at once, and every later one. The address becomes a contact of
-    the user."""
+async def add_live_device(key: str, data: LiveDeviceBody, caller: Caller, parts: Parts) -> DeviceView:
+    """Say where a Live Activity runs: it gets the state at once, and every later one. The address belongs to the device,
+    and goes with it when its user logs out."""
     live = await _live(parts, caller, key)
     user = await the_user(parts, caller, data.user_id, "#/user_id")
     address = activity_address(live.key, data.address, "#/address")
-    contact = await add_push_contact(parts, caller, user.id, address)
-    await parts.services.lives.show(live, user.id)
-    return contact
+    await parts.services.lives.add_device(live, user, data.device_id, address)
+    return view(await parts.services.devices.get(user, data.device_id))
 
 
 async def _live(parts: ApiParts, caller: Identity, key: str) -> Live:

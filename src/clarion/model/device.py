@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from clarion.model.ids import Instant, TenantId, UserNo
 
@@ -16,6 +18,20 @@ class Platform(StrEnum):
     ANDROID = "android"
     HUAWEI = "huawei"
     WEB = "web"
+
+
+class ActivityAddress(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Where the Live Activities of a device are reached: one of them, or whichever is to be started."""
+
+    address: str
+    """As that of a push contact."""
+    hash: bytes = b""
+    """Keyed hash of the address; set by the ledger."""
+
+    @property
+    def starts(self) -> bool:
+        """Whether it starts Live Activities, and belongs to none."""
+        return self.address.partition(":")[0].endswith("-start")
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -32,6 +48,30 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Bundle id or package name."""
     locale: str = ""
     app_version: str = ""
+    activities: tuple[ActivityAddress, ...] = ()
+    """Of its Live Activities."""
+
+    def addresses(self) -> Iterator[tuple[str, bytes]]:
+        """Where it is reached, each with its hash: the app itself, then its Live Activities."""
+        if self.address:
+            yield self.address, self.hash
+        yield from ((one.address, one.hash) for one in self.activities)
+
+    def hashed(self, hash_of: Callable[[str], bytes]) -> Device:
+        """With the hashes of its addresses."""
+        return replace(
+            self,
+            hash=hash_of(self.address) if self.address else b"",
+            activities=tuple(replace(one, hash=hash_of(one.address)) for one in self.activities),
+        )
+
+    def keeping(self, known: Device) -> Device:
+        """As it registers again: its app reports the token of a Live Activity once."""
+        if any(not one.starts for one in self.activities):
+            return self
+        return replace(
+            self, activities=(*self.activities, *(one for one in known.activities if not one.starts))
+        )
 
 
 class DeviceError(msgspec.Struct, frozen=True, kw_only=True):

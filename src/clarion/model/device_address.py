@@ -201,6 +201,26 @@ def registered_address(platform: Platform, token: str, app: str, push_environmen
     return plain_device_address(f"{read.service}:{named + '/' if named else ''}{read.token}")
 
 
+def start_address(token: str, address: str) -> str:
+    """The address that starts Live Activities on a device that registers its push-to-start token; `address` is the
+    device's own. ValueError saying what is wrong."""
+    service = service_of(address)
+    if service not in ("apns", "apns-sandbox", "fcm"):
+        raise ValueError("Live Activities are started through APNs or FCM: the device needs a token of these")
+    read = read_device_address(address)
+    before = f"{read.token}/" if service == "fcm" else f"{read.app}/" if read.app else ""
+    return plain_device_address(f"{service}-start:{before}{token}")
+
+
+def start_token(device: Device) -> str:
+    """The push-to-start token that the device registered; empty where it has none."""
+    for one in device.activities:
+        if one.starts:
+            read = read_device_address(one.address)
+            return read.activity or read.token
+    return ""
+
+
 def registered_token(device: Device) -> tuple[str, str]:
     """The token and push environment that the device registered; empty where it has none."""
     if not device.address or is_subscription(device.address):

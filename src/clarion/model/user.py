@@ -100,9 +100,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
         if channel is Channel.PUSH and self.devices:
             known = {contact.hash for contact in contacts}
             contacts += [
-                Contact(channel=channel, address=device.address, hash=device.hash)
+                Contact(channel=channel, address=address, hash=digest)
                 for device in self.devices
-                if device.address and device.hash not in known
+                for address, digest in device.addresses()
+                if digest not in known
             ]
         return contacts
 
@@ -110,11 +111,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
         """What each of the user's addresses is recognised by."""
         yield from ((contact.channel, contact.hash) for contact in self.contacts)
         yield from ((Channel.WEBHOOK, endpoint.id) for endpoint in self.endpoints)
-        yield from ((Channel.PUSH, device.hash) for device in self.devices if device.address)
+        yield from ((Channel.PUSH, digest) for device in self.devices for _, digest in device.addresses())
 
     def with_device(self, device: Device) -> Profile:
         """With a device that was registered, and its token nowhere else; the same object when that is no news."""
         left = self.without_device(device)
+        if (known := self.device(device.id)) is not None:
+            device = device.keeping(known)
         if device in self.devices and (len(left.devices), len(left.contacts)) == (
             len(self.devices) - 1,
             len(self.contacts),

@@ -9,8 +9,8 @@ import msgspec
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.ledger import Ledger
-from clarion.model.device import Device, DeviceState, Platform
-from clarion.model.device_address import read_device_address, registered_address, service_of
+from clarion.model.device import ActivityAddress, Device, DeviceState, Platform
+from clarion.model.device_address import read_device_address, registered_address, service_of, start_address
 from clarion.model.ids import TenantId
 from clarion.model.user import User
 from clarion.ports.clock import Clock
@@ -26,6 +26,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     push_environment: str = ""
     token: str = ""
     """Empty: it has none, because its user allows no notifications."""
+    live_start_token: str = ""
+    """Starts Live Activities; empty: it has none."""
     locale: str = ""
     app_version: str = ""
 
@@ -114,6 +116,7 @@ def _device(device_id: str, said: Registration) -> Device:
         app=said.app or named,
         locale=said.locale,
         app_version=said.app_version,
+        activities=(ActivityAddress(address=_start_address(said, address)),) if said.live_start_token else (),
     )
 
 
@@ -122,6 +125,15 @@ def _address(said: Registration) -> str:
         return registered_address(said.platform, said.token, said.app, said.push_environment)
     except ValueError as wrong:
         raise InvalidInput(f"this is no token of a device: {wrong}.", pointer="#/token") from None
+
+
+def _start_address(said: Registration, address: str) -> str:
+    try:
+        return start_address(said.live_start_token, address)
+    except ValueError as wrong:
+        raise InvalidInput(
+            f"this starts no Live Activities: {wrong}.", pointer="#/live_start_token"
+        ) from None
 
 
 def _missing(user: User, device_id: str) -> NotFound:

@@ -6,21 +6,25 @@ idempotency keys. So no state is lost, and none is announced twice.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from clarion.errors import Busy, ClarionError, Conflict, NotFound, Unavailable, UnknownReference
+from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.intake.recipients import WorkflowIndex, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.live_states import LiveStates, update_of
+from clarion.model.device import ActivityAddress, Device
+from clarion.model.device_address import read_device_address
 from clarion.model.ids import Instant, TenantId, new_event_id
 from clarion.model.live import Live, LiveRow
 from clarion.model.live_update import LiveEvent
 from clarion.model.submission import Acceptance, Recipient, Submission
+from clarion.model.user import User
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 
@@ -32,6 +36,8 @@ SOON_MS = 200
 """A state that goes out so soon may be on its way: the next one does not take its turn."""
 KEPT_MS = 30 * 86_400_000
 """How long a live resource can be read after its end."""
+OVER_MS = 3_600_000
+"""By then its end has been sent."""
 EVERY_S = 1.0
 AT_ONCE = 100
 TRIES = 20
@@ -137,11 +143,34 @@ class LiveService:
             await self.end(tenant, key, dismiss_at=self._clock.now())
         return await self._ledger.lives.drop(tenant, key, live.id)
 
-    async def show(self, live: Live, user_id: str) -> None:
-        """Tell the devices of one person the state again: one of them has just come to it."""
-        event = LiveEvent.UPDATE
-        key = f"{live.id.hex()}/{live.sequence}/{user_id}/{self._clock.now()}"
-        await self._send(live, [_submission(live, event, (user_id,), key)])
+    async def add_device(self, live: Live, user: User, device_id: str, address: str) -> None:
+        """A device of the user shows it in a Live Activity from now on: it gets the state at once. Addresses of Live
+        Activities that ended are forgotten. Raises NotFound."""
+
+        async def add() -> None:
+            owner = (await self._ledger.users.get([user.no])).get(user.no)
+            before = None if owner is None else owner.profile.device(device_id)
+            if before is None:
+                raise NotFound(f"The user {user.id!r} has no device {device_id!r}.", pointer="#/device_id")
+            ended = await self._ended_among(live.tenant, before)
+            kept = [
+                one for one in before.activities if (key := _live_key(one)) not in ended and key != live.key
+            ]
+            device = replace(before, activities=(*kept, ActivityAddress(address=address)))
+            await self._ledger.devices.put(live.tenant, user.no, device, self._clock.now(), before=before)
+
+        await repeat_on_conflict(add, TRIES)
+        if not terms.dry_running():
+            key = f"{live.id.hex()}/{live.sequence}/{device_id}/{self._clock.now()}"
+            await self._send(live, [_submission(live, LiveEvent.UPDATE, (user.id,), key)])
+
+    async def _ended_among(self, tenant: TenantId, device: Device) -> Set[str]:
+        """The keys of what the device shows and is over, so that nothing is sent to it any more."""
+        keys = {key for one in device.activities if (key := _live_key(one))}
+        rows = await self._ledger.lives.get(tenant, list(keys))
+        late = self._clock.now() - OVER_MS
+        ended = {key for key, row in rows.items() if row.ended_at is not None and row.ended_at <= late}
+        return ended | keys - rows.keys()
 
     async def run(self) -> None:
         """Look after what is due, until cancelled."""
@@ -340,6 +369,11 @@ def _without(these: Recipients, those: Recipients) -> tuple[str | Recipient, ...
 
 def _name(one: str | Recipient) -> tuple[str | None, str | None]:
     return (one, None) if isinstance(one, str) else (one.user_id, one.topic)
+
+
+def _live_key(one: ActivityAddress) -> str:
+    """What a Live Activity shows; empty: the address starts any."""
+    return read_device_address(one.address).live
 
 
 def _user_id(one: str | Recipient) -> str | None:

@@ -42,6 +42,7 @@ async def test_a_device_is_logged_in_shown_and_logged_out(admin, ada):
         "user_id": "ada",
         **body,
         "push_environment": None,
+        "live_start_token": None,
         "suppressed": False,
         "last_error": None,
     }

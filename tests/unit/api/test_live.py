@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.api.conftest import ACME
+
 pytestmark = pytest.mark.usefixtures("ada")
 
 STATE = {"id": 7}
@@ -111,23 +113,28 @@ async def test_only_what_was_seen_is_changed(admin):
     assert (await admin("DELETE", "/v1/live/order-7", headers={"if-match": seen})).status_code == 412
 
 
-async def test_the_device_of_a_live_activity_is_added_and_told_the_state(admin):
-    """Its address becomes a contact of the person that names the live resource."""
+async def test_a_device_says_where_its_live_activities_are(clarion, admin):
+    """The token that starts any with its registration, the token of one activity with its live resource."""
     await admin.ok("PUT", "/v1/live/order-7", body())
     token = "AB" * 32
-    added = await admin.ok(
-        "POST", "/v1/live/order-7/devices", {"user_id": "ada", "address": f"apns:com.example.app/{token}"}
-    )
-    assert added["address"] == f"apns-activity:order-7/com.example.app/{token.lower()}"
-    contacts = (await admin.ok("GET", "/v1/users/ada/contacts"))["items"]
-    assert added in contacts
-    for wrong in ({"user_id": "ada", "address": "device"}, {"user_id": "ada", "address": "apns:xyz"}):
-        refused = await admin.problem("POST", "/v1/live/order-7/devices", wrong)
+    registered = {"platform": "ios", "app": "com.example.app", "token": token, "live_start_token": "CD" * 32}
+    device = await admin.ok("PUT", "/v1/users/ada/devices/phone", registered)
+    assert device["live_start_token"] == "cd" * 32
+    said = {"user_id": "ada", "device_id": "phone", "address": f"apns:com.example.app/{token}"}
+    assert (await admin.ok("POST", "/v1/live/order-7/devices", said))["device_id"] == "phone"
+    (user,) = (await clarion.ledger.users.find(ACME, ["ada"])).values()
+    start, activity = (one.address for one in user.profile.device("phone").activities)
+    assert start == f"apns-start:com.example.app/{'cd' * 32}"
+    assert activity == f"apns-activity:order-7/com.example.app/{token.lower()}"
+    for wrong in ({"address": "device"}, {"address": "apns:xyz"}):
+        refused = await admin.problem("POST", "/v1/live/order-7/devices", {**said, **wrong})
         assert (refused["code"], refused["errors"][0]["pointer"]) == ("invalid_request", "#/address")
-    nobody = {"user_id": "nobody", "address": f"apns:{token}"}
-    assert (await admin.problem("POST", "/v1/live/order-7/devices", nobody))["code"] == "unknown_reference"
-    missing = {"user_id": "ada", "address": f"apns:{token}"}
-    assert (await admin.problem("POST", "/v1/live/none/devices", missing))["code"] == "not_found"
+    for wrong, code in (({"user_id": "nobody"}, "unknown_reference"), ({"device_id": "other"}, "not_found")):
+        assert (await admin.problem("POST", "/v1/live/order-7/devices", {**said, **wrong}))["code"] == code
+    assert (await admin.problem("POST", "/v1/live/none/devices", said))["code"] == "not_found"
+    nothing = {"platform": "android", "token": "hms:token-12345", "live_start_token": "CD" * 32}
+    refused = await admin.problem("PUT", "/v1/users/ada/devices/other", nothing)
+    assert refused["errors"][0]["pointer"] == "#/live_start_token"
 
 
 async def test_its_messages_are_listed_like_all_others(admin):

@@ -15,6 +15,7 @@ from clarion.adapters.ledgers.memory import Tables
 from clarion.errors import Conflict, InvalidData, NotFound, Unavailable, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.content import PushContent
+from clarion.model.device import Platform
 from clarion.model.ids import Instant
 from clarion.model.live import Live
 from clarion.model.live_update import LiveUpdate
@@ -24,6 +25,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
 from clarion.model.topic import Topic
 from clarion.model.user import Preferences, User, Window
+from clarion.services.devices import Registration
 from clarion.services.lives import APART_MS, KEPT_MS, LiveEnded, LiveState, OlderSequence
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, Store, engine, workflow
@@ -398,6 +400,57 @@ async def test_a_state_that_was_stored_before_a_crash_is_announced_after_it(stor
         await put(clarion, "packed", 1)
         await clarion.pass_time(2)
         assert all_shown(provider) == [("fcm", "start", "packed")]
+
+
+async def test_a_live_activity_belongs_to_its_device(store):
+    """It is shown the state when it comes to it, stays when the app registers again, and goes with a log-out or with
+    another user's log-in: nobody sees somebody else's."""
+    provider = RecordingProvider(batch=50)
+    async with engine(store, provider=provider) as clarion:
+        await set_up(clarion)
+        users = {name: await clarion.put_user(name) for name in ("ada", "bob")}
+        devices, lives = clarion.services.devices, clarion.services.lives
+        phone = Registration(platform=Platform.IOS, token=PHONE, live_start_token=START)
+        await devices.log_in(users["ada"], "phone", phone)
+        live = await put(clarion, "packed")
+        await lives.add_device(live, users["ada"], "phone", f"apns-activity:a-1/{OTHER_ACTIVITY}")
+        await lives.add_device(live, users["ada"], "phone", f"apns-activity:a-1/{ACTIVITY}")
+        await devices.log_in(users["ada"], "phone", phone)
+        await clarion.pass_time(2)
+        to_apple = [one for one in all_shown(provider) if one[0] != "token-ada"]
+        assert Counter(to_apple)["apns-start", "start", "packed"] == 1
+        provider.effects.clear()
+        await put(clarion, "on its way")
+        await clarion.pass_time(2)
+        assert ("apns-activity", "update", "on its way") in all_shown(provider)
+        assert [one.contact.address for one in provider.effects if one.contact] == [
+            f"apns-activity:a-1/{ACTIVITY}",
+            "token-ada",
+        ]
+        await devices.log_in(users["bob"], "phone", phone)
+        provider.effects.clear()
+        await put(clarion, "here", None, "ada", "bob")
+        await clarion.pass_time(2)
+        got = sorted((one.user.id, service_of(one)) for one in provider.effects)
+        assert got == [("ada", "token-ada"), ("bob", "apns-start"), ("bob", "token-bob")]
+
+
+async def test_the_tokens_of_activities_that_ended_are_forgotten(store):
+    """When the next one comes; a device that shows something every day does not fill up."""
+    async with engine(store) as clarion:
+        await set_up(clarion)
+        ada = await clarion.put_user("ada")
+        await clarion.services.devices.log_in(ada, "phone", Registration(platform=Platform.IOS, token=PHONE))
+        lives = clarion.services.lives
+        for key in ("k-1", "k-2", "k-3"):
+            live = await put(clarion, "packed", key=key)
+            await lives.add_device(live, ada, "phone", f"apns-activity:{key}/{ACTIVITY}")
+            with pytest.raises(NotFound):
+                await lives.add_device(live, ada, "tablet", f"apns-activity:{key}/{ACTIVITY}")
+            await lives.end(clarion.tenant, key)
+            await clarion.pass_time(2 * 3_600)
+        found = (await clarion.ledger.users.find(clarion.tenant, ["ada"]))["ada"]
+        assert [one.address for one in found.usable(Channel.PUSH)][2:] == [f"apns-activity:k-3/{ACTIVITY}"]
 
 
 async def test_deleting_ends_it_and_takes_it_off_the_screen(store):

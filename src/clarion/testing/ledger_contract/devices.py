@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
-from clarion.model.device import Device, DeviceError, DeviceRefusal, DeviceState, Platform
+from clarion.model.device import ActivityAddress, Device, DeviceError, DeviceRefusal, DeviceState, Platform
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.status import Reason, Status
@@ -58,6 +58,28 @@ async def a_device_comes_back_with_its_user(subject: LedgerSubject) -> None:
     assert [*await page(subject.tenant, None, None, 10)] == [second, first]
     assert [*await page(subject.tenant, None, second.no, 10)] == [first]
     assert [*await page(subject.tenant, subject.bob.no, None, 10)] == [second]
+
+
+async def live_activities_belong_to_their_device(subject: LedgerSubject) -> None:
+    """Their addresses are used, looked up and suppressed like others; they stay when the app registers again, and go with
+    the device. What starts any is as it was registered last."""
+    start = ActivityAddress(address="apns-start:" + "ab" * 32)
+    other = ActivityAddress(address="apns-start:" + "ef" * 32)
+    shown = ActivityAddress(address="apns-activity:order-1/" + "cd" * 32)
+    await log_in(subject, subject.ada, phone(activities=(start,)))
+    await log_in(subject, subject.ada, phone(activities=(start, shown)))
+    await log_in(subject, subject.ada, phone(activities=(other,)))
+    assert await usable(subject, subject.ada) == ["fcm:token-1", other.address, shown.address]
+    user = (await subject.ledger.users.get([subject.ada.no]))[subject.ada.no]
+    (device,) = user.profile.devices
+    gone = device.activities[1].hash
+    assert len({device.hash, *(one.hash for one in device.activities)}) == 3
+    await subject.ledger.suppressions.add(subject.gone(gone, Channel.PUSH))
+    assert await usable(subject, subject.ada) == ["fcm:token-1", other.address]
+    await log_in(subject, subject.ada, phone())
+    await log_in(subject, subject.bob, phone())
+    assert await usable(subject, subject.ada) == []
+    assert await usable(subject, subject.bob) == ["fcm:token-1"]
 
 
 async def a_log_in_moves_a_device(subject: LedgerSubject) -> None:
@@ -297,6 +319,7 @@ async def devices_not_seen_for_long_go(subject: LedgerSubject) -> None:
 
 DEVICES_CONTRACT = (
     a_device_comes_back_with_its_user,
+    live_activities_belong_to_their_device,
     a_log_in_moves_a_device,
     a_new_token_retires_the_old_one,
     a_token_is_of_one_device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -34,8 +35,7 @@ class MemoryDevices:
         self, tenant: TenantId, user: UserNo, device: Device, at: Instant, *, before: Device | None = None
     ) -> DeviceState:
         tables = self._tables
-        hash_ = contact_hash(self._vault, tenant, Channel.PUSH, device.address) if device.address else b""
-        device = replace(device, hash=hash_)
+        device = device.hashed(partial(contact_hash, self._vault, tenant, Channel.PUSH))
 
         def put() -> DeviceState:
             owner = tables.users.get(user)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
-
-from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import device_statements as sql
 from clarion.adapters.ledgers.sqlite import user_statements
@@ -40,8 +39,7 @@ class SqliteDevices:
     async def put(
         self, tenant: TenantId, user: UserNo, device: Device, at: Instant, *, before: Device | None = None
     ) -> DeviceState:
-        hashed = self._user_rows.hash_of(tenant, Channel.PUSH, device.address) if device.address else b""
-        device = replace(device, hash=hashed)
+        device = device.hashed(partial(self._user_rows.hash_of, tenant, Channel.PUSH))
 
         def put(connection: sqlite3.Connection) -> tuple[DeviceState, Sequence[User]]:
             place = (tenant, device.id)

@@ -8,14 +8,14 @@ down_revision = "0035"
 _STEPS = (
     """CREATE TABLE lives (
         tenant INTEGER NOT NULL,
-        key TEXT NOT NULL,
+        "key" TEXT NOT NULL,
         id BLOB NOT NULL,
         sequence INTEGER NOT NULL,
         sealed BLOB NOT NULL,
         sealed_for INTEGER NOT NULL,
         ended_at INTEGER,
         due_at INTEGER,
-        PRIMARY KEY (tenant, key)
+        PRIMARY KEY (tenant, "key")
     ) WITHOUT ROWID""",
     "CREATE INDEX lives_due ON lives (due_at) WHERE due_at IS NOT NULL",
     """CREATE TABLE inbox_cards (
