@@ -21,7 +21,7 @@ class SeveralProviders:
 
     def plugin(self) -> ProviderPlugin:
         """The plug-in `recording`, whose integrations each have a provider of their own."""
-        first = next(iter(self.by_key.values()))
+        first = next(iter(self.by_key.values()), RecordingProvider())
         return msgspec.structs.replace(
             first.plugin(), open=lambda integration, config, tools: self.by_key[integration.key]
         )

@@ -14,7 +14,8 @@ from clarion.model.channel import Channel
 
 
 class IntegrationScore(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an integration gets its share: `weight` times every factor. A factor of 1 takes nothing away."""
+    """Why an integration gets its share: `weight` times every factor. A factor of 1 takes nothing away. What a message costs
+    is one more factor for that message."""
 
     weight: int
     success: float
@@ -23,8 +24,6 @@ class IntegrationScore(msgspec.Struct, frozen=True, kw_only=True):
     """Its latency, compared with the fastest integration of the channel."""
     receipts: float
     """Falls by a tenth at a time while reports about its messages stay away, and rises again."""
-    price: float
-    """Its price, compared with the cheapest integration of the channel; 1 unless all have a price."""
 
 
 class IntegrationHealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +78,6 @@ def health_view(health: IntegrationHealth) -> IntegrationHealthView:
             success=round(score.success, 3),
             speed=round(score.speed, 3),
             receipts=round(score.receipts, 3),
-            price=round(score.price, 3),
         ),
         per_day=health.per_day,
         used_today=health.used_today,

@@ -20,13 +20,13 @@ from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.errors import ConfigError, Conflict, InvalidInput, UnknownReference
 from clarion.flow.lanes import HELD_MS
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.ids import id_text
 from clarion.model.setup import Integration, Template
 from clarion.model.user import Contact, User, Value
 from clarion.model.whatsapp import Approval, WhatsAppTemplate
 from clarion.ports.provider import ProviderPlugin
-from clarion.rules import validation
+from clarion.rules import phone_numbers, prices, validation
 from clarion.rules.time_format import rfc3339
 
 LONGEST_CALL_S = HELD_MS // 2_000
@@ -173,6 +173,7 @@ async def _store(
         able = ", ".join(sorted(plugin.channels))
         raise InvalidInput(f"{plugin.title} does not serve {sent.channel}, but {able}.", pointer="#/channel")
     _check_bounds(sent, plugin)
+    _check_conditions(sent)
     stored = made_from or parts.ledger.setup.integrations.all(caller.tenant).get(sent.key)
     config = unmasked(sent.config, stored, plugin)
     check_config(config, plugin)
@@ -208,6 +209,22 @@ def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
             "for lost, and sent again.",
             pointer="#/limits/timeout_s",
         )
+
+
+def _check_conditions(integration: Integration) -> None:
+    if integration.countries and integration.channel not in PHONES:
+        raise InvalidInput("only telephone numbers belong to a country: leave it out.", pointer="#/countries")
+    for place, country in enumerate(integration.countries):
+        if not phone_numbers.is_country(country):
+            raise InvalidInput(
+                "this is not a country in two capital letters (ISO 3166), like DE.",
+                pointer=f"#/countries/{place}",
+            )
+    if (most := integration.max_price) is not None:
+        if not prices.is_amount(most.amount):
+            raise InvalidInput("write a decimal number as text, like 0.05.", pointer="#/max_price/amount")
+        if not prices.is_currency(most.currency):
+            raise InvalidInput("this is not a currency (ISO 4217), like EUR.", pointer="#/max_price/currency")
 
 
 def _is_day(text: str) -> bool:

@@ -360,6 +360,10 @@ class Integration(Value, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     """Provider settings. Secret fields are encrypted at rest and never returned by the API."""
     limits: IntegrationLimits = IntegrationLimits()
+    countries: tuple[str, ...] = ()
+    """Only messages to numbers of these countries (ISO 3166) go through it; empty: to all."""
+    max_price: Money | None = None
+    """A message that has a higher price through its provider does not go through it."""
     receipt_within_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     """A message that its provider took, and reports nothing about within this time, goes once more, through another
     integration. null: it does not."""

@@ -81,6 +81,10 @@ async def test_a_provider_that_falls_over_its_settings_is_refused_too(clarion, a
             "#/limits/warm_up/per_day/1",
             ">= 1",
         ),
+        ({"countries": ["DE"]}, "#/countries", "only telephone numbers"),
+        ({"channel": "sms", "countries": ["DE", "XY"]}, "#/countries/1", "in two capital letters"),
+        ({"max_price": {"amount": "cheap", "currency": "EUR"}}, "#/max_price/amount", "a decimal number"),
+        ({"max_price": {"amount": "0.1", "currency": "EURO"}}, "#/max_price/currency", "like EUR"),
         ({"receipt_within_s": 0}, "#/receipt_within_s", ">= 1"),
         ({"receipt_within_s": 30}, "#/receipt_within_s", "reports nothing"),
     ],
@@ -139,7 +143,7 @@ async def test_the_health_of_an_integration_says_what_share_it_gets_and_why(admi
         await admin.ok("PUT", f"/v1/integrations/{key}", body)
     shown = {key: await admin.ok("GET", f"/v1/integrations/{key}/health") for key in "abc"}
     assert {key: one["share"] for key, one in shown.items()} == {"a": 0.25, "b": 0.75, "c": 0}
-    assert shown["a"]["score"] == {"weight": 30, "success": 1, "speed": 1, "receipts": 1, "price": 1}
+    assert shown["a"]["score"] == {"weight": 30, "success": 1, "speed": 1, "receipts": 1}
     assert (shown["a"]["per_day"], shown["a"]["used_today"]) == (None, 0)
     assert (shown["a"]["circuit"], shown["a"]["trouble"], shown["a"]["messages"]) == ("closed", None, 0)
     assert shown["c"]["trouble"] == "it is turned off"

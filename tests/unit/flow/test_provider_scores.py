@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,8 @@ from clarion.flow.provider_scores import INSTALLATION
 from clarion.model.channel import Channel
 from clarion.model.outcome import Gone, Retry
 from clarion.model.receipt import Receipt, ReceiptKind
-from clarion.model.setup import Learned
+from clarion.model.setup import Integration, Learned, Money
+from clarion.model.status import Reason
 from clarion.rules.provider_score import PATIENCE_S, SLOT_MS
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
@@ -241,3 +243,76 @@ async def test_what_one_push_service_retires_another_still_uses(store):
             await clarion.until_idle()
         reached = [one.contact.address for call in providers.calls for one in call if one.contact]
         assert sorted(reached) == [f"apns:{token}", f"fcm:{token}", f"fcm:{token}"]
+
+
+async def set_prices(clarion: Engine, **amounts: str) -> None:
+    """What a text costs through each provider, to numbers anywhere."""
+    euros = {
+        provider: {Channel.SMS: {"*": Money(amount=amount, currency="EUR")}}
+        for provider, amount in amounts.items()
+    }
+    await clarion.ledger.setup.tenants.change(
+        clarion.tenant, lambda tenant: msgspec.structs.replace(tenant, provider_prices=euros)
+    )
+
+
+async def one_more(clarion: Engine, **fields: Any) -> None:
+    """An integration with a provider, and so a price, of its own."""
+    await clarion.ledger.setup.integrations.put(
+        clarion.tenant, Integration(key="c", channel=Channel.SMS, provider="capture", **fields)
+    )
+
+
+async def test_whoever_is_cheaper_gets_more(store):
+    """Half the price, twice the messages; every attempt says so."""
+    providers = SeveralProviders(a=RecordingProvider(batch=50))
+    async with engine(store, provider=providers) as clarion:
+        await prepare(clarion, providers)
+        await one_more(clarion)
+        await set_prices(clarion, recording="0.03", capture="0.09")
+        found = await send(clarion)
+        assert found["a"] > 1.5 * found["c"] > 0
+        dear = next(m for m in (await clarion.messages()).values() if m.integration == "c")
+        changes = await clarion.ledger.records.changes(clarion.tenant, dear.id)
+        assert changes[-1].choice == "c 33.3 (weight 100, price 0.33); a 100"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"countries": ("GB", "IE")}, "it is not for DE"),
+        ({"max_price": Money(amount="0.05", currency="EUR")}, "it costs 0.09 EUR"),
+    ],
+)
+async def test_an_integration_takes_only_what_its_conditions_allow(store, fields, said):
+    """Countries and a highest price; whoever else may take a message does."""
+    providers = SeveralProviders(a=RecordingProvider(batch=50))
+    async with engine(store, provider=providers) as clarion:
+        await prepare(clarion, providers)
+        await one_more(clarion, **fields)
+        await set_prices(clarion, recording="0.03", capture="0.09")
+        assert await send(clarion) == {"a": len(PEOPLE)}
+        message = next(iter((await clarion.messages()).values()))
+        changes = await clarion.ledger.records.changes(clarion.tenant, message.id)
+        assert changes[-1].choice == f"a 100; not c: {said}"
+
+
+async def test_conditions_let_through_what_fits(store):
+    """The country of the number, and a price that is not higher."""
+    async with engine(store) as clarion:
+        await prepare(clarion, SeveralProviders())
+        await one_more(clarion, countries=("DE",), max_price=Money(amount="0.09", currency="EUR"))
+        await set_prices(clarion, capture="0.09")
+        assert await send(clarion) == {"c": len(PEOPLE)}
+
+
+async def test_what_no_integration_may_take_waits_for_one(store):
+    """It is not given to somebody whose conditions forbid it."""
+    async with engine(store) as clarion:
+        await prepare(clarion, SeveralProviders())
+        await one_more(clarion, countries=("GB",))
+        await send(clarion)
+        assert {m.reason for m in (await clarion.messages()).values()} == {Reason.NO_INTEGRATION}
+        await one_more(clarion)
+        await clarion.pass_time(40)
+        assert {m.integration for m in (await clarion.messages()).values()} == {"c"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -14,17 +15,17 @@ from clarion.flow.dispatch.destinations import destinations
 from clarion.flow.provider_scores import Place, ProviderScores
 from clarion.flow.setup_view import SetupView
 from clarion.flow.waiting import retry_until_stored
-from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.channel import LANES, PHONES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.quota import QuotaAsk, QuotaGrant
-from clarion.model.setup import Integration
+from clarion.model.setup import Integration, Money
 from clarion.model.status import Reason
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Quotas
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
-from clarion.rules import breaker
+from clarion.rules import breaker, phone_numbers, prices
 from clarion.rules.provider_limits import day_limit
 from clarion.rules.provider_score import PATIENCE_S, Score, Standing, explained, scores
 from clarion.rules.weighted_choice import choose
@@ -37,7 +38,7 @@ URGENT_SHARE = 0.2
 NO_INTEGRATION_WAIT_S = 30.0
 LONGEST_PAUSE_S = 3_600.0
 """However long a provider asks to wait, it is tried again after that."""
-CONVERSATIONS = frozenset({Channel.SMS, Channel.CHAT, Channel.VOICE})
+CONVERSATIONS = PHONES | {Channel.CHAT}
 """Channels on which people know who writes to them: a person stays with one integration, as long as the scores allow it."""
 
 
@@ -178,82 +179,64 @@ DeviceTargets = tuple[tuple[Contact, LiveIntegration], ...]
 """Devices, each with the integration that takes it."""
 
 
+PriceOf = Callable[[LiveIntegration, str], Money | None]
+"""What a message to an address costs through an integration; None: it has no price."""
+
+
 class Candidates:
     """Integrations that can take messages of one channel now."""
 
-    __slots__ = ("_closed", "_free", "_healthy", "_particular", "_scores", "_weights", "_why")
+    __slots__ = (
+        "_closed",
+        "_free",
+        "_healthy",
+        "_particular",
+        "_price",
+        "_priced",
+        "_scores",
+        "_standings",
+        "_weights",
+        "_why",
+    )
 
     def __init__(
         self,
         healthy: Sequence[LiveIntegration],
         free: Sequence[LiveIntegration],
         closed: Mapping[LiveIntegration, Closed],
-        scores: Mapping[str, Score],
+        standings: Mapping[str, tuple[int, Standing]],
+        price: PriceOf | None,
     ) -> None:
-        """`free`: the healthy ones with a slot. `closed`: those that cannot be used now. `scores` of the healthy
-        ones."""
+        """`free`: the healthy ones with a slot. `closed`: those that cannot be used now. `standings`: of the healthy ones,
+        with their weights. `price`: None when nothing on the channel has one."""
         self._healthy = {one.key: one for one in healthy}
         self._free = free or healthy
         self._closed = closed
-        self._scores = scores
-        self._weights = [(one.key, scores[one.key].total) for one in self._free]
-        self._particular = any(one.plugin.accepts is not None for one in (*healthy, *closed))
-        self._why: dict[tuple[str, frozenset[str], frozenset[str]], str] = {}
+        self._standings = standings
+        self._price = price
+        self._scores = scores(standings)
+        self._priced: dict[tuple[float, ...], Mapping[str, Score]] = {}
+        self._weights = [(one.key, self._scores[one.key].total) for one in self._free]
+        self._particular = any(_is_particular(one) for one in (*healthy, *closed))
+        self._why: dict[tuple[str, str, tuple[tuple[str, str], ...], int], str] = {}
 
     def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | NoCandidate:
         """The one this message prefers by score, stable for the same message or conversation; not the one that just
         failed."""
         weights = self._weights
-        if self._particular and contact is not None:
-            weights = self._fitting(contact)
-            if not weights:
-                return _none(self._closed)
-        if message.sent_at is not None:
-            weights = self._others(message, contact)
-            if not weights:
-                return _none(self._closed)
+        if message.sent_at is not None or (
+            contact is not None and (self._particular or self._price is not None)
+        ):
+            usable = self._usable(message, contact)
+            if not usable:
+                return self._nobody(contact)
+            found = self._scores_to(contact)
+            weights = [(one.key, found[one.key].total) for one in usable]
         if len(weights) == 1:
             return self._healthy[weights[0][0]]
         seed, failed = _seed(message), _failed(message)
         key = choose(weights, seed, failed) or choose(weights, seed, _NONE)
         return self._healthy[key or weights[0][0]]
-
-    def why(self, chosen: LiveIntegration, message: Message, contact: Contact | None) -> str:
-        """Why it was chosen, in one line; empty when there was no choice."""
-        known = (*self._healthy.values(), *self._closed)
-        if len(known) == 1:
-            return ""
-        takers = frozenset(
-            [one.key for one in (self._takers(contact) if self._particular and contact else known)]
-        )
-        if len(takers) < 2:
-            return ""
-        failed = _failed(message)
-        said = self._why.get((chosen.key, failed, takers))
-        if said is None:
-            said = self._why[chosen.key, failed, takers] = self._explained(chosen.key, failed, takers)
-        return said
-
-    def _others(self, message: Message, contact: Contact | None) -> list[tuple[str, float]]:
-        """Those that a message may take whose receipt was missed: whoever took it is not given it again."""
-        takers = self._takers(contact) if self._particular and contact else self._healthy.values()
-        usable = [one for one in takers if one.key in self._healthy and one.key != message.integration]
-        free = [one for one in usable if one in self._free]
-        return [(one.key, self._scores[one.key].total) for one in free or usable]
-
-    def _explained(self, chosen: str, failed: frozenset[str], takers: frozenset[str]) -> str:
-        free = {one.key for one in self._free}
-        closed = {one.key: why.said for one, why in self._closed.items()}
-        ruled_out: dict[str, str] = {}
-        for key in takers - {chosen}:
-            if key in closed:
-                ruled_out[key] = closed[key]
-            elif key not in free:
-                ruled_out[key] = "all its slots are taken"
-            elif key in failed:
-                ruled_out[key] = "the attempt before went through it"
-        compared = {key: self._scores[key] for key in takers if key not in ruled_out}
-        return explained(chosen, compared, ruled_out)
 
     def choose_each(self, message: Message, contacts: Sequence[Contact]) -> DeviceTargets | NoCandidate:
         """Who takes each of a person's devices, of those that somebody can reach now.
@@ -266,19 +249,110 @@ class Candidates:
         reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, NoCandidate)])
         return reached or _none(self._closed)
 
+    def why(self, chosen: LiveIntegration, message: Message, contact: Contact | None) -> str:
+        """Why it was chosen, in one line; empty when there was no choice."""
+        claiming = self._claiming(contact)
+        if len(claiming) < 2:
+            return ""
+        obstacles = tuple([(one.key, self._obstacle(one, contact)) for one in claiming])
+        found = self._scores_to(contact)
+        key = chosen.key, (message.integration or "") if message.attempt else "", obstacles, id(found)
+        said = self._why.get(key)
+        if said is None:
+            said = self._why[key] = self._explained(chosen.key, _failed(message), dict(obstacles), found)
+        return said
+
+    def _explained(
+        self,
+        chosen: str,
+        failed: frozenset[str],
+        obstacles: Mapping[str, str],
+        found: Mapping[str, Score],
+    ) -> str:
+        free = {one.key for one in self._free}
+        closed = {one.key: why.said for one, why in self._closed.items()}
+        ruled_out: dict[str, str] = {}
+        for key, obstacle in obstacles.items():
+            if key == chosen:
+                continue
+            if obstacle or key in closed:
+                ruled_out[key] = obstacle or closed[key]
+            elif key not in free:
+                ruled_out[key] = "all its slots are taken"
+            elif key in failed:
+                ruled_out[key] = "the attempt before went through it"
+        compared = {key: found[key] for key in obstacles if key not in ruled_out}
+        return explained(chosen, compared, ruled_out)
+
+    def _usable(self, message: Message, contact: Contact | None) -> Sequence[LiveIntegration]:
+        """Those that may take the message: with a slot, unless none of them has one. Whoever took it and has not reported
+        it is not given it again."""
+        again = message.integration if message.sent_at is not None else None
+        usable = [
+            one
+            for one in self._claiming(contact)
+            if one.key in self._healthy and one.key != again and not self._obstacle(one, contact)
+        ]
+        return [one for one in usable if one in self._free] or usable
+
+    def _claiming(self, contact: Contact | None) -> Sequence[LiveIntegration]:
+        """Those that take the contact, else all: one of them says what is wrong. They may be closed."""
+        known = (*self._healthy.values(), *self._closed)
+        if not self._particular or contact is None:
+            return known
+        return self._takers(contact) or known
+
     def _takers(self, contact: Contact) -> Sequence[LiveIntegration]:
-        """Those whose provider claims the contact, else those that take any; their circuit may be open."""
+        """Those whose provider claims the contact, else those that take any."""
         known = (*self._healthy.values(), *self._closed)
         return [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)] or [
             one for one in known if one.plugin.accepts is None
         ]
 
-    def _fitting(self, contact: Contact) -> list[tuple[str, float]]:
-        """Of those that take the contact, else of all: one of them says what is wrong."""
-        fitting = self._takers(contact) or (*self._healthy.values(), *self._closed)
-        free = [one for one in fitting if one in self._free]
-        usable = free or [one for one in fitting if one.key in self._healthy]
-        return [(one.key, self._scores[one.key].total) for one in usable]
+    def _nobody(self, contact: Contact | None) -> NoCandidate:
+        """Those that could take it may open again; if there are none, it waits for one."""
+        claiming = [one for one in self._claiming(contact) if not self._obstacle(one, contact)]
+        return _none({one: why for one, why in self._closed.items() if one in claiming})
+
+    def _obstacle(self, live: LiveIntegration, contact: Contact | None) -> str:
+        """Which of its conditions forbids that a message goes there; empty: none."""
+        integration = live.integration
+        if contact is None or not (integration.countries or integration.max_price):
+            return ""
+        if integration.countries:
+            country = phone_numbers.country(contact.address)
+            if country not in integration.countries:
+                return f"it is not for {country or 'numbers of no country'}"
+        price, most = self._price(live, contact.address) if self._price else None, integration.max_price
+        if (
+            price is not None
+            and most is not None
+            and price.currency == most.currency
+            and Decimal(price.amount) > Decimal(most.amount)
+        ):
+            return f"it costs {price.amount} {price.currency}"
+        return ""
+
+    def _scores_to(self, contact: Contact | None) -> Mapping[str, Score]:
+        """With what the message costs through each."""
+        if self._price is None or contact is None or len(self._healthy) == 1:
+            return self._scores
+        found = {key: self._price(one, contact.address) for key, one in self._healthy.items()}
+        if len({price.currency if price else None for price in found.values()}) > 1:
+            return self._scores
+        amounts = {key: float(price.amount) for key, price in found.items() if price is not None}
+        if not amounts:
+            return self._scores
+        key = tuple(amounts.values())
+        known = self._priced.get(key)
+        if known is None:
+            known = self._priced[key] = scores(self._standings, amounts)
+        return known
+
+
+def _is_particular(live: LiveIntegration) -> bool:
+    """Whether it takes only some contacts."""
+    return bool(live.plugin.accepts or live.integration.countries or live.integration.max_price)
 
 
 def _none(closed: Mapping[LiveIntegration, Closed]) -> NoCandidate:
@@ -375,17 +449,24 @@ class Integrations:
         if not healthy:
             return _none(closed)
         free = [live for live in healthy if live.has_slot(lane, now_s)]
-        return Candidates(healthy, free, closed, self._scored(healthy, len(healthy) + len(closed)))
+        standings = self._standings(healthy, len(healthy) + len(closed))
+        return Candidates(healthy, free, closed, standings, self._price_of(tenant, channel))
 
-    def _scored(self, healthy: Sequence[LiveIntegration], of: int) -> Mapping[str, Score]:
+    def _standings(self, healthy: Sequence[LiveIntegration], of: int) -> Mapping[str, tuple[int, Standing]]:
         """`of`: how many there are with those that are not healthy now."""
         if of == 1:
-            return {live.key: Score(weight=live.integration.weight) for live in healthy}
+            return {live.key: (live.integration.weight, Standing()) for live in healthy}
         standings: dict[str, tuple[int, Standing]] = {}
         for live in healthy:
             self._scores.compare(live.place)
             standings[live.key] = live.integration.weight, self._standing(live.place[0], live.integration)
-        return scores(standings)
+        return standings
+
+    def _price_of(self, tenant: TenantId, channel: Channel) -> PriceOf | None:
+        settings = self._tenants.all().get(tenant)
+        if settings is None or not prices.has_prices(settings, channel):
+            return None
+        return lambda live, address: prices.price(settings, channel, live.integration.provider, address)
 
     def enabled(self, tenant: TenantId, key: str) -> LiveIntegration | None:
         """The integration with this key; None when it is switched off, gone, or cannot be opened."""
@@ -397,7 +478,13 @@ class Integrations:
         order, and without a rate limit."""
         enabled = [one for one in self._shelf.all(tenant).values() if one.channel is channel and one.enabled]
         live = self._current(tenant, enabled[0]) if len(enabled) == 1 else None
-        if live is None or not live.stores or live.limited or live.closed(now_s) is not None:
+        if (
+            live is None
+            or not live.stores
+            or live.limited
+            or _is_particular(live)
+            or live.closed(now_s) is not None
+        ):
             return None
         return live if breaker.state(live.health, now_s) == "closed" else None
 
