@@ -24,7 +24,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import Instant, TenantId, UserNo, WorkerId, message_id, new_event_id, run_id
 from clarion.model.inbox import InboxItem
-from clarion.model.message import ChannelDecision, Message, Run, Verdict
+from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import PlanCommit
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Tenant
@@ -101,7 +101,7 @@ class Bench:
         rid = run_id(event_id, "order-shipped", user)  # type: ignore[arg-type]
         mid = message_id(rid, "send", "in_app")
         plan = ChannelDecision(
-            step="send", channel=Channel.IN_APP, status=Status.QUEUED, message_id=mid, verdicts=VERDICTS
+            step="send", channel=Channel.IN_APP, status=Status.QUEUED, message_id=mid, said=packed(*VERDICTS)
         )
         same = {
             "tenant": TENANT,

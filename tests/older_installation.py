@@ -24,7 +24,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, message_id, new_event_id, run_id
-from clarion.model.message import Change, ChannelDecision, Run, Verdict
+from clarion.model.message import Change, ChannelDecision, Run, Verdict, packed
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile
 from clarion.ports.vault import contact_hash
@@ -72,7 +72,11 @@ def packed_explanation(channels: Sequence[ChannelDecision]) -> bytes:
     """Pack the decisions of a run as those versions did: maps, without what is not set."""
     return msgspec.msgpack.encode(
         [
-            {k: v for k, v in msgspec.structs.asdict(one).items() if v is not None and v != ()}
+            {
+                name: value
+                for name, value in (msgspec.structs.asdict(one) | {"verdicts": one.verdicts}).items()
+                if value not in (None, ()) and name != "said"
+            }
             for one in channels
         ]
     )
@@ -155,7 +159,7 @@ class Older:
                     reason=first.reason,
                     due_at=first.due_at or at,
                     message_id=one,
-                    verdicts=tuple(verdicts),
+                    said=packed(*verdicts),
                 )
             )
         return Run(

@@ -29,3 +29,9 @@ def test_the_inner_layers_load_nothing_heavy(layer):
     """Whoever reasons about messages pays for neither a web framework nor a database."""
     modules = [m for m in map(module_name, sources()) if f"{m}.".startswith(f"clarion.{layer}.")]
     assert loaded_by(f"import {', '.join(modules)}") == set()
+
+
+def test_the_store_process_loads_neither_edges_nor_engine():
+    """A second process is to cost as little memory as it can."""
+    program = "import clarion.app.store_program, clarion.adapters.ledgers.sqlite"
+    assert loaded_by(program) <= {"cryptography", "rich", "sqlalchemy"}

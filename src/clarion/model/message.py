@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
 from clarion.model.status import Reason, Status
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,6 +28,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the rule looked at: settings, local time, counts. Never an address or content."""
 
 
+_unpack = msgspec.msgpack.Decoder(tuple[Verdict, ...]).decode
+
+
 class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):
     """The plan for one step on one channel, whether or not a message came of it."""
 
@@ -36,7 +42,18 @@ class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     due_at: Instant | None = None
     message_id: MessageId | None = None
     """None when the channel was skipped without a message (not chosen by `first`)."""
-    verdicts: tuple[Verdict, ...] = ()
+    said: tuple[bytes, ...] = ()
+    """Its verdicts as `packed` makes them: whoever stores a plan, or passes it on, does not look into them."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Why it is so."""
+        return tuple(chain.from_iterable(map(_unpack, self.said)))
+
+
+def packed(*verdicts: Verdict) -> tuple[bytes, ...]:
+    """For `ChannelDecision.said`; several of these may follow each other."""
+    return (_pack(verdicts),) if verdicts else ()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -11,7 +11,7 @@ import msgspec
 from clarion.model.channel import Channel
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, id_text, message_id, run_id
-from clarion.model.message import ChannelDecision, Message, Run, Verdict
+from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
 from clarion.model.setup import (
     ATTENTION,
@@ -382,7 +382,7 @@ class _Draft:
                 reason=decided.reason,
                 due_at=now if due else decided.due_at,
                 message_id=number,
-                verdicts=decided.verdicts + remark,
+                said=packed(*decided.verdicts, *remark),
             )
         )
 
@@ -401,7 +401,7 @@ class _Draft:
                 channel=channel,
                 status=decided.status,
                 reason=decided.reason,
-                verdicts=decided.verdicts + remark,
+                said=packed(*decided.verdicts, *remark),
             )
         )
 
@@ -412,7 +412,7 @@ class _Draft:
                 channel=channel,
                 status=Status.CANCELED,
                 reason=Reason.NOT_CHOSEN,
-                verdicts=verdicts + _not_chosen(chosen.value),
+                said=packed(*verdicts, *_not_chosen(chosen.value)),
             )
         )
 

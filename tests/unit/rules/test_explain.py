@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.message import ChannelDecision, Verdict
+from clarion.model.message import ChannelDecision, Verdict, packed
 from clarion.model.setup import Category, LadderChannel, Money, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Day, Preferences, Window
@@ -215,7 +215,7 @@ def test_a_cap_is_named_with_its_count():
     inputs = {"scope": "tenant/sms", "limit": 3, "window_s": 3600, "count": 3}
     verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs=inputs)
     capped = ChannelDecision(
-        step="s", channel=SMS, status=Status.THROTTLED, reason=Reason.FREQUENCY_CAP, verdicts=(verdict,)
+        step="s", channel=SMS, status=Status.THROTTLED, reason=Reason.FREQUENCY_CAP, said=packed(verdict)
     )
     assert sentence(capped) == "SMS: not sent because the cap tenant/sms of 3 in 3600 seconds was reached."
 
@@ -224,7 +224,7 @@ def test_verdicts_the_rules_do_not_know_are_passed_on():
     """The ledger adds its own, such as the count of a cap."""
     run = plan().run
     verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
-    grown = replace(run, channels=(replace(run.channels[0], verdicts=(verdict,)),))
+    grown = replace(run, channels=(replace(run.channels[0], said=packed(verdict)),))
     assert explanation(grown, "u").channels[0].verdicts == [
         VerdictExplanation(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from clarion.model.ids import Instant, MessageId, RunId, id_text
-from clarion.model.message import ChannelDecision, Message, Run, Verdict
+from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
 from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, Reason, Status
@@ -252,13 +252,11 @@ class _Checks:
         said = self._verdicts.get(plan.message_id) if plan.message_id else None
         if not said or plan.message_id is None:
             return plan
-        verdicts = (*plan.verdicts, *said)
+        both = plan.said + packed(*said)
         if plan.message_id not in self._moved:
-            return replace(plan, verdicts=verdicts)
+            return replace(plan, said=both)
         message = self._new[plan.message_id]
-        return replace(
-            plan, status=message.status, reason=message.reason, due_at=message.due_at, verdicts=verdicts
-        )
+        return replace(plan, status=message.status, reason=message.reason, due_at=message.due_at, said=both)
 
 
 def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:

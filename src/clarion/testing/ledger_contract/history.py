@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Consumed, EventRecord
 from clarion.model.ids import NO_USER, Instant, TenantId, first_id_at, run_id
-from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict
+from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import PlanCommit
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
@@ -183,7 +183,7 @@ async def an_explanation_is_kept_word_for_word(subject: LedgerSubject) -> None:
         skipped = ChannelDecision(
             step="send", channel=Channel.SMS, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT
         )
-        channels = (replace(channel, verdicts=verdicts), *([skipped] if n % 7 == 0 else []))
+        channels = (replace(channel, said=packed(*verdicts)), *([skipped] if n % 7 == 0 else []))
         runs.append(replace(run, channels=channels))
         messages.append(message)
     await subject.ledger.plans.commit(

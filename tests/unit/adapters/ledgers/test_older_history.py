@@ -24,7 +24,7 @@ from clarion.model.ids import (
     new_event_id,
     run_id,
 )
-from clarion.model.message import Change, ChannelDecision, Run, Verdict
+from clarion.model.message import Change, ChannelDecision, Run, Verdict, packed
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import Reason, Status
 from clarion.testing.ports import SeededRandom
@@ -45,7 +45,7 @@ def older_run(n: int, random: SeededRandom) -> Run:
         channel=Channel.EMAIL,
         status=Status.QUEUED,
         message_id=message_id(run, "send", "email"),
-        verdicts=(verdict,),
+        said=packed(verdict),
     )
     return Run(
         id=run,

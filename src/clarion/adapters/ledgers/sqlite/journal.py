@@ -21,7 +21,7 @@ from clarion.adapters.ledgers.sqlite import journal_statements as sql
 from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES
 from clarion.model.channel import LANES, Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, run_id
-from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict
+from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 
@@ -85,7 +85,10 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(_Body).decode
-_unpack_said = msgspec.msgpack.Decoder(tuple[str, Channel, Status, Reason | None, tuple[Verdict, ...]]).decode
+_unpack_said = msgspec.msgpack.Decoder(
+    tuple[str, Channel, Status, Reason | None, tuple[bytes | Verdict, ...]]
+).decode
+"""An earlier version wrote each verdict as it is."""
 
 
 # ── writing, in a transaction ─────────────────────────────────────────────────────────────────────────────
@@ -214,8 +217,7 @@ def _runs(runs: Sequence[Run], ids: bytes) -> _Runs | None:
     channels = [channel for run in runs for channel in run.channels]
     alike: dict[bytes, int] = {}
     said = [
-        alike.setdefault(_pack((c.step, c.channel, c.status, c.reason, c.verdicts)), len(alike))
-        for c in channels
+        alike.setdefault(_pack((c.step, c.channel, c.status, c.reason, c.said)), len(alike)) for c in channels
     ]
     messages = b"".join([c.message_id for c in channels if c.message_id is not None])
     return _Runs(
@@ -337,14 +339,14 @@ class JournalRow:
             )
         return runs
 
-    def _channels(self, packed: _Runs) -> Iterator[ChannelDecision]:
-        ids = self._body.ids if packed.messages is None else packed.messages
-        said = [_unpack_said(one) for one in packed.alike]
+    def _channels(self, runs: _Runs) -> Iterator[ChannelDecision]:
+        ids = self._body.ids if runs.messages is None else runs.messages
+        explained = [_unpack_said(one) for one in runs.alike]
         place = with_message = 0
         while True:
-            step, channel, status, reason, verdicts = said[_one(packed.said, place)]
+            step, channel, status, reason, verdicts = explained[_one(runs.said, place)]
             message_id = None
-            if _one(packed.has_message, place):
+            if _one(runs.has_message, place):
                 message_id = MessageId(_id(ids, with_message))
                 with_message += 1
             yield ChannelDecision(
@@ -352,11 +354,16 @@ class JournalRow:
                 channel=channel,
                 status=status,
                 reason=reason,
-                due_at=_one(packed.due_at, place),
+                due_at=_one(runs.due_at, place),
                 message_id=message_id,
-                verdicts=verdicts,
+                said=_said(verdicts),
             )
             place += 1
+
+
+def _said(verdicts: Iterable[bytes | Verdict]) -> tuple[bytes, ...]:
+    older = [one for one in verdicts if isinstance(one, Verdict)]
+    return tuple(one for one in verdicts if isinstance(one, bytes)) + packed(*older)
 
 
 def timeline(connection: sqlite3.Connection, tenant: TenantId, message_id: MessageId) -> list[Change]:
