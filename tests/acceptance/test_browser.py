@@ -124,6 +124,8 @@ async def test_a_push_is_shown_on_a_lock_screen_and_a_call_as_what_is_said(open_
     await page.locator(".pill", has_text="Everyone").click()
     call = page.locator("#calls .call", has_text="+447700900123")
     await expect(call.locator(".transcript")).to_contain_text("Hello Ada, this is Northwind Books.")
+    bubble = page.locator("#whatsapps .whatsapp", has_text="+447700900123")
+    await expect(bubble).to_contain_text("Template order_ready")
     await call.get_by_role("button").click()
     await expect(page.get_by_role("dialog")).to_contain_text("voice")
 
@@ -246,6 +248,7 @@ async def test_it_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(open_
         await send(page, "Welcome")
         await send(page, "Ready to collect")
         await expect(page.locator("#calls .call")).not_to_have_count(0)
+        await expect(page.locator("#whatsapps .whatsapp")).not_to_have_count(0)
         await expect(page.locator("#chats .chat")).not_to_have_count(0)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert await page.evaluate(CONTRAST) == []

@@ -21,6 +21,7 @@ from clarion.model.content import (
     PushContent,
     SmsContent,
     VoiceContent,
+    WhatsAppContent,
 )
 from clarion.model.ids import Instant
 
@@ -86,6 +87,16 @@ def _call(voice: VoiceContent) -> Mapping[str, Any]:
     return {"lines": transcript(voice.text)}
 
 
+def _whatsapp(message: WhatsAppContent) -> Mapping[str, Any]:
+    return {
+        "text": message.text,
+        "template": message.template,
+        "language": message.language,
+        "header": message.header,
+        "parameters": message.parameters,
+    }
+
+
 KINDS = (
     Kind(
         name="email",
@@ -113,6 +124,15 @@ KINDS = (
         empty="Captured text messages appear here, with the number of segments a carrier would bill.",
         content=SmsContent,
         values=_sms,
+    ),
+    Kind(
+        name="whatsapp",
+        into="whatsapps",
+        title="WhatsApp",
+        column=1,
+        empty="",
+        content=WhatsAppContent,
+        values=_whatsapp,
     ),
     Kind(name="voice", into="calls", title="Calls", column=0, empty="", content=VoiceContent, values=_call),
     Kind(name="chat", into="chats", title="Chat", column=1, empty="", content=ChatContent, values=_chat),

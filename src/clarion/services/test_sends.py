@@ -43,6 +43,7 @@ TEST_MESSAGE: Mapping[Channel, Mapping[str, str]] = {
     Channel.CHAT: {"text": _TEXT},
     Channel.WEBHOOK: {"type": "clarion.integration.tested"},
     Channel.VOICE: {"text": _TEXT},
+    Channel.WHATSAPP: {"text": _TEXT},
 }
 """What is sent through an integration when no template is named."""
 

@@ -17,6 +17,7 @@ from clarion.model.content import (
     PushContent,
     SmsContent,
     VoiceContent,
+    WhatsAppContent,
 )
 from clarion.model.ids import Instant
 
@@ -38,6 +39,7 @@ EXAMPLES: dict[str, AnyContent] = {
         title="Hi <b>", body="There", actions=(Action(label="Open"),), image="https://x.example/i.png"
     ),
     "sms": SmsContent(text="Hi <b>"),
+    "whatsapp": WhatsAppContent(text="Hi <b>"),
     "voice": VoiceContent(text="Hi <b>\nBye"),
     "chat": ChatContent(text="Hi <b>", fields={"Order": "A-1"}, actions=(Action(label="Open"),)),
 }
@@ -80,6 +82,14 @@ def test_a_call_is_a_transcript():
     """Without the marks for the voice; words that only look like marks stay."""
     assert transcript("<speak>Hello.<break time='1s'/><emphasis>Bye</emphasis></speak>") == ["Hello.", "Bye"]
     assert transcript("a < b\n\n b > c ") == ["a < b", "b > c"]
+
+
+def test_a_whatsapp_template_shows_what_is_filled_in():
+    """Its words are kept at WhatsApp."""
+    content = WhatsAppContent(template="order_ready", language="en", parameters=("A-1", "<b>"))
+    html = shown("whatsapp", content)
+    assert "Template order_ready · en" in html
+    assert ("<b>1</b> A-1" in html, "<b>2</b> &lt;b&gt;" in html) == (True, True)
 
 
 def test_a_call_says_what_is_missing_to_hear_it():
