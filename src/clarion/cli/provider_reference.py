@@ -103,7 +103,10 @@ def _settings(text: str, plugin: ProviderPlugin) -> Iterator[str]:
     if not fields:
         return
     words = {found[1]: found[2] for found in _ROW.finditer(text)}
-    own = said_in(plugin.config.__module__).get(plugin.config.__name__, {})
+    own: dict[str, str] = {}
+    for owner in reversed(plugin.config.__mro__):
+        if issubclass(owner, msgspec.Struct) and owner is not msgspec.Struct:
+            own |= said_in(owner.__module__).get(owner.__name__, {})
     yield "| setting | default | meaning |"
     yield "|---|---|---|"
     for field in fields:

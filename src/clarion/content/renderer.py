@@ -8,15 +8,23 @@ from typing import Any
 
 import msgspec
 
-from clarion.content.localise.locales import choose
+from clarion.content.localise.locales import choose, spoken
 from clarion.content.sms.segmentation import plain_spaces, smart
+from clarion.content.ssml import plain
 from clarion.content.templates.compiled_channel import CompiledChannel
 from clarion.content.templates.engine import Engine
 from clarion.content.templates.overrides import overridden, text_of
 from clarion.content.templates.scope import Voice, voice
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, PushContent, SmsContent, WebhookContent, WhatsAppContent
+from clarion.model.content import (
+    AnyContent,
+    PushContent,
+    SmsContent,
+    VoiceContent,
+    WebhookContent,
+    WhatsAppContent,
+)
 from clarion.model.ids import Instant, TenantId
 from clarion.model.push import fitted
 from clarion.model.setup import Template, Tenant
@@ -95,6 +103,8 @@ class Renderer:
             return fitted(content)  # type: ignore[arg-type]
         if kind is WhatsAppContent and content.template and not content.language:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, language=variant.locale.replace("-", "_"))
+        if kind is VoiceContent:
+            return _call(content, variant.locale)  # type: ignore[arg-type]
         if kind is SmsContent:
             return text_message(content, tenant)  # type: ignore[arg-type]
         return content
@@ -161,6 +171,15 @@ def _seen(
         raise ContentError(
             "the event's data are nested too deep for this template", pointer="#/data"
         ) from None
+
+
+def _call(content: VoiceContent, locale: str) -> VoiceContent:
+    """What is said, also in plain words, and in whose voice."""
+    return msgspec.structs.replace(
+        content,
+        text=content.text or plain(content.ssml),
+        language=content.language or spoken(locale),
+    )
 
 
 def text_message(content: SmsContent, tenant: Tenant) -> SmsContent:

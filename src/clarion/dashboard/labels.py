@@ -59,6 +59,7 @@ BECAUSE = {
     Reason.RENDER_LIMIT: "rendering it takes too much memory or time",
     Reason.PROVIDER_REJECTED: "the provider refused it",
     Reason.ADDRESS_GONE: "the address does not exist any more",
+    Reason.ANSWERING_MACHINE: "an answering machine took the call",
     Reason.SOFT_BOUNCE: "it bounced for a temporary reason",
     Reason.BLOCKED: "the receiving server blocked it",
     Reason.PROVIDER_ERROR: "the provider had an error",

@@ -168,9 +168,16 @@ class WebhookContent(Content, frozen=True, kw_only=True, tag="webhook"):
 
 
 class VoiceContent(Content, frozen=True, kw_only=True, tag="voice"):
-    """Words to be spoken."""
+    """Words to be spoken in a call."""
 
-    text: str
+    text: str = ""
+    """What is said, in plain words; made from `ssml` where that is all there is."""
+    ssml: str = ""
+    """The same with marks for the voice: the inside of `<speak>` (SSML)."""
+    acknowledge: str = ""
+    """Asks, behind it, for a digit that says that the person has heard it. Empty: nothing is asked."""
+    language: str = ""
+    """Of the voice: `en-GB`."""
 
 
 class WhatsAppContent(Content, frozen=True, kw_only=True, tag="whatsapp"):

@@ -23,6 +23,7 @@ class ReceiptKind(StrEnum):
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
     FAILED = "failed"
+    ACKNOWLEDGED = "acknowledged"
 
 
 KIND_DOC: dict[ReceiptKind, str] = {
@@ -35,6 +36,7 @@ KIND_DOC: dict[ReceiptKind, str] = {
     ReceiptKind.OPENED: "It was opened, as far as that can be told.",
     ReceiptKind.CLICKED: "A link in it was followed.",
     ReceiptKind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
+    ReceiptKind.ACKNOWLEDGED: "The person said that they have heard or read it, such as by a digit in a call.",
     ReceiptKind.FAILED: "The provider gave up, for a reason that says nothing about the address.",
 }
 

@@ -137,6 +137,7 @@ class Reason(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     ADDRESS_GONE = "address_gone"
     SOFT_BOUNCE = "soft_bounce"
+    ANSWERING_MACHINE = "answering_machine"
     BLOCKED = "blocked"
     PROVIDER_ERROR = "provider_error"
     PROVIDER_TIMEOUT = "provider_timeout"

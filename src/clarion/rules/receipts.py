@@ -30,11 +30,19 @@ class Interpretation(NamedTuple):
     """Why the address must not be used again; empty: it may."""
 
 
-_ARRIVED = frozenset({ReceiptKind.DELIVERED, ReceiptKind.COMPLAINED, ReceiptKind.OPENED, ReceiptKind.CLICKED})
-"""Only what arrived can be complained about, opened or clicked."""
+_ARRIVED = frozenset(
+    {
+        ReceiptKind.DELIVERED,
+        ReceiptKind.COMPLAINED,
+        ReceiptKind.OPENED,
+        ReceiptKind.CLICKED,
+        ReceiptKind.ACKNOWLEDGED,
+    }
+)
+"""Only what arrived can be complained about, opened, clicked or acknowledged."""
 _ATTENTION = {
-    Success.SEEN.value: frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED}),
-    Success.READ.value: frozenset({ReceiptKind.CLICKED}),
+    Success.SEEN.value: frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED}),
+    Success.READ.value: frozenset({ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED}),
 }
 """Mail programs fetch pictures unasked, so being opened proves that it was seen at most, never that it was read."""
 

@@ -88,7 +88,7 @@ def test_null_prints_nothing_truth_prints_as_json_and_so_do_lists_and_objects():
         ),
         (Channel.WEBHOOK, {"body": '{"n":{{ n }}}'}, WebhookContent(type="shipped", body='{"n":1}')),
         (Channel.WEBHOOK, {"type": "t", "body": "{}"}, WebhookContent(type="t", body="{}")),
-        (Channel.VOICE, {"text": "{{ n }}"}, VoiceContent(text="1")),
+        (Channel.VOICE, {"text": "{{ n }}"}, VoiceContent(text="1", language="en-US")),
     ],
 )
 def test_every_channel_gets_its_own_content(channel, fields, content):

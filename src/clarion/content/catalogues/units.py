@@ -16,6 +16,7 @@ CUTS = {
     FieldKind.LINE: Cut.WHOLE,
     FieldKind.TEXT: Cut.WHOLE,
     FieldKind.FACTS: Cut.WHOLE,
+    FieldKind.SSML: Cut.WHOLE,
     FieldKind.HTML: Cut.MARKUP,
     FieldKind.MJML: Cut.MARKUP,
     FieldKind.ACTIONS: Cut.LABELS,

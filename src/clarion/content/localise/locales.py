@@ -60,6 +60,14 @@ def language_of(tag: str) -> str:
     return _family(canonical(tag).partition("-")[0])
 
 
+@lru_cache(maxsize=1024)
+def spoken(tag: str) -> str:
+    """As voices are named, with a region: `en-GB` as it is, `de` -> `de-DE`."""
+    language, script, region = _split(canonical(tag))
+    home = region or _split(_likely(_join(language, script, "")) or _likely(language))[2]
+    return _join(language, "", home)
+
+
 def direction_of(tag: str) -> str:
     """`rtl` for locales written from right to left, else `ltr`."""
     return "rtl" if _script(canonical(tag)) in _RIGHT_TO_LEFT else "ltr"

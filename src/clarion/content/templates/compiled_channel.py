@@ -135,7 +135,11 @@ class CompiledChannel:
         if kind is FieldKind.MJML:
             name, resolved = "html", mjml.to_html(resolved)
         self._put(
-            name, field, resolved, finish(kind, source), escape=kind in (FieldKind.HTML, FieldKind.MJML)
+            name,
+            field,
+            resolved,
+            finish(kind, source),
+            escape=kind in (FieldKind.HTML, FieldKind.MJML, FieldKind.SSML),
         )
 
     def _put(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import structs
 
+from clarion.content import ssml
 from clarion.content.mail.addresses import wire_address
 from clarion.content.mail.invitations import moment
 from clarion.content.mail.media_types import check_inline_id, media_type
@@ -49,6 +50,7 @@ class FieldKind(Enum):
     HTML = "HTML: every value is escaped"
     LINK = "a link"
     MJML = "MJML, made into HTML when the template is compiled: every value is escaped"
+    SSML = "SSML, marks for a voice: every value is escaped"
     OBJECT = "a JSON object"
     FACTS = "a JSON object of short texts"
     ACTIONS = "a JSON list of buttons: label and url"
@@ -225,6 +227,7 @@ _FINISH: Mapping[FieldKind, Finish] = {
     FieldKind.TEXT: clean,
     FieldKind.HTML: clean,
     FieldKind.MJML: clean,
+    FieldKind.SSML: ssml.checked,
     FieldKind.OBJECT: _object,
     FieldKind.DOCUMENT: _document,
     FieldKind.FACTS: _facts,
@@ -291,7 +294,16 @@ LAYOUTS: Mapping[Channel, Layout] = {
     Channel.WEBHOOK: Layout(
         content=WebhookContent, kinds={"type": FieldKind.LINE, "body": FieldKind.DOCUMENT}
     ),
-    Channel.VOICE: Layout(content=VoiceContent, kinds={"text": FieldKind.TEXT}, needs="text"),
+    Channel.VOICE: Layout(
+        content=VoiceContent,
+        kinds={
+            "text": FieldKind.TEXT,
+            "ssml": FieldKind.SSML,
+            "acknowledge": FieldKind.LINE,
+            "language": FieldKind.NAME,
+        },
+        needs_one_of=("ssml", "text"),
+    ),
     Channel.WHATSAPP: Layout(
         content=WhatsAppContent,
         kinds={

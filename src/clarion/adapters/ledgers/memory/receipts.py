@@ -21,7 +21,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 
 _A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED, ReceiptKind.FAILED})
 """These say nothing but where the message is."""
-_OPENED = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
+_SEEN = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED})
 
 
 class MemoryReceipts:
@@ -69,7 +69,7 @@ class MemoryReceipts:
         new = replace(
             moved,
             updated_at=max(c.at, m.updated_at),
-            seen_at=m.seen_at or c.at if c.kind in _OPENED else m.seen_at,
+            seen_at=m.seen_at or c.at if c.kind in _SEEN else m.seen_at,
             clicked_at=m.clicked_at or c.at if c.kind is ReceiptKind.CLICKED else m.clicked_at,
         )
         active = new.status in ACTIVE

@@ -18,6 +18,10 @@ MESSAGES_FOUND = f"""
 KINDS: dict[ReceiptKind, int] = {kind: 1 << place for place, kind in enumerate(ReceiptKind)}
 """The bit of `messages.receipts` that says that something of this kind has been taken. For ever."""
 
+_SEEN = ", ".join(
+    str(KINDS[kind]) for kind in (ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED)
+)
+
 RECEIPTS_KNOWN = """
     SELECT json_group_array(json_array(hex(id))) FROM messages
     WHERE id IN (SELECT substr(?2, key * 16 + 1, 16) FROM json_each(?1)) AND receipts & ?3
@@ -50,7 +54,7 @@ RECEIVE = f"""
         updated_at = max(new.at, coalesce({updated_now("messages.")}, 0)),
         sent_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.delivered_at, new.at), messages.delivered_at),
-        seen_at = iif(new.kind IN ({KINDS[ReceiptKind.OPENED]}, {KINDS[ReceiptKind.CLICKED]}), coalesce(messages.seen_at, new.at), messages.seen_at),
+        seen_at = iif(new.kind IN ({_SEEN}), coalesce(messages.seen_at, new.at), messages.seen_at),
         clicked_at = iif(new.kind = {KINDS[ReceiptKind.CLICKED]}, coalesce(messages.clicked_at, new.at), messages.clicked_at),
         journal = new.journal,
         receipts = messages.receipts | new.kind

@@ -30,8 +30,8 @@ LONGEST_VALIDITY_S = 36_000
 """How long Twilio holds a message at most; what it does by itself."""
 
 
-class TwilioConfig(ProviderSettings, frozen=True, kw_only=True):
-    """An account and who sends."""
+class TwilioAccount(ProviderSettings, frozen=True, kw_only=True):
+    """An account, and how to reach it."""
 
     account_sid: Annotated[
         str,
@@ -42,14 +42,6 @@ class TwilioConfig(ProviderSettings, frozen=True, kw_only=True):
     """The account."""
     auth_token: Token
     """Of the account. Twilio signs its callbacks with it, also when messages are sent with an API key."""
-    sender: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A(\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9 +&_-]{1,11})\Z",
-            description="a number (+15005550006), a short code, a name of up to 11 characters, or a messaging service (MG...)",
-        ),
-    ]
-    """Who sends: a number, a short code, a name where the country allows names, or the SID of a messaging service."""
     api_key_sid: Annotated[
         str,
         msgspec.Meta(
@@ -66,6 +58,24 @@ class TwilioConfig(ProviderSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if bool(self.api_key_sid) != bool(self.api_key_secret):
             raise ValueError("set `api_key_sid` and `api_key_secret` together, or neither")
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and password."""
+        return self.api_key_sid or self.account_sid, self.api_key_secret or self.auth_token
+
+
+class TwilioConfig(TwilioAccount, frozen=True, kw_only=True):
+    """An account and who sends."""
+
+    sender: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9 +&_-]{1,11})\Z",
+            description="a number (+15005550006), a short code, a name of up to 11 characters, or a messaging service (MG...)",
+        ),
+    ]
+    """Who sends: a number, a short code, a name where the country allows names, or the SID of a messaging service."""
 
 
 class TwilioAnswer(msgspec.Struct):
@@ -84,8 +94,7 @@ class TwilioMessages:
         self._key = integration.key
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/2010-04-01/Accounts/{config.account_sid}"
-        user, password = config.api_key_sid or config.account_sid, config.api_key_secret or config.auth_token
-        self._headers = {"authorization": basic(user, password)}
+        self._headers = {"authorization": basic(*config.credentials)}
         is_service = config.sender.startswith("MG") and len(config.sender) == SID_CHARS
         self._sender = {"MessagingServiceSid" if is_service else "From": config.sender}
 

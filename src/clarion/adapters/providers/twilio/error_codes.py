@@ -9,12 +9,17 @@ from clarion.adapters.sms import REPORTED, Reported, SmsEffect, SmsError, outcom
 from clarion.model.outcome import Outcome
 
 CODES: dict[int, SmsError] = {
+    10004: SmsError("too many calls at once", SmsEffect.LATER),
+    13224: SmsError("the number cannot be called", SmsEffect.REFUSED),
+    13227: SmsError("calling this country is not enabled for the account", SmsEffect.REFUSED),
     20003: SmsError("the account SID, the token or the API key is wrong", SmsEffect.SET_UP),
     20005: SmsError("the account is not active", SmsEffect.SET_UP),
     20404: SmsError("the account does not exist", SmsEffect.SET_UP),
     20429: SmsError("too many requests at once", SmsEffect.LATER),
+    21210: SmsError("the number that calls is not one of this account", SmsEffect.SET_UP),
     21211: SmsError("the number is not valid", SmsEffect.GONE),
     21212: SmsError("the sender is not valid", SmsEffect.SET_UP),
+    21215: SmsError("the account may not call this number", SmsEffect.REFUSED),
     21408: SmsError("sending to this country is not enabled for the account", SmsEffect.REFUSED),
     21602: SmsError("the message is empty", SmsEffect.REFUSED),
     21603: SmsError("the sender is missing", SmsEffect.SET_UP),
