@@ -92,26 +92,30 @@ def _among(names: str, column: Any) -> Any:
     return func.instr(bindparam(names), "," + column + ",") > 0
 
 
-_user: Any = bindparam("of_user")
-_open: Any = bindparam("needs_review")
-PAGE = Query(
-    select(*_all)
-    .where(
-        _mine,
-        _columns.seq < bindparam("before"),
-        or_(_user.is_(None), _columns.user == _user),
-        or_(bindparam("of_channels") == "", _among("of_channels", _columns.channel)),
-        or_(bindparam("of_verdicts") == "", _among("of_verdicts", _columns.verdict)),
-        or_(
-            _open.is_(None),
-            and_(_among("for_a_person", _columns.verdict), _columns.reviewed_at.is_(None)) == _open,
-        ),
-        _columns.at >= bindparam("since"),
-        _columns.at < bindparam("until"),
+def _page(*more: Any) -> Query:
+    """A page of what matches the filter and these."""
+    needs_review: Any = bindparam("needs_review")
+    is_open = and_(_among("for_a_person", _columns.verdict), _columns.reviewed_at.is_(None))
+    return Query(
+        select(*_all)
+        .where(
+            _mine,
+            _columns.seq < bindparam("before"),
+            *more,
+            or_(bindparam("of_channels") == "", _among("of_channels", _columns.channel)),
+            or_(bindparam("of_verdicts") == "", _among("of_verdicts", _columns.verdict)),
+            or_(needs_review.is_(None), is_open == needs_review),
+            _columns.at >= bindparam("since"),
+            _columns.at < bindparam("until"),
+        )
+        .order_by(_columns.seq.desc())
+        .limit(bindparam("most"))
     )
-    .order_by(_columns.seq.desc())
-    .limit(bindparam("most"))
-)
+
+
+PAGE = _page()
+PAGE_OF_USER = _page(_columns.user == bindparam("of_user"))
+"""Through the index of users: most have written little, and their tenant much."""
 
 
 class _Effects(NamedTuple):
@@ -146,8 +150,9 @@ class SqliteInbound:
     async def page(
         self, tenant: TenantId, where: InboundFilter, before: int | None, limit: int
     ) -> Sequence[ReceivedMessage]:
+        page = PAGE if where.user is None else PAGE_OF_USER
         found = await self._readers.call(
-            lambda connection: PAGE.rows(
+            lambda connection: page.rows(
                 connection,
                 of_tenant=tenant,
                 before=_NEWEST if before is None else before,
