@@ -22,7 +22,7 @@ from clarion.rules import phone_numbers
 log = structlog.get_logger(__name__)
 
 PAGE = 500
-RETRY_S = 60.0
+LOOK_EVERY_S = 60.0
 
 
 class SeenCountries:
@@ -35,14 +35,15 @@ class SeenCountries:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look once through the users of tenants of whom nothing is noted: those of earlier versions."""
-        while unknown := [one.id for one in self._tenants.all().values() if one.seen_countries is None]:
+        """Look once through the users of each tenant of whom nothing is noted, those of earlier versions; until cancelled."""
+        while True:
             try:
-                for tenant in unknown:
-                    await self._look_through(tenant)
+                for one in list(self._tenants.all().values()):
+                    if one.seen_countries is None:
+                        await self._look_through(one.id)
             except (Busy, Unavailable):
                 log.warning("countries_wait")
-            await self._clock.sleep(RETRY_S)
+            await self._clock.sleep(LOOK_EVERY_S)
 
     async def note(self, tenant: TenantId, profiles: Iterable[Profile]) -> None:
         """Whoever writes users that the tenant vouches for calls this."""
