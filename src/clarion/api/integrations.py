@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, post, put
 
-from clarion.api import request_bodies
+from clarion.api import faults, request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
@@ -26,7 +26,7 @@ from clarion.model.setup import Integration, Template
 from clarion.model.user import Contact, User, Value
 from clarion.model.whatsapp import Approval, WhatsAppTemplate
 from clarion.ports.provider import ProviderPlugin
-from clarion.rules import phone_numbers, prices, validation
+from clarion.rules import phone_numbers, prices, senders, validation
 from clarion.rules.time_format import rfc3339
 
 LONGEST_CALL_S = HELD_MS // 2_000
@@ -198,6 +198,7 @@ def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
         raise InvalidInput(
             "per_second must be above 0; leave it out for no limit.", pointer="#/limits/per_second"
         )
+    _check_senders(integration)
     validation.check_timezone(limits.day_zone, "#/limits/day_zone")
     if limits.warm_up is not None and not _is_day(limits.warm_up.since):
         raise InvalidInput("this day is not in the calendar.", pointer="#/limits/warm_up/since")
@@ -225,6 +226,26 @@ def _check_conditions(integration: Integration) -> None:
             raise InvalidInput("write a decimal number as text, like 0.05.", pointer="#/max_price/amount")
         if not prices.is_currency(most.currency):
             raise InvalidInput("this is not a currency (ISO 4217), like EUR.", pointer="#/max_price/currency")
+
+
+def _check_senders(integration: Integration) -> None:
+    if integration.senders and integration.channel is not Channel.SMS:
+        raise InvalidInput("only text messages have senders by country.", pointer="#/senders")
+    for country, sender in integration.senders.items():
+        place = faults.pointer(["senders", country[:40]])
+        if country != senders.ANYWHERE and not phone_numbers.is_country(country):
+            raise InvalidInput(
+                "give a country in two capital letters (ISO 3166), like `DE`, or `*` for all others.",
+                pointer=place,
+            )
+        if (
+            country == senders.ANYWHERE
+            and sender
+            and senders.kind_of(sender) is senders.SenderKind.SHORT_CODE
+        ):
+            raise InvalidInput("a short code works in one country: name that.", pointer=place)
+        if obstacle := senders.obstacle(sender, country) if sender and country != senders.ANYWHERE else "":
+            raise InvalidInput(f"{obstacle}.", pointer=place)
 
 
 def _is_day(text: str) -> bool:

@@ -25,6 +25,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
     whatsapp_template: WhatsAppTemplate | None = None
     """The approved template it is sent as; None: it is none, or its service has not listed any yet."""
+    sender: str = ""
+    """Who a text message is from; empty: as the settings of the integration say."""
     collapse_key: bytes = b""
     """The same for messages of which only the newest matters; empty: each matters."""
     live: LiveUpdate | None = None

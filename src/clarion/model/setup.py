@@ -364,6 +364,9 @@ class Integration(Value, frozen=True, kw_only=True):
     """Only messages to numbers of these countries (ISO 3166) go through it; empty: to all."""
     max_price: Money | None = None
     """A message that has a higher price through its provider does not go through it."""
+    senders: dict[str, str | None] = {}
+    """SMS: who a text message is from, by the country it goes to (ISO 3166) or `*`; null: nothing is sent there. Countries
+    that are not named get the `sender` of `config`."""
     receipt_within_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     """A message that its provider took, and reports nothing about within this time, goes once more, through another
     integration. null: it does not."""

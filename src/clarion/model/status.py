@@ -120,6 +120,7 @@ class Reason(StrEnum):
     USER_DELETED = "user_deleted"
     RANGE_BLOCKED = "range_blocked"
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
     # throttled, merged, canceled, expired
     FREQUENCY_CAP = "frequency_cap"
     BUDGET_EXCEEDED = "budget_exceeded"

@@ -155,6 +155,7 @@ _STOPPED = {
     Reason.BUDGET_EXCEEDED: "a budget that covers it had too little left",
     Reason.RANGE_BLOCKED: "numbers like this one got many codes that nobody entered, and are blocked",
     Reason.COUNTRY_NOT_ALLOWED: "its country is not among the allowed ones",
+    Reason.SENDER_NOT_ALLOWED: "no sender of its integration may write to its country",
     Reason.NO_PRICE: "a budget covers it and there is no price to count",
 }
 """What is only known when a message is about to be sent."""

@@ -148,3 +148,27 @@ async def test_the_health_of_an_integration_says_what_share_it_gets_and_why(admi
     assert (shown["a"]["circuit"], shown["a"]["trouble"], shown["a"]["messages"]) == ("closed", None, 0)
     assert shown["c"]["trouble"] == "it is turned off"
     assert (await admin.problem("GET", "/v1/integrations/d/health"))["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("channel", "senders", "pointer"),
+    [
+        ("email", {"US": "+15005550006"}, "#/senders"),
+        ("sms", {"Germany": "Example"}, "#/senders/Germany"),
+        ("sms", {"US": "Example"}, "#/senders/US"),
+        ("sms", {"DE": "+18005550006"}, "#/senders/DE"),
+        ("sms", {"*": "38080"}, "#/senders/*"),
+    ],
+)
+async def test_a_sender_that_cannot_reach_its_country_is_refused(admin, channel, senders, pointer):
+    """Where it is set, not when a message is sent."""
+    body = {"channel": channel, "provider": "capture", "senders": senders}
+    shown = await admin.problem("PUT", "/v1/integrations/texts", body)
+    assert (shown["status"], shown["errors"][0]["pointer"]) == (400, pointer)
+
+
+async def test_senders_are_kept_by_country(admin):
+    """Null sends nothing there."""
+    senders = {"US": "+18005550006", "GB": "Example", "FR": "38080", "IN": None, "*": "Other"}
+    body = {"channel": "sms", "provider": "capture", "senders": senders}
+    assert (await admin.ok("PUT", "/v1/integrations/texts", body))["senders"] == senders

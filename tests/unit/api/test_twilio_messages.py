@@ -111,7 +111,9 @@ async def test_an_unregistered_sender_fails_its_message_and_spares_the_number(cl
     await reported(clarion, fake, "undelivered", ErrorCode="30034")
     shown = await admin.ok("GET", f"/v1/messages/{message['id']}")
     assert (shown["status"], shown["reason"]) == ("undelivered", "misconfigured")
-    assert shown["timeline"][-1]["detail"] == "Twilio 30034: the sender is not registered for A2P 10DLC"
+    assert shown["timeline"][-1]["detail"] == (
+        "Twilio 30034: the sender is not registered for A2P 10DLC: add it to a campaign"
+    )
     assert (await admin.ok("GET", "/v1/suppressions"))["items"] == []
 
 

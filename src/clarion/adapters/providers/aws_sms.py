@@ -181,7 +181,7 @@ class AwsTexts:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that AWS takes")
         document: dict[str, Any] = {
             "DestinationPhoneNumber": normal_address(Channel.SMS, outgoing.contact.address),
-            "OriginationIdentity": self._config.sender,
+            "OriginationIdentity": outgoing.sender or self._config.sender,
             "MessageBody": text,
             "MessageType": self._config.message_type,
             "Context": {REFERENCE: self._tools.reference(outgoing.message)},

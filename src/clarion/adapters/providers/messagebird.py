@@ -118,7 +118,7 @@ class MessageBirdMessages:
         if len(text) > TEXT_CHARS:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Bird takes")
         document: dict[str, Any] = {
-            "originator": self._config.sender.removeprefix("+"),
+            "originator": (outgoing.sender or self._config.sender).removeprefix("+"),
             "recipients": [normal_address(Channel.SMS, outgoing.contact.address).removeprefix("+")],
             "body": text,
             "datacoding": "auto",

@@ -108,7 +108,7 @@ class PlivoMessages:
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/v1/Account/{config.auth_id}/"
         self._headers = {"authorization": basic(config.auth_id, config.auth_token)}
-        self._sender = {"powerpack_uuid" if _POWERPACK(config.sender) else "src": config.sender}
+        self._sender = config.sender
 
     @property
     def ping(self) -> HttpRequest:
@@ -122,8 +122,9 @@ class PlivoMessages:
         text = outgoing.content.text.encode("utf-8", "replace").decode()
         if len(text) > TEXT_CHARS:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Plivo takes")
+        sender = outgoing.sender or self._sender
         document = {
-            **self._sender,
+            "powerpack_uuid" if _POWERPACK(sender) else "src": sender,
             "dst": normal_address(Channel.SMS, outgoing.contact.address),
             "text": text,
             "type": "sms",

@@ -116,7 +116,7 @@ class SinchMessages:
         if len(text) > TEXT_CHARS:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Sinch takes")
         document: dict[str, Any] = {
-            "from": self._config.sender,
+            "from": outgoing.sender or self._config.sender,
             "to": [normal_address(Channel.SMS, outgoing.contact.address)],
             "body": text,
             "client_reference": self._tools.reference(outgoing.message),

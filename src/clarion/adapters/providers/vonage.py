@@ -137,7 +137,7 @@ class VonageMessages:
             "channel": "sms",
             "message_type": "text",
             "to": normal_address(Channel.SMS, outgoing.contact.address).removeprefix("+"),
-            "from": self._config.sender.removeprefix("+"),
+            "from": (outgoing.sender or self._config.sender).removeprefix("+"),
             "text": text,
             "client_ref": self._tools.reference(outgoing.message),
             **self._ttl(outgoing.message.expires_at),

@@ -16,6 +16,7 @@ from clarion.flow.dispatch.whatsapp import WhatsAppCheck
 from clarion.flow.lanes import InFlight
 from clarion.flow.live_states import LiveStates, update_of
 from clarion.flow.setup_view import SetupView
+from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, LiveOptions, PushContent, WhatsAppContent
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
@@ -26,6 +27,7 @@ from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Inboxes
 from clarion.ports.limited import Exceeded
+from clarion.rules import phone_numbers, senders
 from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.live import replacement_key
 from clarion.rules.outcomes import settle_unsent
@@ -92,6 +94,13 @@ class OutgoingBuilder:
                 )
                 failed.append(self._failed(in_flight, Reason.INTERNAL_ERROR, type(fault).__name__))
                 continue
+            if in_flight.message.channel is Channel.SMS and outgoing.contact is not None:
+                country = phone_numbers.country(outgoing.contact.address)
+                sender = senders.sender_for(route.first.integration, country)
+                if obstacle := senders.obstacle(sender, country):
+                    failed.append(self._no_sender(in_flight, obstacle))
+                    continue
+                outgoing = replace(outgoing, sender=sender or "")
             if in_flight.devices:
                 ready += [(in_flight, live, replace(outgoing, contact=to)) for to, live in in_flight.devices]
             else:
@@ -133,6 +142,10 @@ class OutgoingBuilder:
                 if live is not None and now is not None and now.sequence > live.sequence:
                     in_flight.live = update_of(now, live.event)
                     in_flight.data = _decode(now.state)
+
+    def _no_sender(self, in_flight: InFlight, obstacle: str) -> Settlement:
+        why = (Status.REJECTED, Reason.SENDER_NOT_ALLOWED)
+        return settle_unsent(in_flight.message, *why, self._clock.now(), detail=obstacle)
 
     def _failed(self, in_flight: InFlight, reason: Reason, detail: str) -> Settlement:
         return settle_unsent(in_flight.message, Status.FAILED, reason, self._clock.now(), detail=detail)

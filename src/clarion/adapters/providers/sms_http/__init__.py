@@ -83,6 +83,7 @@ class GatewayMessages:
         to = normal_address(Channel.SMS, outgoing.contact.address)
         values: dict[str, str | None] = {
             **self._settings,
+            "from": outgoing.sender or self._config.sender,
             "to": to,
             "to_digits": to.removeprefix("+"),
             "text": text,

@@ -95,8 +95,7 @@ class TwilioMessages:
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/2010-04-01/Accounts/{config.account_sid}"
         self._headers = {"authorization": basic(*config.credentials)}
-        is_service = config.sender.startswith("MG") and len(config.sender) == SID_CHARS
-        self._sender = {"MessagingServiceSid" if is_service else "From": config.sender}
+        self._sender = config.sender
 
     @property
     def ping(self) -> HttpRequest:
@@ -112,7 +111,7 @@ class TwilioMessages:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Twilio takes")
         fields = {
             "To": normal_address(Channel.SMS, outgoing.contact.address),
-            **self._sender,
+            **_sender(outgoing.sender or self._sender),
             "Body": text,
             **self._validity(outgoing.message.expires_at),
         }
@@ -184,6 +183,11 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
     return HttpProvider(
         integration, tools, build=messages.build, read=read, ping=messages.ping, check_pong=check_pong
     )
+
+
+def _sender(sender: str) -> dict[str, str]:
+    is_service = sender.startswith("MG") and len(sender) == SID_CHARS
+    return {"MessagingServiceSid" if is_service else "From": sender}
 
 
 plugin = ProviderPlugin(

@@ -43,7 +43,9 @@ CODES: dict[int, SmsError] = {
     30006: SmsError("the number is a landline, or its carrier takes no texts", SmsEffect.GONE),
     30007: SmsError("a carrier filtered the message as spam", SmsEffect.BLOCKED),
     30008: SmsError("the carrier gave no reason", SmsEffect.UNCLEAR),
-    30034: SmsError("the sender is not registered for A2P 10DLC", SmsEffect.SET_UP),
+    30032: SmsError("the toll-free sender is not verified", SmsEffect.SET_UP),
+    30034: SmsError("the sender is not registered for A2P 10DLC: add it to a campaign", SmsEffect.SET_UP),
+    30035: SmsError("the registration of the sender for A2P 10DLC is not finished", SmsEffect.SET_UP),
     30036: SmsError("the validity period of the message is over", SmsEffect.EXPIRED),
     30450: SmsError("Twilio takes the request for SMS pumping", SmsEffect.BLOCKED),
 }
