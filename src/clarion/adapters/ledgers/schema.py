@@ -289,6 +289,7 @@ devices = Table(
     _text("error_detail", null=True),
     _number("error_at", null=True),
     UniqueConstraint("tenant", "device_id"),
+    Index("devices_page", "tenant", "no"),
     Index("devices_user", "user", "no"),
     Index("devices_seen", "seen_at", "no"),
     sqlite_autoincrement=True,

@@ -18,6 +18,7 @@ _STEPS = (
     error_at INTEGER,
     UNIQUE (tenant, device_id)
 )""",
+    "CREATE INDEX devices_page ON devices (tenant, no)",
     "CREATE INDEX devices_user ON devices (user, no)",
     "CREATE INDEX devices_seen ON devices (seen_at, no)",
     "CREATE INDEX devices_hash ON devices (tenant, hash) WHERE hash IS NOT NULL",
