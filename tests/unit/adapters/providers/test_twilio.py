@@ -1,23 +1,27 @@
 """Twilio: the request for a message, its answers, and the signatures of its reports."""
 
+import json
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
-from clarion.adapters.providers.twilio import TEXT_CHARS, TwilioConfig, plugin
+from clarion.adapters.http import HttpRequest
+from clarion.adapters.providers.twilio import TEXT_CHARS, TwilioConfig, TwilioMessages, plugin
 from clarion.adapters.providers.twilio.error_codes import CODES
 from clarion.adapters.providers.twilio.signature import check_signature
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import CallbackForged, ConfigError, Unavailable
 from clarion.model.channel import Channel
-from clarion.model.content import SmsContent
+from clarion.model.content import SmsContent, WhatsAppContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Rejected
 from clarion.model.receipt import ReceiptKind
+from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.callback import CallbackRequest, CallbackTools
 from clarion.testing.ports import provider_tools
@@ -274,3 +278,36 @@ async def test_our_fake_is_as_twilio_describes_itself():
             (outcome,) = await provider.send(led.messages(1))
         assert isinstance(outcome, Accepted), outcome
         assert len(fake.messages) == 1
+
+
+def whatsapp_of(content, sender="+15005550006"):
+    """The fields of one WhatsApp message, or why there is none."""
+    config = msgspec.convert({**plugin.example, "sender": sender}, TwilioConfig)
+    integration = Integration(key="wa", channel=Channel.WHATSAPP, provider="twilio")
+    (outgoing,) = ProviderSubject(plugin=plugin, tools=TOOLS).messages(1, Channel.WHATSAPP, content)
+    request = TwilioMessages(integration, config, TOOLS).build(outgoing)
+    return dict(parse_qsl(request.body.decode())) if isinstance(request, HttpRequest) else request
+
+
+def test_whatsapp_goes_from_number_to_number_or_through_a_service():
+    """Both numbers are marked; a service knows its own."""
+    fields = whatsapp_of(WhatsAppContent(text="Hi"))
+    assert (fields["To"], fields["From"], fields["Body"]) == (
+        "whatsapp:+4915550000001",
+        "whatsapp:+15005550006",
+        "Hi",
+    )
+    service = "MG0123456789abcdef0123456789abcdef"
+    fields = whatsapp_of(WhatsAppContent(text="Hi"), service)
+    assert fields["MessagingServiceSid"] == service
+    assert "From" not in fields
+
+
+def test_a_whatsapp_template_is_a_content_sid_with_its_variables():
+    """Numbered from 1, buttons behind the body; anything but a SID is refused."""
+    sid = "HX0123456789abcdef0123456789abcdef"
+    fields = whatsapp_of(WhatsAppContent(template=sid, parameters=("Ada", "A-1"), buttons=("x",)))
+    assert fields["ContentSid"] == sid
+    assert json.loads(fields["ContentVariables"]) == {"1": "Ada", "2": "A-1", "3": "x"}
+    assert "Body" not in fields
+    assert isinstance(whatsapp_of(WhatsAppContent(template="order_shipped")), Rejected)

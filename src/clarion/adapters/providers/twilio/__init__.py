@@ -1,10 +1,11 @@
-"""Twilio: text messages over Programmable Messaging, with its reports of what became of them.
+"""Twilio: text and WhatsApp messages over Programmable Messaging, with its reports of what became of them.
 
 https://www.twilio.com/docs/messaging/api/message-resource
 """
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -16,7 +17,7 @@ from clarion.adapters.providers.twilio.error_codes import outcome_of_code, said
 from clarion.adapters.providers.twilio.status_callbacks import REFERENCE, callbacks
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
-from clarion.model.content import SmsContent
+from clarion.model.content import SmsContent, WhatsAppContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Outcome, Rejected, Unknown
 from clarion.model.outgoing import Outgoing
@@ -26,6 +27,9 @@ from clarion.ports.vault import normal_address
 
 TEXT_CHARS = 1600
 SID_CHARS = 34
+VARIABLES_CHARS = 8_192
+WHATSAPP = "whatsapp:"
+"""Before the numbers of WhatsApp."""
 LONGEST_VALIDITY_S = 36_000
 """How long Twilio holds a message at most; what it does by itself."""
 
@@ -104,17 +108,23 @@ class TwilioMessages:
 
     def build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
         """The request for one message."""
-        assert isinstance(outgoing.content, SmsContent), "each channel has its own content"
+        content = outgoing.content
+        assert isinstance(content, SmsContent | WhatsAppContent), "each channel has its own content"
         assert outgoing.contact is not None, "text messages go to a number"
-        text = outgoing.content.text
-        if len(text) > TEXT_CHARS:
+        if len(content.text) > TEXT_CHARS:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Twilio takes")
-        fields = {
-            "To": normal_address(Channel.SMS, outgoing.contact.address),
-            **_sender(outgoing.sender or self._sender),
-            "Body": text,
-            **self._validity(outgoing.message.expires_at),
-        }
+        number = normal_address(Channel.SMS, outgoing.contact.address)
+        sender = outgoing.sender or self._sender
+        said = {"To": number, **_sender(sender), "Body": content.text}
+        if isinstance(content, WhatsAppContent):
+            said = {"To": WHATSAPP + number, **_sender(sender, WHATSAPP), **_whatsapp(content)}
+            if len(said.get("ContentSid", "")) not in (0, SID_CHARS):
+                return Rejected(detail="`template` must be the SID of a content template at Twilio: HX...")
+            if len(said.get("ContentVariables", "")) > VARIABLES_CHARS:
+                return Rejected(
+                    detail=f"the parameters are longer than the {VARIABLES_CHARS} characters that Twilio takes"
+                )
+        fields = {**said, **self._validity(outgoing.message.expires_at)}
         if url := self._tools.callback_url(outgoing.message.tenant, self._key):
             fields["StatusCallback"] = f"{url}?{REFERENCE}={quote(self._tools.reference(outgoing.message))}"
         return HttpRequest(
@@ -133,6 +143,16 @@ class TwilioMessages:
             if left_s < LONGEST_VALIDITY_S
             else {}
         )
+
+
+def _whatsapp(content: WhatsAppContent) -> dict[str, str]:
+    """A text, or a content template with what fills it: the body first, then the buttons."""
+    if not content.template:
+        return {"Body": content.text}
+    values = (*content.parameters, *content.buttons)
+    variables = {str(number): value for number, value in enumerate(values, 1)}
+    filled = {"ContentVariables": json.dumps(variables)} if variables else {}
+    return {"ContentSid": content.template, **filled}
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
@@ -185,15 +205,17 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
     )
 
 
-def _sender(sender: str) -> dict[str, str]:
-    is_service = sender.startswith("MG") and len(sender) == SID_CHARS
-    return {"MessagingServiceSid" if is_service else "From": sender}
+def _sender(sender: str, prefix: str = "") -> dict[str, str]:
+    """A messaging service, or what stands before a number and the number."""
+    if sender.startswith("MG") and len(sender) == SID_CHARS:
+        return {"MessagingServiceSid": sender}
+    return {"From": prefix + sender}
 
 
 plugin = ProviderPlugin(
     name="twilio",
     title="Twilio",
-    channels=frozenset({Channel.SMS}),
+    channels=frozenset({Channel.SMS, Channel.WHATSAPP}),
     config=TwilioConfig,
     open=_open,
     callbacks=callbacks,

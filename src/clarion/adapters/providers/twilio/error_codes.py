@@ -48,6 +48,12 @@ CODES: dict[int, SmsError] = {
     30035: SmsError("the registration of the sender for A2P 10DLC is not finished", SmsEffect.SET_UP),
     30036: SmsError("the validity period of the message is over", SmsEffect.EXPIRED),
     30450: SmsError("Twilio takes the request for SMS pumping", SmsEffect.BLOCKED),
+    63016: SmsError("the person has not written on WhatsApp within 24 hours", SmsEffect.WINDOW_CLOSED),
+    63018: SmsError("the WhatsApp number sends too much at once", SmsEffect.LATER),
+    63024: SmsError("the number has no WhatsApp", SmsEffect.UNREACHABLE),
+    63040: SmsError("WhatsApp has rejected the template", SmsEffect.TEMPLATE),
+    63041: SmsError("WhatsApp has paused the template", SmsEffect.TEMPLATE),
+    63042: SmsError("WhatsApp has disabled the template", SmsEffect.TEMPLATE),
 }
 
 

@@ -69,7 +69,7 @@ def _fields(request: CallbackRequest) -> Mapping[str, str]:
 
 def _receipt(request: CallbackRequest, fields: Mapping[str, str], status: str) -> ReportedReceipt:
     reference = request.query.get(REFERENCE, "")
-    to, sid = fields.get("To", ""), fields["MessageSid"]
+    to, sid = fields.get("To", "").removeprefix("whatsapp:"), fields["MessageSid"]
     if status in ARRIVED:
         return ReportedReceipt(reference=reference, kind=ARRIVED[status], address=to, provider_id=sid)
     given = fields.get("ErrorCode", "")
@@ -91,8 +91,8 @@ def _message(fields: Mapping[str, str]) -> InboundMessage:
     media = (fields.get(f"MediaUrl{number}", "") for number in range(MOST_MEDIA))
     return InboundMessage(
         provider_id=fields["MessageSid"],
-        sender=fields.get("From", ""),
-        recipient=fields.get("To", ""),
+        sender=fields.get("From", "").removeprefix("whatsapp:"),
+        recipient=fields.get("To", "").removeprefix("whatsapp:"),
         text=fields["Body"],
         media=tuple(url for url in media if url),
         answered=bool(fields.get("OptOutType")),
