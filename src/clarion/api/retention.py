@@ -65,6 +65,7 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
     devices: int
     inbound: int
     quarantine: int
+    verifications: int
     operations: int
 
 
