@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import sqlite3
 from collections.abc import Iterator
 from enum import Enum
@@ -19,11 +20,12 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.sqlite import journal, operations, users
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
-from clarion.flow import sealing
+from clarion.flow import live_states, provider_scores, sealing
 from clarion.flow.intake import intake
 from clarion.model.content import InAppContent
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, run_id
+from clarion.model.live import Live
 from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
 from clarion.model.status import Status
@@ -74,15 +76,18 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def bounded(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of an annotated type: numbers and texts within their bounds."""
+    """Values of an annotated type, within its bounds."""
     (bounds,) = kind.__metadata__
     if kind.__origin__ is int:
         return st.integers(bounds.ge, bounds.le)
     if kind.__origin__ is float:
         return st.floats(bounds.ge, bounds.le)
+    if bounds.pattern is not None:
+        return st.from_regex(re.compile(bounds.pattern, re.ASCII))
     if kind.__origin__ is str:
         return st.text(LETTERS, min_size=bounds.min_length or 0, max_size=bounds.max_length or 12)
-    return values(kind.__origin__)
+    least = bounds.min_length or 0
+    return values(kind.__origin__).filter(lambda value: len(value) >= least)
 
 
 PLAIN: MappingProxyType[Any, st.SearchStrategy[Any]] = MappingProxyType(
@@ -121,6 +126,10 @@ def of(decode: Any) -> Any:
 DOCUMENTS = (Tenant, Category, Workflow, Template, TemplateDraft, Partial, Integration)
 STORED = [
     Stored("event", Event, sealing._encode, of(sealing._decode)),
+    Stored("live resource", Live, live_states._encode, of(live_states._decode)),
+    Stored(
+        "counts of calls", of(provider_scores._decode).type, msgspec.json.encode, of(provider_scores._decode)
+    ),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
     Stored("explanation", of(journal._unpack_said).type, journal._pack, of(journal._unpack_said)),

@@ -47,6 +47,7 @@ BECAUSE = {
     Reason.TEMPLATE_NOT_APPROVED: "WhatsApp has not approved the template",
     Reason.RANGE_BLOCKED: "the range of phone numbers is blocked",
     Reason.COUNTRY_NOT_ALLOWED: "one-time codes do not go to this country",
+    Reason.SENDER_NOT_ALLOWED: "its sender may not write to this country",
     Reason.NO_CONTACT: "no address on this channel",
     Reason.USER_DELETED: "the user was deleted",
     Reason.NOT_CHOSEN: "another channel was chosen",

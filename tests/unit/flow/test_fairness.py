@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -208,7 +209,8 @@ class Sent(NamedTuple):
 
 
 def in_flight(tenant: TenantId, number: int) -> Any:
-    return InFlight(Sent(tenant, number), None, None, None, WorkerId(1), Instant(0))  # type: ignore[arg-type]
+    event = SimpleNamespace(live=None)
+    return InFlight(Sent(tenant, number), event, None, None, WorkerId(1), Instant(0))  # type: ignore[arg-type]
 
 
 def test_a_queue_sends_for_its_tenants_in_turn():
