@@ -41,7 +41,9 @@ class Twilio:
         fields = _fields(request)
         if code := self.refuses.get(fields["To"]):
             return error(400, code, "refused")
-        return Answer.json(201, message(sid=_sid(len(self.messages)), to=fields["To"], body=fields["Body"]))
+        return Answer.json(
+            201, message(sid=_sid(len(self.messages)), to=fields["To"], body=fields.get("Body", ""))
+        )
 
     def report(self, number: int, token: str, state: str, **more: str) -> CallbackRequest:
         """What Twilio sends about the message of this place, signed by its SDK."""

@@ -91,6 +91,7 @@ NOT_YET: dict[str, dict[str, str]] = {
                 "PushContent.body",
                 "PushContent.image",
                 "PushContent.url",
+                "SmsContent.rcs_template",
                 "VoiceContent.acknowledge",
                 "VoiceContent.language",
                 "VoiceContent.ssml",

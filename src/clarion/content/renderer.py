@@ -185,7 +185,7 @@ def _call(content: VoiceContent, locale: str) -> VoiceContent:
 def text_message(content: SmsContent, tenant: Tenant) -> SmsContent:
     """The text as it is sent: smartly encoded if the tenant says so, and never dearer for the spaces in a date."""
     text = smart(content.text) if tenant.sms_smart else plain_spaces(content.text)
-    return content if text is content.text else SmsContent(text=text)
+    return content if text is content.text else msgspec.structs.replace(content, text=text)
 
 
 def _decoded(event_data: msgspec.Raw) -> Any:

@@ -53,6 +53,8 @@ def _sms(sms: SmsContent) -> Mapping[str, Any]:
     cut = segments(sms.text)
     return {
         "text": sms.text,
+        "media": sms.media,
+        "rcs_template": sms.rcs_template,
         "segments": cut.count,
         "encoding": cut.encoding,
         "length": len(sms.text),

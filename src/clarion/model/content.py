@@ -118,9 +118,15 @@ class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
 
 
 class SmsContent(Content, frozen=True, kw_only=True, tag="sms"):
-    """A text message."""
+    """A text message, and what services that can do more show with it or instead of it."""
 
     text: str
+    media: tuple[str, ...] = ()
+    """Pictures and other files, by their links: with them it is an MMS."""
+    rcs_template: str = ""
+    """What the service calls a template for RCS."""
+    rcs_parameters: tuple[str, ...] = ()
+    """What stands in it for `{{1}}`, `{{2}}`, in order."""
 
 
 class PushContent(Content, frozen=True, kw_only=True, tag="push"):

@@ -72,6 +72,19 @@ def test_null_prints_nothing_truth_prints_as_json_and_so_do_lists_and_objects():
         ),
         (Channel.SMS, {"text": "T {{ n }}"}, SmsContent(text="T 1")),
         (
+            Channel.SMS,
+            {
+                "text": "T",
+                "media": '["https://x.example/{{ n }}.png"]',
+                "rcs_template": "HX{{ n }}",
+                "rcs_parameters": "[{{ n|tojson }}]",
+            },
+            SmsContent(
+                text="T", media=("https://x.example/1.png",), rcs_template="HX1", rcs_parameters=("1",)
+            ),
+        ),
+        (Channel.SMS, {"text": "T", "media": "{% if n > 1 %}[]{% endif %}"}, SmsContent(text="T")),
+        (
             Channel.PUSH,
             {"title": "T", "body": "{{ n }}", "url": "app://{{ n }}", "image": "https://x/{{ n }}.png"},
             PushContent(title="T", body="1", url="app://1", image="https://x/1.png"),

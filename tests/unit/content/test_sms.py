@@ -7,11 +7,13 @@ from msgspec import structs
 
 from clarion.content import Segments, segments
 from clarion.content.sms.segmentation import BASIC, EXTENDED, GSM, advice, smart
+from clarion.errors import ContentError
+from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.setup import Money
 from clarion.rules.phone_numbers import country
 from clarion.rules.prices import cost, is_currency, is_place, row
-from tests.unit.content.people import TENANT, render, sms
+from tests.unit.content.people import TENANT, render, sms, template
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,24 @@ def test_a_tenant_may_have_its_text_messages_encoded_smartly():
     tenant = structs.replace(TENANT, sms_smart=True)
     assert render(sms("\u201c{{ v }}\u201d"), {"v": "\u2019"}, tenant=tenant) == SmsContent(text='"\'"')
     assert render(sms("\u201c"), tenant=TENANT) == SmsContent(text="\u201c")
+    with_media = template(Channel.SMS, text="\u2019", media='["https://x.example/a.png"]')
+    assert render(with_media, tenant=tenant) == SmsContent(text="'", media=("https://x.example/a.png",))
+
+
+@pytest.mark.parametrize(
+    ("media", "says"),
+    [
+        ('["http://x.example/a.png"]', "starts with https://"),
+        ('["/a.png"]', "starts with https://"),
+        ('["javascript:alert(1)"]', "a link must"),
+        ("https://x.example/a.png", "a JSON list of links"),
+        (str(["https://x.example/a.png"] * 11).replace("'", '"'), "at most 10 files: there are 11"),
+    ],
+)
+def test_media_that_no_service_could_fetch_are_refused(media, says):
+    """When the template is written, or when the data bring them."""
+    with pytest.raises(ContentError, match=says):
+        render(template(Channel.SMS, text="Hi", media="{{ media }}"), {"media": media})
 
 
 def test_advice_names_the_characters_and_the_cost():

@@ -38,7 +38,7 @@ EXAMPLES: dict[str, AnyContent] = {
     "push": PushContent(
         title="Hi <b>", body="There", actions=(Action(label="Open"),), image="https://x.example/i.png"
     ),
-    "sms": SmsContent(text="Hi <b>"),
+    "sms": SmsContent(text="Hi <b>", media=("https://x.example/a.png",), rcs_template="HX1"),
     "whatsapp": WhatsAppContent(text="Hi <b>"),
     "voice": VoiceContent(text="Hi <b>\nBye"),
     "chat": ChatContent(text="Hi <b>", fields={"Order": "A-1"}, actions=(Action(label="Open"),)),

@@ -37,6 +37,7 @@ from clarion.model.content import (
 )
 
 LONGEST_UID = 255
+MOST_MEDIA = 10
 
 Options = TypeVar("Options", DeviceOptions, LiveOptions)
 
@@ -55,6 +56,7 @@ class FieldKind(Enum):
     FACTS = "a JSON object of short texts"
     ACTIONS = "a JSON list of buttons: label and url"
     PARAMETERS = "a JSON list of texts"
+    MEDIA = "a JSON list of links to files"
     ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
     CALENDAR = "a JSON object, an invitation: uid, start, end"
     DEVICE = "a JSON object, how a phone shows it: badge, sound, category, thread_id"
@@ -122,6 +124,19 @@ def _actions(text: str, schemes: Collection[str]) -> tuple[Action, ...]:
     wanted = 'a JSON list of buttons like `[{"label": "Open", "url": "https://..."}]`'
     actions = _json(text, tuple[Action, ...], wanted)
     return tuple(Action(label=one_line(a.label), url=link(a.url, schemes)) for a in actions)
+
+
+def _media(text: str) -> tuple[str, ...]:
+    """Services fetch them, so each names its host. None where a condition leaves nothing."""
+    if not text.strip():
+        return ()
+    links = _json(text, tuple[str, ...], 'a JSON list of links like `["https://example.com/a.png"]`')
+    if len(links) > MOST_MEDIA:
+        raise ValueError(f"a text message carries at most {MOST_MEDIA} files: there are {len(links)}")
+    media = tuple(link(one, WEB) for one in links)
+    if not all(one.lower().startswith("https://") for one in media):
+        raise ValueError("every link of `media` starts with https://")
+    return media
 
 
 def _parameters(text: str) -> tuple[str, ...]:
@@ -232,6 +247,7 @@ _FINISH: Mapping[FieldKind, Finish] = {
     FieldKind.DOCUMENT: _document,
     FieldKind.FACTS: _facts,
     FieldKind.PARAMETERS: _parameters,
+    FieldKind.MEDIA: _media,
     FieldKind.ATTACHMENTS: _attachments,
     FieldKind.CALENDAR: _invitation,
     FieldKind.DEVICE: _device,
@@ -253,7 +269,16 @@ LAYOUTS: Mapping[Channel, Layout] = {
         needs="subject",
         needs_one_of=("html", "mjml", "text"),
     ),
-    Channel.SMS: Layout(content=SmsContent, kinds={"text": FieldKind.TEXT}, needs="text"),
+    Channel.SMS: Layout(
+        content=SmsContent,
+        kinds={
+            "text": FieldKind.TEXT,
+            "media": FieldKind.MEDIA,
+            "rcs_template": FieldKind.NAME,
+            "rcs_parameters": FieldKind.PARAMETERS,
+        },
+        needs="text",
+    ),
     Channel.PUSH: Layout(
         content=PushContent,
         kinds={

@@ -24,6 +24,7 @@ _JSON_KINDS = frozenset(
         FieldKind.CALENDAR,
         FieldKind.DEVICE,
         FieldKind.PARAMETERS,
+        FieldKind.MEDIA,
     }
 )
 

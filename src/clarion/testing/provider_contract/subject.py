@@ -58,7 +58,11 @@ ODD_CONTENTS: Mapping[Channel, tuple[AnyContent, ...]] = {
         EmailContent(subject=_LONG.replace("\n", " "), text=_LONG, html=_LONG),
         EmailContent(subject="x", text="x"),
     ),
-    Channel.SMS: (SmsContent(text=_LONG), SmsContent(text=_ODD)),
+    Channel.SMS: (
+        SmsContent(text=_LONG),
+        SmsContent(text=_ODD, media=(_LINK, "x"), rcs_template=_ODD, rcs_parameters=(_LONG, "")),
+        SmsContent(text="x", media=(_LINK,) * 10),
+    ),
     Channel.PUSH: (
         PushContent(title=_LONG, body=_LONG, url=_LINK, image=_LINK, actions=_BUTTONS, data={"x": _LONG}),
         PushContent(title="x"),

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import pytest
@@ -10,7 +10,13 @@ from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from clarion.adapters.http import HttpRequest
-from clarion.adapters.providers.twilio import TEXT_CHARS, TwilioConfig, TwilioMessages, plugin
+from clarion.adapters.providers.twilio import (
+    TEXT_CHARS,
+    VARIABLES_CHARS,
+    TwilioConfig,
+    TwilioMessages,
+    plugin,
+)
 from clarion.adapters.providers.twilio.error_codes import CODES
 from clarion.adapters.providers.twilio.signature import check_signature
 from clarion.adapters.system import SystemClock, SystemRandom
@@ -25,13 +31,26 @@ from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.callback import CallbackRequest, CallbackTools
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import ProviderSubject
+from clarion.testing.provider_contract import ProviderSubject, RecordedCallback
 from clarion.testing.provider_contract.recorded_callbacks import OURS
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.twilio import checked, twilio
-from tests.vendors.twilio import ACCOUNT, INBOUND, SENDER, VENDORS, error, failed, service, signed
+from tests.vendors.twilio import (
+    ACCOUNT,
+    FORM,
+    INBOUND,
+    SENDER,
+    SID,
+    VENDORS,
+    error,
+    failed,
+    service,
+    signed,
+    status,
+)
 
 RANDOM = SystemRandom()
+CONTENT = "HX0123456789abcdef0123456789abcdef"
 URL = "https://notify.example/v1/callbacks/texts/token"
 TOOLS = replace(
     provider_tools(SystemClock(), RANDOM, LocalVault(bytes(32), RANDOM)),
@@ -258,16 +277,24 @@ def test_the_page_explains_every_code():
 
 @pytest.mark.parametrize("way", VENDORS)
 async def test_twilios_description_takes_what_we_send(way):
-    """Prism answers as Twilio does what fits the description, and refuses the rest."""
+    """Prism answers as Twilio does what fits the description, and refuses the rest: media from a number, a template
+    through a service."""
+    rich = SmsContent(
+        text="Hi",
+        media=("https://x.example/a.png", "https://x.example/b.png"),
+        rcs_template=CONTENT,
+        rcs_parameters=("1",),
+    )
     async with checked() as url:
         led = subject(way, url=url)
         async with led.opened(timeout_s=60) as provider:
             (outgoing,) = led.messages(1)
             soon = Instant(TOOLS.clock.now() + 90_000)
             expiring = replace(outgoing, message=replace(outgoing.message, expires_at=soon))
-            (outcome,) = await provider.send([expiring])
-    assert isinstance(outcome, Accepted), outcome
-    assert (outcome.provider_id or "").startswith("SM")
+            outcomes = await provider.send([expiring, *led.messages(1, Channel.SMS, rich)])
+    for outcome in outcomes:
+        assert isinstance(outcome, Accepted), outcome
+        assert (outcome.provider_id or "").startswith("SM")
 
 
 async def test_our_fake_is_as_twilio_describes_itself():
@@ -280,13 +307,64 @@ async def test_our_fake_is_as_twilio_describes_itself():
         assert len(fake.messages) == 1
 
 
+def built(channel, content, sender):
+    """The fields of one message, in order, or why there is none."""
+    config = msgspec.convert({**plugin.example, "sender": sender}, TwilioConfig)
+    integration = Integration(key="it", channel=channel, provider="twilio")
+    (outgoing,) = ProviderSubject(plugin=plugin, tools=TOOLS).messages(1, channel, content)
+    request = TwilioMessages(integration, config, TOOLS).build(outgoing)
+    return parse_qsl(request.body.decode()) if isinstance(request, HttpRequest) else request
+
+
+def test_media_make_an_mms():
+    """Each link is a field of its own, beside the text."""
+    content = SmsContent(text="Hi", media=("https://x.example/a.png?b=1&c=2", "https://x.example/b.png"))
+    fields = built(Channel.SMS, content, SENDER)
+    assert [value for name, value in fields if name == "MediaUrl"] == list(content.media)
+    assert ("Body", "Hi") in fields
+
+
+def test_through_a_service_the_template_for_rcs_is_sent_instead_of_the_text():
+    """The service falls back to the SMS of the template; a number cannot, so it sends the text with its media."""
+    content = SmsContent(
+        text="Hi", media=("https://x.example/a.png",), rcs_template=CONTENT, rcs_parameters=("Ada", "1")
+    )
+    fields = dict(built(Channel.SMS, content, service("")["sender"]))
+    assert fields["To"] == "+4915550000001"
+    assert fields["ContentSid"] == CONTENT
+    assert json.loads(fields["ContentVariables"]) == {"1": "Ada", "2": "1"}
+    assert not {"Body", "MediaUrl", "From"} & set(fields)
+    fields = dict(built(Channel.SMS, content, SENDER))
+    assert (fields["Body"], fields["MediaUrl"]) == ("Hi", content.media[0])
+    assert not {"ContentSid", "ContentVariables"} & set(fields)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SmsContent(text="Hi", rcs_template="order_shipped"),
+        SmsContent(text="Hi", rcs_template=CONTENT, rcs_parameters=("x" * VARIABLES_CHARS,)),
+    ],
+)
+def test_a_template_for_rcs_that_twilio_would_refuse_is_not_sent(content):
+    """A name that is no SID, and more than it takes."""
+    assert isinstance(built(Channel.SMS, content, service("")["sender"]), Rejected)
+
+
+def test_reports_and_answers_over_rcs_name_the_number():
+    """Without the channel that Twilio writes before it: that number is suppressed, and that person has answered."""
+    (receipt,) = read(status("read", To="rcs:+4915550000001", From="rcs:shop", ChannelPrefix="rcs")).receipts
+    assert (receipt.kind, receipt.address) == (ReceiptKind.OPENED, "+4915550000001")
+    fields = {"MessageSid": SID, "From": "rcs:+4915550000001", "To": "rcs:shop", "Body": "STOP"}
+    answer = RecordedCallback(content_type=FORM, body=urlencode(fields).encode())
+    (message,) = read(answer).messages
+    assert (message.sender, message.recipient) == ("+4915550000001", "shop")
+
+
 def whatsapp_of(content, sender="+15005550006"):
     """The fields of one WhatsApp message, or why there is none."""
-    config = msgspec.convert({**plugin.example, "sender": sender}, TwilioConfig)
-    integration = Integration(key="wa", channel=Channel.WHATSAPP, provider="twilio")
-    (outgoing,) = ProviderSubject(plugin=plugin, tools=TOOLS).messages(1, Channel.WHATSAPP, content)
-    request = TwilioMessages(integration, config, TOOLS).build(outgoing)
-    return dict(parse_qsl(request.body.decode())) if isinstance(request, HttpRequest) else request
+    fields = built(Channel.WHATSAPP, content, sender)
+    return dict(fields) if isinstance(fields, list) else fields
 
 
 def test_whatsapp_goes_from_number_to_number_or_through_a_service():
@@ -305,9 +383,8 @@ def test_whatsapp_goes_from_number_to_number_or_through_a_service():
 
 def test_a_whatsapp_template_is_a_content_sid_with_its_variables():
     """Numbered from 1, buttons behind the body; anything but a SID is refused."""
-    sid = "HX0123456789abcdef0123456789abcdef"
-    fields = whatsapp_of(WhatsAppContent(template=sid, parameters=("Ada", "A-1"), buttons=("x",)))
-    assert fields["ContentSid"] == sid
+    fields = whatsapp_of(WhatsAppContent(template=CONTENT, parameters=("Ada", "A-1"), buttons=("x",)))
+    assert fields["ContentSid"] == CONTENT
     assert json.loads(fields["ContentVariables"]) == {"1": "Ada", "2": "A-1", "3": "x"}
     assert "Body" not in fields
     assert isinstance(whatsapp_of(WhatsAppContent(template="order_shipped")), Rejected)

@@ -1,4 +1,4 @@
-"""Twilio: text and WhatsApp messages over Programmable Messaging, with its reports of what became of them.
+"""Twilio: SMS, MMS, RCS and WhatsApp over Programmable Messaging, with its reports of what became of each message.
 
 https://www.twilio.com/docs/messaging/api/message-resource
 """
@@ -115,22 +115,24 @@ class TwilioMessages:
             return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that Twilio takes")
         number = normal_address(Channel.SMS, outgoing.contact.address)
         sender = outgoing.sender or self._sender
-        said = {"To": number, **_sender(sender), "Body": content.text}
+        said: dict[str, str | tuple[str, ...]]
         if isinstance(content, WhatsAppContent):
             said = {"To": WHATSAPP + number, **_sender(sender, WHATSAPP), **_whatsapp(content)}
-            if len(said.get("ContentSid", "")) not in (0, SID_CHARS):
-                return Rejected(detail="`template` must be the SID of a content template at Twilio: HX...")
-            if len(said.get("ContentVariables", "")) > VARIABLES_CHARS:
-                return Rejected(
-                    detail=f"the parameters are longer than the {VARIABLES_CHARS} characters that Twilio takes"
-                )
+        else:
+            said = {"To": number, **_sender(sender), **_text(content, sender)}
+        if len(said.get("ContentSid", "")) not in (0, SID_CHARS):
+            return Rejected(detail="the template must be the SID of a content template at Twilio: HX...")
+        if len(said.get("ContentVariables", "")) > VARIABLES_CHARS:
+            return Rejected(
+                detail=f"the parameters are longer than the {VARIABLES_CHARS} characters that Twilio takes"
+            )
         fields = {**said, **self._validity(outgoing.message.expires_at)}
         if url := self._tools.callback_url(outgoing.message.tenant, self._key):
             fields["StatusCallback"] = f"{url}?{REFERENCE}={quote(self._tools.reference(outgoing.message))}"
         return HttpRequest(
             url=f"{self._url}/Messages.json",
             headers={**self._headers, "content-type": "application/x-www-form-urlencoded"},
-            body=urlencode(fields, errors="replace").encode(),
+            body=urlencode(fields, doseq=True, errors="replace").encode(),
         )
 
     def _validity(self, expires_at: Instant | None) -> dict[str, str]:
@@ -145,14 +147,25 @@ class TwilioMessages:
         )
 
 
+def _text(content: SmsContent, sender: str) -> dict[str, str | tuple[str, ...]]:
+    """A text with its media; through a messaging service, the content template that is sent instead."""
+    if content.rcs_template and _is_service(sender):
+        return {**_template(content.rcs_template, content.rcs_parameters)}
+    return {"Body": content.text, **({"MediaUrl": content.media} if content.media else {})}
+
+
 def _whatsapp(content: WhatsAppContent) -> dict[str, str]:
-    """A text, or a content template with what fills it: the body first, then the buttons."""
+    """A text, or a content template: its body is filled first, then the buttons."""
     if not content.template:
         return {"Body": content.text}
-    values = (*content.parameters, *content.buttons)
+    return _template(content.template, (*content.parameters, *content.buttons))
+
+
+def _template(sid: str, values: tuple[str, ...]) -> dict[str, str]:
+    """A content template with what fills it."""
     variables = {str(number): value for number, value in enumerate(values, 1)}
     filled = {"ContentVariables": json.dumps(variables)} if variables else {}
-    return {"ContentSid": content.template, **filled}
+    return {"ContentSid": sid, **filled}
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
@@ -207,9 +220,11 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
 
 def _sender(sender: str, prefix: str = "") -> dict[str, str]:
     """A messaging service, or what stands before a number and the number."""
-    if sender.startswith("MG") and len(sender) == SID_CHARS:
-        return {"MessagingServiceSid": sender}
-    return {"From": prefix + sender}
+    return {"MessagingServiceSid": sender} if _is_service(sender) else {"From": prefix + sender}
+
+
+def _is_service(sender: str) -> bool:
+    return sender.startswith("MG") and len(sender) == SID_CHARS
 
 
 plugin = ProviderPlugin(

@@ -67,9 +67,14 @@ def _fields(request: CallbackRequest) -> Mapping[str, str]:
     return {name: str(value) for name, value in document.items() if isinstance(value, str | int)}
 
 
+def _number(fields: Mapping[str, str], name: str) -> str:
+    """Twilio writes the channel before a number that is reached by another one than SMS."""
+    return fields.get(name, "").removeprefix("whatsapp:").removeprefix("rcs:")
+
+
 def _receipt(request: CallbackRequest, fields: Mapping[str, str], status: str) -> ReportedReceipt:
     reference = request.query.get(REFERENCE, "")
-    to, sid = fields.get("To", "").removeprefix("whatsapp:"), fields["MessageSid"]
+    to, sid = _number(fields, "To"), fields["MessageSid"]
     if status in ARRIVED:
         return ReportedReceipt(reference=reference, kind=ARRIVED[status], address=to, provider_id=sid)
     given = fields.get("ErrorCode", "")
@@ -91,8 +96,8 @@ def _message(fields: Mapping[str, str]) -> InboundMessage:
     media = (fields.get(f"MediaUrl{number}", "") for number in range(MOST_MEDIA))
     return InboundMessage(
         provider_id=fields["MessageSid"],
-        sender=fields.get("From", "").removeprefix("whatsapp:"),
-        recipient=fields.get("To", "").removeprefix("whatsapp:"),
+        sender=_number(fields, "From"),
+        recipient=_number(fields, "To"),
         text=fields["Body"],
         media=tuple(url for url in media if url),
         answered=bool(fields.get("OptOutType")),
