@@ -40,6 +40,7 @@ from clarion.plugins import providers as installed
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
+from clarion.services.provider_memory import ProviderMemory
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
@@ -102,7 +103,7 @@ class NetworkCalls:
 
     def _open(self, plugin: ProviderPlugin, *given: Any) -> Any:
         provider: Any = plugin.open(*given)
-        for name in ("send", "send_reporting", "whatsapp_templates"):
+        for name in ("send", "send_reporting", "whatsapp_templates", "fetch_receipts"):
             if hasattr(provider, name):
                 setattr(provider, name, partial(self._call, getattr(provider, name)))
         return provider
@@ -158,6 +159,7 @@ class Engine:
         lent = msgspec.structs.replace(
             provider_tools(self.clock, self.random, self.vault),
             allowed_networks=("127.0.0.0/8",),
+            memory=ProviderMemory(self.ledger.setup),
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, BASE_URL).of,
         )

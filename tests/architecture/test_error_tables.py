@@ -7,6 +7,8 @@ from importlib import import_module
 
 import pytest
 
+from clarion.adapters.http import HttpReply
+from clarion.adapters.providers import expo
 from clarion.adapters.providers.twilio.error_codes import CODES
 from clarion.adapters.sms import REPORTED, SmsEffect, outcome_of_effect
 from clarion.cli.error_tables import MEANS, PLACE, TABLES, errors_of, filled
@@ -17,8 +19,10 @@ from clarion.model.receipt import Receipt
 from clarion.model.status import Status
 from clarion.rules.receipts import interpret
 from clarion.testing.provider_contract import Recorded
+from clarion.testing.scripted_server import Answer
 from tests.architecture.source_tree import ROOT
 from tests.architecture.test_plugins import PROVIDERS
+from tests.vendors.expo import receipt
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "how-to").glob("*.md")}
 PLACES = [(place[2], place[3]) for page in PAGES.values() for place in PLACE.finditer(page)]
@@ -112,6 +116,27 @@ def claims(provider: str) -> list[tuple[str, list[str]]]:
         for answer, means in rows
         for code, number in CODE.findall(answer)
     ]
+
+
+def test_every_error_in_a_receipt_of_expo_means_what_the_page_says():
+    """The status is that of a message which it is reported of. All errors that are known are there."""
+    section = PAGES["send-to-phones.md"].partition("\n## What the receipts of Expo mean here\n")[2]
+    rows = re.findall(r"^\| (`[^|]+) \| `(\w+)` \| [^|]+ \|$", section.partition("\n## ")[0], re.MULTILINE)
+    shown = {code: status for errors, status in rows for code in re.findall(r"`(\w+)`", errors)}
+    assert shown.keys() == {"DeviceNotRegistered"} | expo.FAILURES
+    for error, status in shown.items():
+        answer = Answer.json(200, {"data": {"ticket": receipt(error)}})
+        reply = HttpReply(status=200, headers=answer.headers, body=answer.body)
+        (one,) = expo.read_receipts({"ticket": "reference"}, reply)
+        reported = Receipt(
+            tenant=MESSAGE.tenant,
+            message_id=MESSAGE.id,
+            kind=one.kind,
+            at=Instant(2),
+            permanent=one.permanent,
+            reason=one.reason,
+        )
+        assert interpret(MESSAGE, reported).status == status
 
 
 def examples(provider: str) -> list[Recorded]:

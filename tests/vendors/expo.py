@@ -18,6 +18,11 @@ def ticket(error: str) -> Answer:
     return Answer.json(200, {"data": {"status": "error", "message": f'"{TOKEN}" {WORDS}', **details}})
 
 
+def receipt(error: str) -> dict[str, Any]:
+    """Of a message that did not reach Apple or Google."""
+    return {"status": "error", "message": f"APNs said {WORDS}", "details": {"error": error} if error else {}}
+
+
 def refused(status: int, code: str, **headers: str) -> Answer:
     """A request that was not taken."""
     return Answer.json(

@@ -38,7 +38,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool
     """A repeat has no second effect."""
     receipts: tuple[str, ...]
-    """Kinds of receipts that its callbacks report."""
+    """Kinds of receipts that it reports, or that are fetched."""
     inbound: bool
     """It passes on what people write."""
 
@@ -46,13 +46,14 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
 def features(plugin: ProviderPlugin) -> Features:
     """Those of one plug-in."""
     callbacks = plugin.callbacks
+    reporting = callbacks or plugin.fetched_receipts
     return Features(
         name=plugin.name,
         title=plugin.title,
         channels=tuple(sorted(plugin.channels)),
         batch=plugin.batch,
         idempotent=plugin.idempotent,
-        receipts=() if callbacks is None else tuple(sorted(callbacks.kinds)),
+        receipts=() if reporting is None else tuple(sorted(reporting.kinds)),
         inbound=callbacks is not None and callbacks.inbound,
     )
 

@@ -20,6 +20,7 @@ from clarion.model.whatsapp import WhatsAppTemplate
 from clarion.ports.callback import Callbacks
 from clarion.ports.clock import Clock, Random
 from clarion.ports.mail import MailBuilder
+from clarion.ports.receipt_source import FetchedReceipts
 from clarion.ports.report_queue import ReportQueue
 from clarion.ports.vault import Vault
 
@@ -192,6 +193,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """How it verifies and reads what the provider reports; None: the provider calls nobody."""
     report_queue: Callable[[Integration, Any, ProviderTools], ReportQueue | None] | None = None
     """Opens the queue in which the provider leaves its reports, where the settings name one. `callbacks` reads them."""
+    fetched_receipts: FetchedReceipts | None = None
+    """Its service is asked for receipts, so what `open` returns is a `ReceiptSource`; None: it is not."""
     marks_late: bool = False
     """It is `Reporting` and asks `begins` for every message; else a whole batch is noted before its call."""
     batch: int = 1

@@ -51,7 +51,8 @@ def settle_devices(
     """Sent as soon as one device took it: then it is never sent again, so that no device gets it twice.
 
     Else the most hopeful answer decides as it would for a single contact: in doubt, tried again (when all of them may
-    be), refused, gone. `devices`: how many the person has, also those that could not be tried.
+    be), refused, gone. `devices`: how many the person has, also those that could not be tried. What several devices took
+    has several ids, so it is shown with none of them.
     """
     decisive = min(answers, key=_hopelessness)
     outcome, attempt = decisive.outcome, replace(decisive.attempt, receipt_within_s=None)
@@ -60,8 +61,10 @@ def settle_devices(
     found = settle_outcome(
         decisive.outgoing, outcome, attempt, on_unknown=on_unknown, now=now, uniform=uniform
     )
+    took = sum(isinstance(one.outcome, Accepted) for one in answers)
     return replace(
         found,
+        provider_id=found.provider_id if took == 1 else None,
         detail=bounded_detail(_detail(answers, devices, found.detail)),
         copies=tuple(
             one.outcome.record

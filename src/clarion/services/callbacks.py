@@ -30,6 +30,7 @@ from clarion.ports.callback import (
     CallbackTools,
     DocumentNeeded,
     Method,
+    ReportedReceipt,
 )
 from clarion.ports.clock import Clock
 from clarion.ports.provider import ProviderPlugin
@@ -168,6 +169,14 @@ class CallbackService:
             if one.unread:
                 await self._keep(target, request, one.unread)
             self.taken["unreadable" if one.unread else "taken"] += 1
+
+    async def report(
+        self, tenant: TenantId, integration: Integration, reported: Sequence[ReportedReceipt]
+    ) -> None:
+        """Take receipts that are known to be the provider's. They are durable when this returns. Raises Busy or
+        Unavailable, and is to be repeated then."""
+        if receipts := self._receipts(tenant, integration, reported):
+            await self._store.store(receipts)
 
     async def retry(self, kept: Quarantined) -> bool:
         """Read a kept callback once more, with what the plug-in understands by now; whether all of it made sense: then
@@ -309,17 +318,17 @@ class CallbackService:
             if target.integration.channel is Channel.WHATSAPP:
                 await self._whatsapp.hear(target.tenant, target.integration, callback.messages)
             await self._inbound.take(target.tenant, target.integration, callback.messages)
-        if receipts := self._receipts(target, callback):
-            await self._store.store(receipts)
+        await self.report(target.tenant, target.integration, callback.receipts)
         for url in callback.visits:
             await self._fetch(url)
 
-    def _receipts(self, target: CallbackTarget, callback: Callback) -> Sequence[Receipt]:
+    def _receipts(
+        self, tenant: TenantId, integration: Integration, reported: Sequence[ReportedReceipt]
+    ) -> Sequence[Receipt]:
         """Those about messages of this tenant."""
-        tenant, integration = target.tenant, target.integration
         now = self._clock.now()
         found: list[Receipt] = []
-        for one in callback.receipts:
+        for one in reported:
             about = self._references.read(one.reference)
             if about is None or about[0] != tenant:
                 self.unknown_references += 1

@@ -29,6 +29,7 @@ from clarion.services.message_contents import MessageContents
 from clarion.services.number_ranges import NumberRangeService
 from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
+from clarion.services.receipt_fetcher import ReceiptFetcher
 from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
@@ -80,6 +81,7 @@ class Services:
     whatsapp: WhatsAppService
     callbacks: CallbackService
     report_queues: ReportQueues
+    receipt_fetcher: ReceiptFetcher
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
     spending_alerts: SpendingAlerts
@@ -159,6 +161,7 @@ class Services:
             whatsapp=whatsapp,
             callbacks=callbacks,
             report_queues=ReportQueues(ledger, pipeline.integrations.plugin, callbacks, tools),
+            receipt_fetcher=ReceiptFetcher(ledger, pipeline.integrations, callbacks, tools),
             mail_readers=[
                 MailReader(inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
                 for one in mailboxes
@@ -178,6 +181,8 @@ class Services:
         pipeline.loops.start("reply", self.inbound_replies.run)
         pipeline.loops.start("read-queues", self.report_queues.run)
         pipeline.readiness.watch("report queues", lambda: self.report_queues.trouble)
+        pipeline.loops.start("fetch-receipts", self.receipt_fetcher.run)
+        pipeline.readiness.watch("fetched receipts", lambda: self.receipt_fetcher.trouble)
         pipeline.loops.start("seen-countries", self.seen_countries.run)
         for number, reader in enumerate(self.mail_readers):
             pipeline.loops.start(f"mail-{number}", reader.run)
@@ -191,6 +196,7 @@ class Services:
             **{f"messages_received.{verdict}": n for verdict, n in self.inbound_messages.taken.items()},
             **{f"replies.{status}": count for status, count in self.inbound_replies.ended.items()},
             "queued_reports": self.report_queues.fetched,
+            "receipts_asked": self.receipt_fetcher.asked,
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
             "operation_items.done": self.operations.done,

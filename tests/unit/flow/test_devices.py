@@ -106,6 +106,12 @@ def test_the_detail_counts_and_names_nobody(outcomes, devices, detail):
     assert "SECRET" not in found
 
 
+def test_only_what_a_single_device_took_has_an_id_of_the_provider():
+    """Each device has its own."""
+    assert settled(Gone(), Accepted(provider_id="1"), Retry()).provider_id == "1"
+    assert settled(Accepted(provider_id="1"), Accepted(provider_id="2")).provider_id is None
+
+
 @pytest.mark.parametrize(
     ("since", "before"),
     [(None, -1), (Instant(MONDAY_NOON - 60_000), -60_000), (Instant(MONDAY_NOON + 60_000), -1)],

@@ -5,7 +5,7 @@ https://docs.expo.dev/push-notifications/sending-notifications/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -22,12 +22,15 @@ from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
 from clarion.model.push import app_data
+from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import text_of
 from clarion.model.user import Contact
+from clarion.ports.callback import ReportedReceipt
 from clarion.ports.clock import Clock
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.provider import ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.receipt_source import FetchedReceipts
 
 SERVICE: Final = "expo"
 EXPO: Final = "https://exp.host"
@@ -45,6 +48,17 @@ PRIORITY: Mapping[Lane, str] = {
 }
 CREDENTIALS = frozenset({"InvalidCredentials", "MismatchSenderId"})
 """Of the app at Apple or at Google: the other one is served as before."""
+FAILURES = CREDENTIALS | {
+    "MessageTooBig",
+    "MessageRateExceeded",
+    "DeveloperError",
+    "ExpoError",
+    "ProviderError",
+}
+"""What a receipt may say of a message that did not reach Apple or Google."""
+RECEIPTS: Final = 300
+"""Of one call, as many as Expo's own SDK asks for."""
+RECEIPTS_BYTES: Final = 2 * 1024 * 1024
 NO_RECEIPT = "00000000-0000-0000-0000-000000000000"
 
 _encode = msgspec.json.Encoder().encode
@@ -176,21 +190,56 @@ def check_pong(reply: HttpReply) -> None:
         raise Unavailable(f"Expo answered {reply.status}: check `url`, or try again later")
 
 
+def read_receipts(asked: Mapping[str, str], reply: HttpReply) -> Sequence[ReportedReceipt]:
+    """Those of messages that did not reach Apple or Google; the others are sent, which is known. Raises ConfigError or
+    Unavailable."""
+    check_pong(reply)
+    found = object_in(answer_of(reply), "data")
+    receipts = [(reference, object_in(found, ticket)) for ticket, reference in asked.items()]
+    return [
+        _failed(reference, object_in(receipt, "details"))
+        for reference, receipt in receipts
+        if text_in(receipt, "status") == "error"
+    ]
+
+
+def _failed(reference: str, details: Mapping[str, Any]) -> ReportedReceipt:
+    error, token = text_in(details, "error"), text_in(details, "expoPushToken")
+    if error == "DeviceNotRegistered":
+        return ReportedReceipt(
+            reference=reference,
+            kind=ReceiptKind.BOUNCED,
+            permanent=True,
+            address=f"{SERVICE}:{token}" if token else "",
+            detail="Expo said DeviceNotRegistered: the app is no longer on this device",
+        )
+    said = f"Expo said {error}" if error in FAILURES else "Expo could not pass the message on"
+    return ReportedReceipt(reference=reference, kind=ReceiptKind.FAILED, detail=said)
+
+
 def accepts(contact: Contact) -> bool:
     """Expo push tokens."""
     return service_of(contact.address) == SERVICE
 
 
-def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return HttpProvider(
-        integration,
-        tools,
-        build=partial(build, config, tools.clock),
-        read=read,
-        ping=_request(config, "getReceipts", {"ids": [NO_RECEIPT]}),
-        check_pong=check_pong,
-        transport=Transport(http2_only=config.url == EXPO),
-    )
+class Expo(HttpProvider[Outgoing]):
+    """Implements `ports.provider.Provider` and `ports.receipt_source.ReceiptSource`."""
+
+    def __init__(self, integration: Integration, config: ExpoConfig, tools: ProviderTools) -> None:
+        self._config = config
+        super().__init__(
+            integration,
+            tools,
+            build=partial(build, config, tools.clock),
+            read=read,
+            ping=_request(config, "getReceipts", {"ids": [NO_RECEIPT]}),
+            check_pong=check_pong,
+            transport=Transport(http2_only=config.url == EXPO),
+        )
+
+    async def fetch_receipts(self, asked: Mapping[str, str]) -> Sequence[ReportedReceipt]:
+        request = _request(self._config, "getReceipts", {"ids": list(asked)})
+        return read_receipts(asked, await self.ask(request, limit=RECEIPTS_BYTES))
 
 
 plugin = ProviderPlugin(
@@ -198,8 +247,14 @@ plugin = ProviderPlugin(
     title="Expo push",
     channels=frozenset({Channel.PUSH}),
     config=ExpoConfig,
-    open=_open,
+    open=Expo,
     accepts=accepts,
+    fetched_receipts=FetchedReceipts(
+        kinds=frozenset({ReceiptKind.BOUNCED, ReceiptKind.FAILED}),
+        after_s=1_800,
+        kept_s=86_400,
+        at_once=RECEIPTS,
+    ),
     batch=32,
     secrets=frozenset({"access_token"}),
     example={"ttl_s": 86_400},

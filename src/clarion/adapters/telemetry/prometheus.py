@@ -94,6 +94,9 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "queued_reports"): MetricHelp(
         "clarion_queued_reports_total", "Reports fetched from the queues of providers."
     ),
+    ("pipeline", "receipts_asked"): MetricHelp(
+        "clarion_receipts_asked_total", "Messages whose receipts providers were asked for."
+    ),
     ("pipeline", "callbacks"): MetricHelp(
         "clarion_callbacks_total", "Calls of providers that report about messages, by outcome.", ("outcome",)
     ),

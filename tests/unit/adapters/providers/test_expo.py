@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,28 @@ import msgspec
 import pytest
 
 from clarion.adapters.http import HttpReply, HttpRequest
-from clarion.adapters.providers.expo import ExpoConfig, build, check_pong, plugin, read
+from clarion.adapters.providers.expo import RECEIPTS, ExpoConfig, build, check_pong, plugin, read
+from clarion.adapters.system import SystemClock
+from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import DeviceOptions, PushContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
+from clarion.model.receipt import ReceiptKind
 from clarion.model.user import Contact
-from clarion.testing.ports import MONDAY_NOON, ManualClock
+from clarion.ports.callback import ReportedReceipt
+from clarion.testing.ports import MONDAY_NOON, ManualClock, SeededRandom, provider_tools
+from clarion.testing.provider_contract import SECRET, WORDS, ProviderSubject
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests import outgoing as made
 from tests.needs import require, require_npm
-from tests.vendors.expo import SENT, TOKEN, refused, ticket
+from tests.vendors.expo import SENT, TOKEN, VENDORS, receipt, refused, ticket
 
 SCRIPT = Path(__file__).parents[3] / "npm" / "expo-push.mjs"
+RANDOM = SeededRandom(1)
+TOOLS = provider_tools(SystemClock(), RANDOM, LocalVault(bytes(32), RANDOM))
 HELLO = PushContent(title="Hello", body="World", url="https://a.example/", data={"order": 7})
 
 
@@ -168,6 +176,17 @@ def test_a_check_says_what_is_wrong():
         check_pong(HttpReply(status=503, headers={}, body=b""))
 
 
+async def said_by_sdk(sdk: Path, url: str, *ids: str) -> Any:
+    """What Expo's own client understands, after it sent a message or asked for the receipts of these tickets."""
+    words = [str(require("node", "npm packages")), str(SCRIPT), str(sdk), TOKEN, "t0ken", *ids]
+    done = await asyncio.to_thread(
+        lambda: subprocess.run(
+            words, env={"EXPO_BASE_URL": url}, capture_output=True, text=True, check=True, timeout=60
+        )
+    )
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
@@ -184,18 +203,83 @@ async def test_expos_own_sdk_asks_as_we_do_and_reads_the_recorded_answers(answer
     async with scripted_server(otherwise=Answer.json(answer.status, several)) as site:
         built = asked(push(), access_token="t0ken", url=site.url)
         assert isinstance(built, HttpRequest)
-        words = [str(require("node", "npm packages")), str(SCRIPT), str(sdk), TOKEN, "t0ken"]
-        done = await asyncio.to_thread(
-            lambda: subprocess.run(
-                words,
-                env={"EXPO_BASE_URL": site.url},
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=60,
-            )
-        )
+        told_by_sdk = await said_by_sdk(sdk, site.url)
         (request,) = site.requests
-    assert json.loads(done.stdout) == {"token": True, **told}
+    assert told_by_sdk == {"token": True, **told}
     assert f"{site.url}{request.path}" == built.url
     assert (request.method, request.headers["authorization"]) == ("POST", built.headers["authorization"])
+
+
+async def fetched(answer: Answer, asked: Mapping[str, str]) -> tuple[Sequence[ReportedReceipt], Any]:
+    """What the provider reports of this answer, and what it asked."""
+    async with scripted_server(otherwise=answer) as site:
+        subject = ProviderSubject(plugin=plugin, tools=TOOLS, vendor=VENDORS["to a device"], url=site.url)
+        async with subject.opened() as provider:
+            found = await provider.fetch_receipts(asked)  # type: ignore[attr-defined]
+        (request,) = site.requests
+    return found, request
+
+
+@pytest.mark.parametrize(
+    ("receipt", "kind", "detail"),
+    [
+        (receipt("DeviceNotRegistered"), ReceiptKind.BOUNCED, "DeviceNotRegistered"),
+        (receipt("MessageRateExceeded"), ReceiptKind.FAILED, "Expo said MessageRateExceeded"),
+        (receipt("InvalidCredentials"), ReceiptKind.FAILED, "Expo said InvalidCredentials"),
+        (receipt("ProviderError"), ReceiptKind.FAILED, "Expo said ProviderError"),
+        (receipt(WORDS), ReceiptKind.FAILED, "Expo could not pass the message on"),
+        (receipt(""), ReceiptKind.FAILED, "Expo could not pass the message on"),
+    ],
+)
+async def test_a_receipt_says_what_went_wrong(receipt, kind, detail):
+    """In words that are known to be harmless. Only a device that is gone is never used again."""
+    (found,), _ = await fetched(Answer.json(200, {"data": {"t1": receipt}}), {"t1": "ref1"})
+    assert (found.reference, found.kind, found.permanent) == ("ref1", kind, kind is ReceiptKind.BOUNCED)
+    assert detail in found.detail
+    assert WORDS not in found.detail
+
+
+async def test_a_receipt_that_names_its_device_retires_that_one():
+    """The person may have another one by now."""
+    gone = receipt("DeviceNotRegistered")
+    gone["details"]["expoPushToken"] = TOKEN
+    (found,), _ = await fetched(Answer.json(200, {"data": {"t1": gone}}), {"t1": "ref1"})
+    assert found.address == f"expo:{TOKEN}"
+
+
+async def test_what_was_passed_on_or_has_no_receipt_stays_sent():
+    """That Apple or Google took it is no delivery."""
+    found, _ = await fetched(Answer.json(200, {"data": {"t1": {"status": "ok"}}}), {"t1": "1", "t2": "2"})
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (refused(401, "UNAUTHORIZED"), ConfigError),
+        (refused(429, "TOO_MANY_REQUESTS"), Unavailable),
+        (Answer.text(200, "<html>A proxy</html>"), Unavailable),
+        (Answer(manner="drop"), Unavailable),
+    ],
+)
+async def test_receipts_that_cannot_be_fetched_say_why(answer, fault):
+    """They are asked for again."""
+    with pytest.raises(fault):
+        await fetched(answer, {"t1": "1"})
+
+
+async def test_expos_own_sdk_asks_for_receipts_as_we_do():
+    """The same path, body and credential; it takes as many at once."""
+    sdk = require_npm("expo-server-sdk", "Expo's own client against the same server")
+    answer = Answer.json(200, {"data": {"t1": receipt("DeviceNotRegistered"), "t2": {"status": "ok"}}})
+    reported, ours = await fetched(answer, {"t1": "ref1", "t2": "ref2"})
+    async with scripted_server(otherwise=answer) as site:
+        told = await said_by_sdk(sdk, site.url, "t1", "t2")
+        (its,) = site.requests
+    assert told == {"token": True, "receipts": {"t1": "DeviceNotRegistered", "t2": "ok"}}
+    assert [one.reference for one in reported] == ["ref1"]
+    assert (ours.method, ours.path, json.loads(ours.body)) == (its.method, its.path, json.loads(its.body))
+    assert ours.headers["authorization"] == f"Bearer {SECRET}"
+    assert its.headers["authorization"] == "Bearer t0ken"
+    values = (sdk / "build/ExpoClientValues.js").read_text()
+    assert f"pushNotificationReceiptChunkLimit = {RECEIPTS};" in values
