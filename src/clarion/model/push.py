@@ -148,6 +148,17 @@ def reserved_names(data: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
+def activity_obstacle(content: PushContent, live: LiveUpdate | None, *, starts: bool) -> str:
+    """Why no Live Activity can show this; empty: one can."""
+    if live is None:
+        return "only live resources go to Live Activities"
+    if starts and live.event is LiveEvent.END:
+        return "the live resource has ended: there is nothing to start"
+    if starts and not (content.live and content.live.attributes_type):
+        return "a Live Activity cannot be started without `attributes_type` in `live` of the template"
+    return ""
+
+
 def activity_payload(content: PushContent, live: LiveUpdate, *, starts: bool, message: MessageId) -> bytes:
     """A Live Activity as APNs takes it."""
     return _encode({"aps": activity_aps(content, live, starts=starts), "message_id": id_text(message)})

@@ -14,7 +14,8 @@ from typing import cast
 import structlog
 
 from clarion.errors import Busy, ConfigError, Unavailable
-from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
+from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.ledger import Ledger
 from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Change

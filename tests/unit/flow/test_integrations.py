@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
+from clarion.flow.dispatch.candidates import Candidates, NoCandidate
+from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.provider_scores import ProviderScores
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent

@@ -57,6 +57,7 @@ class HttpProvider(Generic[T]):
         idempotent: bool = False,
         transport: Transport = USUAL,
         prepare: Callable[[], Awaitable[None]] | None = None,
+        release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`urls="user"`: the URLs come from users, each leads to a server of its own whose trouble says nothing about
         the others: it opens no circuit, and where a host hangs it alone gets a rest.
@@ -66,7 +67,7 @@ class HttpProvider(Generic[T]):
         Unavailable saying what to do.
 
         `prepare()` is awaited before every batch and ping, within their time, such as for an access token: it raises
-        ConfigError or Unavailable, and then nothing is sent.
+        ConfigError or Unavailable, and then nothing is sent. `release()` lets go of what it holds.
         """
         self._integration = integration.key
         self._build = build
@@ -75,6 +76,7 @@ class HttpProvider(Generic[T]):
         self._check_pong = check_pong
         self._idempotent = idempotent
         self._prepare = prepare
+        self._release = release
         self._backoff = HostBackoff(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
@@ -138,6 +140,8 @@ class HttpProvider(Generic[T]):
 
     async def close(self) -> None:
         """Release the connections."""
+        if self._release is not None:
+            await self._release()
         await self._caller.close()
 
     async def _prepared(self, prepare: Callable[[], Awaitable[None]], until_s: float) -> Outcome | None:

@@ -18,11 +18,10 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
 from clarion.model.device_address import APNS_SERVICES, DeviceAddress, read_device_address, service_of
 from clarion.model.ids import Instant
-from clarion.model.live_update import LiveEvent
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
-from clarion.model.push import APNS_BYTES, CHANNEL_BYTES, activity_payload, apns_payload
+from clarion.model.push import APNS_BYTES, CHANNEL_BYTES, activity_obstacle, activity_payload, apns_payload
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import text_of
@@ -159,14 +158,9 @@ class Apns:
     ) -> HttpRequest | Outcome:
         """Starts, updates or ends a Live Activity: that of one device, or those that listen to a broadcast channel."""
         live = outgoing.live
-        if live is None:
-            return Rejected(detail="only live resources go to Live Activities")
-        if to.starts and live.event is LiveEvent.END:
-            return Rejected(detail="the live resource has ended: there is nothing to start")
-        if to.starts and not (content.live and content.live.attributes_type):
-            return Rejected(
-                detail="a Live Activity cannot be started without `attributes_type` in `live` of the template"
-            )
+        if obstacle := activity_obstacle(content, live, starts=to.starts):
+            return Rejected(detail=obstacle)
+        assert live is not None
         body = activity_payload(content, live, starts=to.starts, message=outgoing.message.id)
         app, own_id = to.app or self._config.topic, apns_id(outgoing)
         headers = {

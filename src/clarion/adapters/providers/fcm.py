@@ -18,7 +18,6 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import DeviceOptions, PushContent
 from clarion.model.device_address import DeviceAddress, read_device_address, service_of
 from clarion.model.ids import Instant
-from clarion.model.live_update import LiveEvent
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
@@ -26,6 +25,7 @@ from clarion.model.push import (
     FCM_BYTES,
     FCM_TOPIC_BYTES,
     activity_aps,
+    activity_obstacle,
     aps,
     fcm_bytes,
     fcm_data,
@@ -175,14 +175,9 @@ class Fcm:
     ) -> HttpRequest | Outcome:
         """Starts, updates or ends the Live Activity of a device of Apple's."""
         live = outgoing.live
-        if live is None:
-            return Rejected(detail="only live resources go to Live Activities")
-        if to.starts and live.event is LiveEvent.END:
-            return Rejected(detail="the live resource has ended: there is nothing to start")
-        if to.starts and not (content.live and content.live.attributes_type):
-            return Rejected(
-                detail="a Live Activity cannot be started without `attributes_type` in `live` of the template"
-            )
+        if obstacle := activity_obstacle(content, live, starts=to.starts):
+            return Rejected(detail=obstacle)
+        assert live is not None
         payload = {"aps": activity_aps(content, live, starts=to.starts)}
         if (size := len(_encode(payload))) > FCM_BYTES:
             return Rejected(
@@ -378,30 +373,19 @@ def _filled(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-class FcmProvider(HttpProvider[Outgoing]):
-    """Implements `ports.provider.Provider`: each message in a request of its own."""
-
-    def __init__(self, integration: Integration, ends: Fcm, tools: ProviderTools) -> None:
-        self._tokens = ends.tokens
-        super().__init__(
-            integration,
-            tools,
-            build=ends.build,
-            read=ends.read,
-            ping=ends.ping,
-            check_pong=ends.check_pong,
-            prepare=ends.authorize,
-            transport=ends.transport,
-        )
-
-    async def close(self) -> None:
-        """Release the connections."""
-        await self._tokens.close()
-        await super().close()
-
-
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return FcmProvider(integration, Fcm(config, tools), tools)
+    ends = Fcm(config, tools)
+    return HttpProvider(
+        integration,
+        tools,
+        build=ends.build,
+        read=ends.read,
+        ping=ends.ping,
+        check_pong=ends.check_pong,
+        prepare=ends.authorize,
+        release=ends.tokens.close,
+        transport=ends.transport,
+    )
 
 
 plugin = ProviderPlugin(

@@ -230,29 +230,18 @@ def accepts(contact: Contact) -> bool:
 _KNOWN = frozenset({SUCCESS, *BAD_TOKENS, *BAD_CREDENTIALS, NO_RIGHT, OAUTH_FAILED, INTERNAL, *REFUSED})
 
 
-class HmsProvider(HttpProvider[Outgoing]):
-    """Implements `ports.provider.Provider`: each message in a request of its own."""
-
-    def __init__(self, integration: Integration, ends: Hms, tools: ProviderTools) -> None:
-        self._tokens = ends.tokens
-        super().__init__(
-            integration,
-            tools,
-            build=ends.build,
-            read=ends.read,
-            ping=ends.ping,
-            check_pong=ends.check_pong,
-            prepare=ends.authorize,
-        )
-
-    async def close(self) -> None:
-        """Release the connections."""
-        await self._tokens.close()
-        await super().close()
-
-
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return HmsProvider(integration, Hms(config, tools), tools)
+    ends = Hms(config, tools)
+    return HttpProvider(
+        integration,
+        tools,
+        build=ends.build,
+        read=ends.read,
+        ping=ends.ping,
+        check_pong=ends.check_pong,
+        prepare=ends.authorize,
+        release=ends.tokens.close,
+    )
 
 
 plugin = ProviderPlugin(

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.dispatch.call_reports import CallReport, Marks
-from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
+from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls

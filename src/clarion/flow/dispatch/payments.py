@@ -11,7 +11,7 @@ import structlog
 
 from clarion.content import segments
 from clarion.flow import verification_workflow
-from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.dispatch.targets import ReadyCall
 from clarion.flow.lanes import InFlight
 from clarion.flow.ledger import Ledger

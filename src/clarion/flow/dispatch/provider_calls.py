@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.provider_scores import ProviderScores
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing

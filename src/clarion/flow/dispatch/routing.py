@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
+from clarion.flow.dispatch.candidates import Candidates, NoCandidate
+from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.dispatch.targets import LiveIntegrations, SendTarget
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.flow.lookups import integration_under_test

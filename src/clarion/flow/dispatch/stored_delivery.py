@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
+from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls

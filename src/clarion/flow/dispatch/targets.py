@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.channel import Lane
 from clarion.model.outgoing import Outgoing
