@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -48,6 +49,11 @@ def missing(reason: str) -> NoReturn:
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 """Whether slow proofs take as long as they like: more rounds, more rows, more examples."""
+
+
+def examples(most: int) -> int:
+    """How many examples a slow property looks at: at most so many, but all of them in the deep profile."""
+    return settings().max_examples if DEEP else min(most, settings().max_examples)
 
 
 def in_ci() -> bool:

@@ -278,7 +278,7 @@ async def test_a_price_list_is_kept_and_told(server: Server, tmp_path: Path):
     assert answer.code == 0, answer.err
     kept = answer.json
     rows = {row: {"amount": amount, "currency": "EUR"} for row, amount in (("DE", "0.08"), ("JP", "0.1"))}
-    assert kept == {"sms": rows}
+    assert kept == {"sms": rows, "voice": {}, "whatsapp": {}, "email": {}, "providers": {}}
     listed = await run("prices", "list", "--json")
     assert (listed.code, listed.err) == (0, "")
     assert listed.json == kept

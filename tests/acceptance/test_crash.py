@@ -18,7 +18,7 @@ from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
 from tests.needs import DEEP
 
-ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200" if DEEP else "60"))
+ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200" if DEEP else "40"))
 SEED = int(os.environ.get("CLARION_CRASH_SEED", random.randrange(1 << 30)))
 INSTALLATIONS = 4
 """The rounds are shared out, so that every core has some."""

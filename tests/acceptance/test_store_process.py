@@ -20,7 +20,7 @@ from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
 from tests.needs import DEEP
 
-KILLS = 8 if DEEP else 4
+KILLS = 8 if DEEP else 3
 WITHIN_S = 60.0
 
 

@@ -26,6 +26,7 @@ from clarion.services.devices import Registration
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, Store, workflow
+from tests.needs import examples
 
 pytestmark = pytest.mark.timeout(600)
 """Hundreds of histories are one test; the machine may have much else to do."""
@@ -241,7 +242,7 @@ COMES_BACK = [
 @example(steps=MOVES_WHILE_BUSY)
 @example(steps=COMES_BACK)
 @given(steps=STEPS)
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_a_phone_shows_its_own_persons_messages_and_each_once(steps):
     """On a ledger in one file, with crashes."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -251,7 +252,7 @@ def test_a_phone_shows_its_own_persons_messages_and_each_once(steps):
 @example(steps=MOVES_WHILE_BUSY)
 @example(steps=COMES_BACK)
 @given(steps=STEPS)
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_on_a_ledger_that_outlives_its_engines(steps):
     """As behind a network."""
     asyncio.run(_live_through(Tables(), steps))

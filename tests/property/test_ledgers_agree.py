@@ -28,6 +28,7 @@ from clarion.testing.ledger_contract.spending import charge as payment
 from clarion.testing.ledger_contract.subject import later, rungs
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
+from tests.needs import examples
 
 KEYS = [bytes([n]) * 16 for n in range(2)]
 CHANNELS = (Channel.EMAIL, Channel.IN_APP)
@@ -329,7 +330,7 @@ async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
         ("receive", [(1, ReceiptKind.DELIVERED), (0, ReceiptKind.OPENED)]),
     ]
 )  # The first receipt cancels the message of the second.
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.too_slow])
 def test_ledgers_agree(steps):
     """After every step, in everything that can be asked."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ from clarion.model.live import Live
 from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
 from clarion.model.status import Status
+from tests.needs import examples
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 JSON = st.recursive(
@@ -143,6 +144,7 @@ BY_NAME = {one.name: one for one in STORED}
 
 
 @pytest.mark.parametrize("name", BY_NAME)
+@settings(max_examples=examples(80))
 @given(data=st.data())
 def test_what_is_stored_is_read_back_as_it_was(name, data):
     """Every field of every stored type, in every combination, comes back equal."""

@@ -15,8 +15,8 @@ from clarion.model.inbound import InboundVerdict
 from clarion.rules.reply_words import WORDS, ReplyWords
 
 ENGLISH = "en"
-MOST_WORDS = 16
-"""A longer message says more than such a word."""
+MOST_WORDS = 64
+"""A longer message says more than such a word. In Japanese and Chinese each character is one."""
 MOST_CHARACTERS = 4_000
 """Of a message that are read for words."""
 
