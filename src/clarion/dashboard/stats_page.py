@@ -7,7 +7,7 @@ from typing import Any
 
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
-from clarion.dashboard.labels import status_name, tone
+from clarion.dashboard.labels import status_name, tone, workflow_name
 from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
@@ -75,4 +75,6 @@ def _table(
 
 def _name(key: Key, keys: Mapping[Key, str | None]) -> str:
     found = keys[key] or ""
+    if key == "workflow":
+        return workflow_name(None, found)
     return CHANNEL_NAMES[Channel(found)] if key == "channel" else found
