@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,13 +14,20 @@ from clarion.model.ids import Instant
 
 LAST_SECOND = 4_000_000_000
 
+T = TypeVar("T")
+
 
 def answer_of(reply: HttpReply) -> dict[str, Any]:
     """The answer as a JSON object; empty when it is none."""
+    return answer_as(reply, dict[str, Any])
+
+
+def answer_as(reply: HttpReply, kind: type[T]) -> T:
+    """The answer as a value of a type that may be empty; empty when it is none."""
     try:
-        return msgspec.json.decode(reply.body, type=dict[str, Any])
+        return msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
+        return kind()
 
 
 def object_of(body: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from clarion.adapters.aws import (
     verify_notification,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.service_json import object_in, object_of, second, text_in
+from clarion.adapters.service_json import answer_as, object_in, object_of, second, text_in
 from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
@@ -209,10 +209,7 @@ class AwsTexts:
 
 def answer_of(reply: HttpReply) -> AwsAnswer:
     """The JSON of an answer; empty when there is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=AwsAnswer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return AwsAnswer()
+    return answer_as(reply, AwsAnswer)
 
 
 def error_of(reply: HttpReply) -> str:

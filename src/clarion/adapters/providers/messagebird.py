@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.service_json import moment
+from clarion.adapters.service_json import answer_as, moment
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
 from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
@@ -143,10 +143,7 @@ class MessageBirdMessages:
 
 def answer_of(reply: HttpReply) -> MessageBirdAnswer:
     """The JSON of an answer; empty when there is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=MessageBirdAnswer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return MessageBirdAnswer()
+    return answer_as(reply, MessageBirdAnswer)
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:

@@ -31,7 +31,7 @@ from clarion.adapters.email import (
     sender_of,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.service_json import moment, object_in, object_of, text_in
+from clarion.adapters.service_json import answer_as, moment, object_in, object_of, text_in
 from clarion.adapters.sqs import QueueUrl, SqsQueue
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
@@ -159,10 +159,7 @@ class SesMails:
 
 def answer_of(reply: HttpReply) -> SesAnswer:
     """The JSON of an answer; empty when there is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=SesAnswer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return SesAnswer()
+    return answer_as(reply, SesAnswer)
 
 
 def error_of(reply: HttpReply) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.http.basic import basic
-from clarion.adapters.service_json import moment, object_in, object_of, text_in
+from clarion.adapters.service_json import answer_as, moment, object_in, object_of, text_in
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
 from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
@@ -157,10 +157,7 @@ class VonageMessages:
 
 def answer_of(reply: HttpReply) -> VonageAnswer:
     """The JSON of an answer; empty when there is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=VonageAnswer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return VonageAnswer()
+    return answer_as(reply, VonageAnswer)
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:

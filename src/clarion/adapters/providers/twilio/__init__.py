@@ -15,6 +15,7 @@ from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_
 from clarion.adapters.http.basic import basic
 from clarion.adapters.providers.twilio.error_codes import outcome_of_code, said
 from clarion.adapters.providers.twilio.status_callbacks import REFERENCE, callbacks
+from clarion.adapters.service_json import answer_as
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent, WhatsAppContent
@@ -189,10 +190,7 @@ def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
 
 def answer_of(reply: HttpReply) -> TwilioAnswer:
     """The JSON of an answer; empty when there is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=TwilioAnswer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return TwilioAnswer()
+    return answer_as(reply, TwilioAnswer)
 
 
 def check_pong(reply: HttpReply) -> None:
