@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from clarion.cli import client
 from clarion.cli.main import program
+from tests.unit.cli.recorded_calls import RecordedCalls
 
 DEVICE = {
     "device_id": "install-1",
@@ -22,23 +23,9 @@ DEVICE = {
 @pytest.fixture
 def asked(monkeypatch):
     """What the commands ask of a server."""
-    calls: list[tuple] = []
-
-    class Server:
-        def call(self, method, path, body=None, headers=None):
-            calls.append((method, path, body, headers))
-            return DEVICE
-
-        def get(self, path):
-            calls.append(("GET", path))
-            return DEVICE
-
-        def pages(self, path, limit, **where):
-            calls.append(("GET", path, where))
-            return [DEVICE]
-
-    monkeypatch.setattr(client, "connect", lambda *_: Server())
-    return calls
+    server = RecordedCalls(DEVICE)
+    monkeypatch.setattr(client, "connect", lambda *_: server)
+    return server.calls
 
 
 def run(*words: str) -> str:
