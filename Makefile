@@ -21,7 +21,7 @@ RUN_READY := $(VENV)/.clarion-run
 DEV_READY := $(VENV)/.clarion-dev
 CORE := requirements/core.txt
 DEV := requirements/dev.txt
-EXTRAS := apprise
+EXTRAS := apprise,aws,kafka,nats,postgresql,rabbitmq,redis,schemas
 
 help: ## this list
 	@echo "Clarion. Usage: make TARGET [ARGS='...']"
@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql redis
-servers: chromium postfix dovecot gettext java nghttpd espeak npm
+.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats
+servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats npm
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -113,11 +113,21 @@ nghttpd: # an HTTP/2 server takes our push notifications
 espeak: # speaks the calls of the demo
 	@$(call apt,espeak-ng,espeak-ng)
 
-postgresql: # the peer that is measured beside Clarion stores its data there
+postgresql: # a database server to run on; the peer that is measured beside Clarion stores its data there, too
 	@$(call apt,$(or $(wildcard /usr/lib/postgresql/*/bin/postgres),postgres),postgresql)
 
-redis: # and queues its tasks here
+pgbouncer: # pools connections to it
+	@$(call apt,pgbouncer /usr/sbin/pgbouncer,pgbouncer)
+
+redis: # limits, caches and fan-out between processes; the peer queues its tasks here
 	@$(call apt,redis-server,redis-server)
+	@$(call apt,redis-sentinel,redis-sentinel)
+
+rabbitmq: # a broker
+	@$(call apt,/usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
+
+nats: # a broker
+	@$(call apt,nats-server,nats-server)
 
 apt = if ! command -v $(1) >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
   echo "Installing $(2) for the tests ..."; \

@@ -1,0 +1,1 @@
+"""Real servers that tests start by themselves: databases, brokers, proxies. One file each."""
