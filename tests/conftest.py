@@ -11,6 +11,8 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.needs import in_ci
 
+pytest_plugins = [f"tests.servers.{name}" for name in ("postgresql", "redis", "rabbitmq", "elasticmq")]
+
 FOUND = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache" / "hypothesis")
 
 # A traceback with every variable in a frame takes longer to draw than most tests take.

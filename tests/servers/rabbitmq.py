@@ -1,0 +1,161 @@
+"""A RabbitMQ of the tests' own: one node, or several that form a cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.needs import missing
+from tests.servers.process import Started, free_port, listens, run, shared, start, stop, wait_for
+
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+"""Not /usr/sbin: what is there changes the user and writes to folders of the system."""
+USER = "nobody"
+CONFIG = """\
+log.file = false
+log.console = true
+log.console.level = warning
+vm_memory_high_watermark.absolute = 300MB
+disk_free_limit.absolute = 10MB
+net_ticktime = 5
+"""
+CLUSTER = """\
+cluster_partition_handling = pause_minority
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.randomized_startup_delay_range.min = 0
+cluster_formation.randomized_startup_delay_range.max = 1
+"""
+ONE_CORE = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none +A 4 -kernel inet_dist_use_interface {127,0,0,1}"
+
+
+class RabbitMq(NamedTuple):
+    """Where it is. Tests tell their queues apart by a prefix of their own."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """For Clarion and for clients."""
+        return url_of(self.port)
+
+
+def url_of(port: int) -> str:
+    """Of a node."""
+    return f"amqp://guest:guest@127.0.0.1:{port}/"
+
+
+class Node:
+    """One node in a folder of its own, which keeps its queues while it is down. It brings the name server of Erlang along."""
+
+    def __init__(self, home: Path, number: int, names: int, *, alone: bool) -> None:
+        """`home`: of the cluster, which `names` serves; the first node starts that server."""
+        self._home = home
+        self._folder = home / f"r{number}"
+        self._number = number
+        self._names = names
+        self._alone = alone
+        self.port = free_port()
+        self._between = free_port()
+        self.process: subprocess.Popen[bytes]
+
+    def prepare(self, others: int) -> None:
+        """Write its configuration; `others`: how many nodes the cluster has, this one included."""
+        self._folder.mkdir()
+        peers = "".join(
+            f"cluster_formation.classic_config.nodes.{n} = r{n}@localhost\n" for n in range(1, others + 1)
+        )
+        (self._folder / "rabbitmq.conf").write_text(CONFIG if self._alone else CONFIG + CLUSTER + peers)
+        (self._folder / "enabled_plugins").write_text("[].\n")
+        (self._folder / "rabbitmq-env.conf").write_text("")
+
+    def begin(self) -> None:
+        """Start it; `wait` tells when it answers."""
+        server = f"exec {PROGRAMS}/rabbitmq-server"
+        names = f"epmd -port {self._names} -address 127.0.0.1 &"
+        command = f"{names} {server}" if self._number == 1 else server
+        self.process = start(["sh", "-c", command], home=self._folder, user=USER, env=self._env)
+
+    def wait(self) -> None:
+        """Until it accepts connections."""
+        wait_for(lambda: listens(self.port), self.process, self._folder)
+
+    def control(self, *words: str) -> None:
+        """Tell it something; each call costs seconds, since it starts a whole Erlang."""
+        run([PROGRAMS / "rabbitmqctl", *words], home=self._folder, user=USER, env=self._env)
+
+    def kill(self) -> None:
+        """At once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in an orderly way."""
+        stop(self.process.pid)
+
+    @property
+    def _env(self) -> Mapping[str, str]:
+        folder = self._folder
+        return {
+            "HOME": str(self._home),
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._names),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"r{self._number}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(self._between),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ONE_CORE,
+            "RABBITMQ_SERVER_ERL_ARGS": "+P 100000 +t 1048576 +stbt db +zdbbl 8192",
+            "RABBITMQ_CTL_ERL_ARGS": "+S 1:1",
+        }
+
+
+def nodes(home: Path, count: int) -> list[Node]:
+    """Nodes of one cluster, none of them started; `home` is a folder of `USER`."""
+    installed()
+    names = free_port()
+    made = [Node(home, number, names, alone=count == 1) for number in range(1, count + 1)]
+    for node in made:
+        node.prepare(count)
+    cookie = home / ".erlang.cookie"
+    cookie.write_text("OFTHETESTS")
+    cookie.chmod(0o400)
+    if os.geteuid() == 0:
+        owner = home.stat()
+        for path in home.rglob("*"):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    return made
+
+
+def installed() -> None:
+    """Without it the test is skipped, or fails in CI."""
+    if not (PROGRAMS / "rabbitmq-server").exists():
+        missing("RabbitMQ is not installed: a broker to run on")
+
+
+def _begin(home: Path) -> Started:
+    (node,) = nodes(home, 1)
+    node.begin()
+    node.wait()
+    return Started(node.process, {"port": node.port})
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    """One server for all tests."""
+    installed()
+    with shared("rabbitmq", tmp_path_factory, _begin, user=USER) as facts:
+        yield RabbitMq(int(facts["port"]))
