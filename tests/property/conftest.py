@@ -2,8 +2,8 @@
 
 import pytest
 
+from clarion.adapters.ledgers.joined_ids import ID_BYTES
 from clarion.adapters.ledgers.sqlite import recent_messages
-from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES
 
 
 @pytest.fixture(autouse=True, scope="module")

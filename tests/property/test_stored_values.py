@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers import journal as packed_journal
 from clarion.adapters.ledgers.sqlite import journal, operations, users
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
@@ -133,8 +134,13 @@ STORED = [
     ),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
-    Stored("explanation", of(journal._unpack_said).type, journal._pack, of(journal._unpack_said)),
-    Stored("row of the journal", journal._Body, journal._pack, of(journal._unpack)),
+    Stored(
+        "explanation",
+        of(packed_journal._unpack_said).type,
+        packed_journal._pack,
+        of(packed_journal._unpack_said),
+    ),
+    Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operations._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
@@ -261,8 +267,8 @@ def test_what_was_recorded_is_told_as_it_was(batches):
         positions = journal.add(connection, batch, list(range(len(batch))))
         for change, position in zip(batch, positions, strict=True):
             told.setdefault(change.tenant, []).append(replace(change, seq=position))
-            (row,) = journal.rows_of(connection, [position // journal.PLACES])
-            assert row.before(position % journal.PLACES) == batch.index(change)
+            (row,) = journal.rows_of(connection, [position // packed_journal.PLACES])
+            assert row.before(position % packed_journal.PLACES) == batch.index(change)
     for tenant, its in told.items():
         assert journal.tail(connection, tenant, 0, 1_000) == its
         assert journal.tail(connection, tenant, -1, 2) == its[-2:]
@@ -281,8 +287,8 @@ def test_what_was_planned_is_explained_as_it_was(batch):
         (row,) = journal.rows_of(connection, [seq])
         assert run in row.runs()
     for message, position in zip(messages, positions, strict=True):
-        (row,) = journal.rows_of(connection, [position // journal.PLACES])
-        change = row.change(position % journal.PLACES)
+        (row,) = journal.rows_of(connection, [position // packed_journal.PLACES])
+        change = row.change(position % packed_journal.PLACES)
         assert (change.message_id, change.status, change.reason) == (
             message.id,
             message.status,

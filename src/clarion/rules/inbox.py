@@ -1,15 +1,32 @@
-"""An inbox item as devices see it, in one form for HTTP, WebSocket and event streams."""
+"""Inbox items: how what people do changes them, and how devices see them over HTTP, WebSocket and event streams."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 
 from clarion.model.content import Action
 from clarion.model.ids import Instant, id_text
-from clarion.model.inbox import InboxItem, ShownItem
+from clarion.model.inbox import InboxAction, InboxItem, ShownItem
+from clarion.model.setup import Success
+
+ACTIONS: Mapping[InboxAction, Callable[[InboxItem, Instant], InboxItem]] = {
+    "seen": lambda item, at: replace(item, seen_at=item.seen_at or at),
+    "read": lambda item, at: replace(item, seen_at=item.seen_at or at, read_at=item.read_at or at),
+    "unread": lambda item, at: replace(item, read_at=None),
+    "archived": lambda item, at: replace(item, archived_at=item.archived_at or at),
+    "unarchived": lambda item, at: replace(item, archived_at=None),
+}
+"""What becomes of an item by what a person does; the same item when nothing does."""
+SATISFIES: Mapping[InboxAction, tuple[Success, ...]] = {
+    "seen": (Success.SEEN,),
+    "read": (Success.SEEN, Success.READ),
+}
+"""The ladders that end by it."""
 
 
 class _Content(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from clarion.adapters.ledgers.journal import JournalRow
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite.journal import JournalRow
 from clarion.model.channel import LANES
 
 _TABLES = {

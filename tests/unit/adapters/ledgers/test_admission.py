@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.admission import ROOM, Admission
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.ledgers.sqlite.admission import ROOM, Admission
 from clarion.errors import Busy
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from clarion.adapters.ledgers.joined_ids import ID_BYTES
 from clarion.adapters.ledgers.sqlite import inbox_statements, recent_messages
 from clarion.adapters.ledgers.sqlite.files import one_moment, open_reader, rows
-from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId
 from clarion.model.plan import PlanCommit

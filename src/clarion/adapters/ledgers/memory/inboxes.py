@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -11,22 +11,8 @@ from clarion.adapters.ledgers.memory.tables import Tables, having
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
-from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
-
-Mark = Callable[[InboxItem, Instant], InboxItem]
-
-_ACTIONS: Mapping[InboxAction, Mark] = {
-    "seen": lambda item, at: replace(item, seen_at=item.seen_at or at),
-    "read": lambda item, at: replace(item, seen_at=item.seen_at or at, read_at=item.read_at or at),
-    "unread": lambda item, at: replace(item, read_at=None),
-    "archived": lambda item, at: replace(item, archived_at=item.archived_at or at),
-    "unarchived": lambda item, at: replace(item, archived_at=None),
-}
-_SATISFIES: Mapping[InboxAction, tuple[Success, ...]] = {
-    "seen": (Success.SEEN,),
-    "read": (Success.SEEN, Success.READ),
-}
+from clarion.rules.inbox import ACTIONS, SATISFIES
 
 
 class MemoryInboxes:
@@ -128,7 +114,7 @@ class MemoryInboxes:
     def _mark(
         self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> InboxChange | None:
-        items, change = self._items(user), _ACTIONS[action]
+        items, change = self._items(user), ACTIONS[action]
         named = sorted((items[one] for one in {*ids} if one in items), key=lambda item: item.offset)
         placed = [self._place(new) for item in named if (new := change(item, at)) != item]
         if not placed:
@@ -144,6 +130,6 @@ class MemoryInboxes:
         """Stop the rungs behind these items, and those of ladders beside which they went, that waited for this."""
         messages = self._tables.messages
         rungs = [rung for item in items for rung in messages[item.message_id].later_rungs if rung in messages]
-        satisfied = [rung for rung in rungs if messages[rung].until in _SATISFIES.get(action, ())]
+        satisfied = [rung for rung in rungs if messages[rung].until in SATISFIES.get(action, ())]
         why = (Status.CANCELED, Reason.LADDER_SATISFIED, at)
         self._rows.stop(satisfied, *why, only=(Status.DEFERRED,))

@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
+from clarion.adapters.ledgers.joined_ids import ID_BYTES
+from clarion.adapters.ledgers.journal import RECORDS
 from clarion.adapters.ledgers.sqlite import call_statements as sql
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite.files import one
-from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES, encoded
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.model.message import Change, Message
 from clarion.model.status import Status
@@ -45,8 +47,8 @@ def begin(
     for message, before in messages:
         by_tenant.setdefault(message.tenant, []).append((message, before))
     for its in by_tenant.values():
-        for start in range(0, len(its), journal.RECORDS):
-            part = its[start : start + journal.RECORDS]
+        for start in range(0, len(its), RECORDS):
+            part = its[start : start + RECORDS]
             said = [
                 Change(message_id=m.id, tenant=m.tenant, at=at, status=Status.SENDING, attempt=m.attempt)
                 for m, _ in part

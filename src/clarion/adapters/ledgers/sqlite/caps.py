@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from clarion.adapters.ledgers.sqlite import check_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.model.ids import Instant, MessageId, UserNo
@@ -20,7 +20,7 @@ from clarion.rules.exact import ON_ITS_WAY, Counted, Counts, Waiting, counts_fro
 class Caps:
     """Lives as long as the writer, in its thread: nobody else changes what counts."""
 
-    def __init__(self, routes: MessageKinds, recent: RecentMessages) -> None:
+    def __init__(self, routes: SqliteMessageKinds, recent: RecentMessages) -> None:
         self._routes = routes
         self._recent = recent
         self.counts = Counts()

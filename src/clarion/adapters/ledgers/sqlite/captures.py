@@ -7,7 +7,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite import capture_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
@@ -18,7 +18,7 @@ from clarion.model.inbox import Captured, CaptureFilter
 class SqliteCaptures:
     """Implements `ports.ledger.Captures`."""
 
-    def __init__(self, readers: Readers, routes: MessageKinds, recent: RecentMessages) -> None:
+    def __init__(self, readers: Readers, routes: SqliteMessageKinds, recent: RecentMessages) -> None:
         self._readers = readers
         self._routes = routes
         self._recent = recent

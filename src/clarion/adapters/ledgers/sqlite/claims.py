@@ -11,15 +11,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from clarion.adapters.ledgers.claims import Claimed
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, bytes_at, encoded, field, id_at
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.event import IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import Instant, TenantId
 from clarion.ports.clock import Clock
-
-Claimed = dict[tuple[TenantId, bytes], IdempotencyResult]
-"""Claims that somebody was first on, as anybody later is told."""
 
 RANGES = 1_024
 """Into which all keys are divided."""

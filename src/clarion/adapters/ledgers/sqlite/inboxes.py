@@ -9,12 +9,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.inbox_head import InboxHead
+from clarion.adapters.ledgers.joined_ids import split_ids
 from clarion.adapters.ledgers.sqlite import inbox_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one_moment, rows, write
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
-from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys, split_ids
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys, unhex
 from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
@@ -22,34 +24,20 @@ from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
-from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
+from clarion.rules.inbox import ACTIONS, SATISFIES
 
 HIGHEST = b"\xff" * 17
 """Behind every id."""
 HEADS_KEPT = 50_000
 """Users whose newest offset and counters the writer remembers."""
 
-Change = Callable[[InboxItem, Instant], InboxItem]
 
-_ACTIONS: dict[InboxAction, Change] = {
-    "seen": lambda item, at: replace(item, seen_at=item.seen_at or at),
-    "read": lambda item, at: replace(item, seen_at=item.seen_at or at, read_at=item.read_at or at),
-    "unread": lambda item, at: replace(item, read_at=None),
-    "archived": lambda item, at: replace(item, archived_at=item.archived_at or at),
-    "unarchived": lambda item, at: replace(item, archived_at=None),
-}
-_SATISFIES: dict[InboxAction, tuple[Success, ...]] = {
-    "seen": (Success.SEEN,),
-    "read": (Success.SEEN, Success.READ),
-}
+class _Head(InboxHead):
+    """That of the writer's thread, the open transaction included."""
 
-
-class _Head:
-    """Where a user's inbox stands in the writer's thread, the open transaction included."""
-
-    __slots__ = ("newest", "offset", "total", "unread", "unseen")
+    __slots__ = ("newest",)
 
     def __init__(
         self,
@@ -64,15 +52,8 @@ class _Head:
         """From a row of `inbox_statements.INBOX_HEADS`."""
         self.newest = bytes.fromhex(newest)
         """The newest message that is in the inbox and came in before all newer ones."""
-        self.offset = max(offset or 0, moved_to or 0)
-        self.unseen, self.unread, self.total = (
-            counters if moved_to == self.offset else (unseen or 0, unread or 0, total or 0)
-        )
-
-    def next(self) -> int:
-        """The offset of the next change."""
-        self.offset += 1
-        return self.offset
+        last = max(offset or 0, moved_to or 0)
+        super().__init__(last, *(counters if moved_to == last else (unseen or 0, unread or 0, total or 0)))
 
     def came(self, newest: str, offset: int, *counters: int) -> None:
         """From a row of `inbox_statements.RECENT_HEADS`."""
@@ -80,27 +61,6 @@ class _Head:
         if offset > self.offset:
             self.offset = offset
             self.unseen, self.unread, self.total = counters
-
-    def count(self, item: InboxItem, times: int) -> None:
-        """The item is there once more (1) or once less (-1)."""
-        if item.archived_at is None:
-            self.total += times
-            self.unseen += times if item.seen_at is None else 0
-            self.unread += times if item.read_at is None else 0
-
-    def counters(self) -> tuple[int, int, int]:
-        """As they are stored."""
-        return self.unseen, self.unread, self.total
-
-    def counts(self) -> InboxCounts:
-        """As everybody else knows them."""
-        return InboxCounts(unseen=self.unseen, unread=self.unread, total=self.total)
-
-    def change(self, items: Sequence[InboxItem]) -> InboxChange:
-        """What to fan out when these were the last to change."""
-        return InboxChange(
-            tenant=items[0].tenant, user=items[0].user, items=tuple(items), counts=self.counts()
-        )
 
 
 class SqliteInboxes:
@@ -111,7 +71,7 @@ class SqliteInboxes:
         writer: Writer,
         local: sqlite3.Connection,
         readers: Readers,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         terminations: Terminations,
         recent: RecentMessages,
     ) -> None:
@@ -338,7 +298,7 @@ class SqliteInboxes:
         at: Instant,
     ) -> InboxChange | None:
         found = self._named(connection, user, ids)
-        change = _ACTIONS[action]
+        change = ACTIONS[action]
         moved = [(item, new) for item in found if (new := change(item, at)) != item]
         if not moved:
             return None
@@ -383,11 +343,13 @@ class SqliteInboxes:
         self, connection: sqlite3.Connection, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> None:
         """Stop the rungs behind these items, and those of ladders beside which they went, that waited for this."""
-        until = _SATISFIES.get(action)
+        until = SATISFIES.get(action)
         if not until:
             return
         behind = [
-            rung for (rungs,) in rows(connection, sql.LATER_RUNGS, keys(ids)) for rung in split_ids(rungs)
+            rung
+            for (rungs,) in rows(connection, sql.LATER_RUNGS, keys(ids))
+            for rung in split_ids(unhex(rungs))
         ]
         if not behind:
             return

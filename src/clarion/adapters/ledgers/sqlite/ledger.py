@@ -26,7 +26,7 @@ from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases, end_all
 from clarion.adapters.ledgers.sqlite.lives import SqliteLives
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
@@ -92,7 +92,7 @@ class SqliteLedger(Store):
         self._readers = readers = Readers(path)
         self._writer = writer = Writer(path, clock)
         self._user_cache = cached_users = UserCache(user_cache)
-        routes = MessageKinds(local)
+        routes = SqliteMessageKinds(local)
         writer.on_rollback(routes.forget)
         self._recent = recent = RecentMessages(writer, local)
         caps = Caps(routes, recent)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from clarion.adapters.ledgers.admission import Admission
+from clarion.adapters.ledgers.claims import first_claims, fresh, judged
 from clarion.adapters.ledgers.sqlite import log_statements as sql
-from clarion.adapters.ledgers.sqlite.admission import Admission
-from clarion.adapters.ledgers.sqlite.claims import Claimed, SqliteClaims
+from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
 from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
@@ -18,7 +19,7 @@ from clarion.adapters.ledgers.sqlite.row_mappers import entry as entry_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
-from clarion.model.ids import TenantId, WorkerId
+from clarion.model.ids import WorkerId
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
 
@@ -103,20 +104,11 @@ class SqliteLog:
         items: Sequence[tuple[Sequence[Entry], Sequence[IdempotencyRecord | None]]],
         careful: bool,
     ) -> Sequence[Published]:
-        firsts: dict[tuple[TenantId, bytes], IdempotencyRecord] = {}
-        for claim in (c for _, claims in items for c in claims if c is not None):
-            firsts.setdefault((claim.tenant, claim.key), claim)
-        held = self._claims.claim(connection, list(firsts.values())) if firsts else {}
-        judged = [(entries, _judge(claims, held)) for entries, claims in items]
-        kept = [
-            [e for e, result in zip(entries, results, strict=True) if result is None or result.fresh]
-            for entries, results in judged
-        ]
-        added = iter(self.add(connection, [entry for entries in kept for entry in entries]))
-        return [
-            ([next(added) for _ in entries], results)
-            for entries, (_, results) in zip(kept, judged, strict=True)
-        ]
+        firsts = first_claims(claim for _, claims in items for claim in claims)
+        held = self._claims.claim(connection, firsts) if firsts else {}
+        kept = [(fresh(entries, results := judged(claims, held)), results) for entries, claims in items]
+        added = iter(self.add(connection, [entry for entries, _ in kept for entry in entries]))
+        return [([next(added) for _ in entries], results) for entries, results in kept]
 
     # -- on the event loop, after the commit ------------------------------------------------------------------
 
@@ -141,20 +133,3 @@ def bodies_of(connection: sqlite3.Connection, wanted: Sequence[EventKey]) -> dic
         entry_of(lane, [0, *row[1:]]) for lane in LANES for row in rows(connection, sql.BODIES[lane], asked)
     ]
     return {entry.key: entry for entry in found}
-
-
-def _judge(claims: Sequence[IdempotencyRecord | None], held: Claimed) -> list[IdempotencyResult | None]:
-    """Who is first; entries of one submission repeat its claim and share the answer."""
-    ours: dict[IdempotencyRecord, IdempotencyResult] = {}
-    results: list[IdempotencyResult | None] = []
-    for claim in claims:
-        if claim is None:
-            results.append(None)
-            continue
-        result = ours.get(claim) or held.get((claim.tenant, claim.key))
-        if result is None:
-            result = IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
-            ours[claim] = result
-            held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
-        results.append(result)
-    return results

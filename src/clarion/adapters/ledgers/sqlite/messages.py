@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from clarion.adapters.ledgers.message_kinds import QUEUE_OF, QUEUES
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import calls, journal
 from clarion.adapters.ledgers.sqlite import message_statements as sql
 from clarion.adapters.ledgers.sqlite.calls import CallRow
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
-from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, QUEUES, MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
@@ -71,7 +72,7 @@ class SqliteMessages:
         writer: Writer,
         local: sqlite3.Connection,
         readers: Readers,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         terminations: Terminations,
         effects: SettlementEffects,
         suppressions: SqliteSuppressions,

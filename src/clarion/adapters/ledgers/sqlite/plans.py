@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
+from clarion.adapters.ledgers.message_kinds import QUEUE_OF
+from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import checks, continuations, journal
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
@@ -17,14 +19,14 @@ from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.inbox import InboxItem
@@ -55,7 +57,7 @@ class SqlitePlans:
         writer: Writer,
         readers: Readers,
         log: SqliteLog,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         caps: Caps,
         terminations: Terminations,
         canceled: CanceledEvents,
@@ -126,7 +128,7 @@ class SqlitePlans:
         going = [plan for plan, result in zip(plans, results, strict=True) if result is None]
         stored = iter(self._stored(connection, going, careful))
         for worker in live:
-            held = (one for plan in going if plan.worker == worker for one in _kept(plan))
+            held = (one for plan in going if plan.worker == worker for one in kept_by_worker(plan))
             self._leases.planned(connection, worker, held)
         return [_Committed(result or next(stored), positions, brought) for result in results]
 
@@ -158,7 +160,7 @@ class SqlitePlans:
         batches = [delivered(plan.settled, result) for plan, result in zip(plans, results, strict=True)]
         settled = {s.message.id: s for batch in batches for s in batch}
         positions, journal_rows = journal.add_planned(connection, runs, messages)
-        write(connection, sql.EVENTS_ADD, _events(runs, journal_rows))
+        write(connection, sql.EVENTS_ADD, planned_events(runs, journal_rows))
         end_of = _add_ends(connection, settled, messages, positions) if settled else {}
         worker_of, number = _workers(plans), self._routes.number
         plain: list[tuple[Any, ...]] = []
@@ -209,7 +211,7 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[b
     wanted: dict[EventId, list[int]] = {}
     for plan in plans:
         for run in plan.runs:
-            _reach(wanted, run)
+            reach(wanted, run)
     found = rows(connection, sql.EVENTS_KNOWN, (encoded(list(wanted.values())), b"".join(wanted)))
     if not found:
         return NEW
@@ -217,30 +219,6 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[b
     runs = [run for plan in plans for run in plan.runs if run.id in stored]
     messages = {c.message_id for run in runs for c in run.channels if c.message_id is not None}
     return {run.id for run in runs} | messages
-
-
-def _events(runs: Sequence[Run], rows: Sequence[int]) -> list[tuple[Any, ...]]:
-    """As `plan_statements.EVENTS_ADD`."""
-    found: dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]] = {}
-    for run, row in zip(runs, rows, strict=True):
-        alike = row, run.workflow, run.tenant, LANES.index(run.lane)
-        _reach(found.setdefault(alike, {}), run)
-    return [(event_id, *alike, *its) for alike, events in found.items() for event_id, its in events.items()]
-
-
-def _reach(events: dict[EventId, list[int]], run: Run) -> None:
-    """The event of this run reaches its user: the first and last of its users."""
-    its = events.get(run.event_id)
-    if its is None:
-        events[run.event_id] = [run.user, run.user]
-    else:
-        its[:] = min(its[0], run.user), max(its[1], run.user)
-
-
-def _kept(plan: PlanCommit) -> Iterable[MessageId]:
-    """What its worker goes on to hold."""
-    settled = {s.message.id for s in plan.settled}
-    return (m.id for m in plan.messages if m.fence and m.id not in settled)
 
 
 def _add_ends(

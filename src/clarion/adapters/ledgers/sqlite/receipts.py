@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal, message_statements
 from clarion.adapters.ledgers.sqlite import receipt_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
@@ -45,7 +45,7 @@ class SqliteReceipts:
         self,
         writer: Writer,
         readers: Readers,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         terminations: Terminations,
         suppressions: SqliteSuppressions,
         recent: RecentMessages,

@@ -15,9 +15,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from clarion.adapters.ledgers.joined_ids import ID_BYTES
 from clarion.adapters.ledgers.sqlite import recent_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
-from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import keys
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import UserNo
 

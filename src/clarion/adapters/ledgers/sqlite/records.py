@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import record_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
@@ -34,7 +34,7 @@ class SqliteRecords:
         self,
         writer: Writer,
         readers: Readers,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         terminations: Terminations,
         recent: RecentMessages,
     ) -> None:
@@ -145,7 +145,10 @@ class SqliteRecords:
                 for one, (_, route, _) in zip(chosen, found, strict=True)
             ]
             positions = journal.add(connection, back, [before for *_, before in found])
-            routes = [self._routes.with_version(connection, no, versions) for _, no, _ in found]
+            routes = [
+                self._routes.number_of(connection, self._routes.with_version(no, versions))
+                for _, no, _ in found
+            ]
             moved = encoded(list(zip(routes, positions, strict=True)))
             connection.execute(sql.REQUEUE, (moved, b"".join(chosen), at))
             self._terminations.uncounted(connection, chosen)

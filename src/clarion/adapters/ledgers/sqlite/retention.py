@@ -19,7 +19,7 @@ from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.recent_statements import OF_USER, of_user
@@ -113,7 +113,7 @@ class SqliteRetention:
         self,
         writer: Writer,
         readers: Readers,
-        routes: MessageKinds,
+        routes: SqliteMessageKinds,
         inboxes: SqliteInboxes,
         devices: SqliteDevices,
         recent: RecentMessages,

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-ID_BYTES = 16
+from clarion.adapters.ledgers.joined_ids import ID_BYTES
 
 _encode = msgspec.json.Encoder().encode
 
@@ -76,14 +76,6 @@ def bytes_at(offset: int, length: int | None = None) -> str:
 def unhex(text: str | None) -> bytes | None:
     """Bytes that came out of SQLite as hex digits."""
     return None if text is None else bytes.fromhex(text)
-
-
-def split_ids(joined: str | None) -> tuple[bytes, ...]:
-    """Ids that lie one behind the other in one column."""
-    if not joined:
-        return ()
-    step = 2 * ID_BYTES
-    return tuple(bytes.fromhex(joined[i : i + step]) for i in range(0, len(joined), step))
 
 
 def insert(table: str, values: dict[str, str], *, source: str = "json_each(?1)", end: str = "") -> str:

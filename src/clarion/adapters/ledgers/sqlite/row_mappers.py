@@ -1,119 +1,35 @@
-"""Converts rows of the hot statements into values of the model."""
+"""Makes values of the model from rows of the hot statements, whose bytes come as hex digits."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
-from clarion.adapters.ledgers.sqlite.row_encoding import split_ids, unhex
+from clarion.adapters.ledgers import row_mappers
+from clarion.adapters.ledgers.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.row_encoding import unhex
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId
 from clarion.model.inbox import InboxItem
 from clarion.model.message import Message
-from clarion.model.status import Reason, Status
-
-_STATUS = tuple(Status)
-_REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
 
 
 def entry(lane: Lane, row: list[Any]) -> Entry:
     """A row of `log_statements.READ` or `log_statements.BODIES`."""
-    seq, event_id, tenant, workflow, sealed_for, sealed, setup_revision = row
-    return Entry(
-        event_id=EventId(bytes.fromhex(event_id)),
-        tenant=tenant,
-        lane=lane,
-        workflow=workflow,
-        sealed=bytes.fromhex(sealed),
-        sealed_for=sealed_for,
-        setup_revision=setup_revision,
-        seq=seq,
-    )
+    return row_mappers.entry(lane, _with_bytes(row, 1, 5))
 
 
 def message(routes: MessageKinds, row: list[Any]) -> Message:
     """A row of `message_statements.MESSAGE`."""
-    (
-        message_id,
-        user,
-        event_id,
-        route_no,
-        status,
-        created_at,
-        reason,
-        due_at,
-        expires_at,
-        attempt,
-        unknowns,
-        fence,
-        later_rungs,
-        waits_for,
-        threaded,
-        charged,
-        updated_at,
-        integration,
-        sent_at,
-        delivered_at,
-        seen_at,
-        read_at,
-        clicked_at,
-        archived_at,
-        tried_at,
-    ) = row
-    route = routes[route_no]
-    return Message(
-        id=MessageId(bytes.fromhex(message_id)),
-        tenant=route.tenant,
-        user=user,
-        event_id=EventId(bytes.fromhex(event_id)),
-        workflow=route.workflow,
-        workflow_version=route.workflow_version,
-        category=route.category,
-        step=route.step,
-        template=route.template,
-        template_version=route.template_version,
-        channel=route.channel,
-        lane=route.lane,
-        status=_STATUS[status],
-        created_at=created_at,
-        reason=_REASON.get(reason, Reason.INTERNAL_ERROR),  # a newer version may know more of them
-        due_at=due_at,
-        expires_at=expires_at,
-        attempt=attempt,
-        unknowns=unknowns,
-        fence=fence,
-        until=route.until,
-        later_rungs=split_ids(later_rungs),  # type: ignore[arg-type]
-        waits_for=unhex(waits_for),  # type: ignore[arg-type]
-        threaded=bool(threaded),
-        charged=bool(charged),
-        updated_at=updated_at,
-        integration=integration,
-        sent_at=sent_at,
-        delivered_at=delivered_at,
-        seen_at=seen_at,
-        read_at=read_at,
-        clicked_at=clicked_at,
-        archived_at=archived_at,
-        tried_at=tried_at,
-    )
+    return row_mappers.message(routes, _with_bytes(row, 0, 2, 12, 13))
 
 
 def item(routes: MessageKinds, row: list[Any]) -> InboxItem:
     """A row of `inbox_statements.ITEM`."""
-    user, offset, message_id, at, seen_at, read_at, archived_at, route_no, sealed = row
-    route = routes[route_no]
-    return InboxItem(
-        tenant=route.tenant,
-        user=user,
-        message_id=MessageId(bytes.fromhex(message_id)),
-        sealed=bytes.fromhex(sealed),
-        at=at,
-        offset=offset,
-        seen_at=seen_at,
-        read_at=read_at,
-        archived_at=archived_at,
-        workflow=route.workflow,
-        category=route.category,
-    )
+    return row_mappers.item(routes, _with_bytes(row, 2, 8))
+
+
+def _with_bytes(row: list[Any], *places: int) -> list[Any]:
+    found = list(row)
+    for place in places:
+        found[place] = unhex(row[place])
+    return found
