@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
+from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
+from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
+from tests.postgresql_ledgers import new_database
+from tests.servers.postgresql import PostgreSql
 
 Open = Callable[[Path, ManualClock, SeededRandom], Store]
 
@@ -37,6 +43,33 @@ async def test_every_ledger_keeps_the_contract(name, check, tmp_path):
     """On a new and empty one for every check."""
     clock, random = ManualClock(), SeededRandom()
     ledger = LEDGERS[name](tmp_path, clock, random)
+    try:
+        await check(await LedgerSubject(ledger, clock, random).create_setup())
+    finally:
+        await ledger.close()
+
+
+# The parts that are not there yet are those of a ledger in memory, and their checks do not run.
+IN_POSTGRESQL = (*SETUP_CONTRACT, *QUOTAS_CONTRACT)
+
+
+async def in_postgresql(server: PostgreSql, clock: ManualClock, random: SeededRandom) -> Store:
+    """In a database of its own."""
+    vault = LocalVault(random.bytes(32), random)
+    ledger: Any = await PostgresLedger.open(
+        await new_database(server), vault=vault, clock=clock, random=random
+    )
+    for part in Store.__annotations__:
+        if not hasattr(ledger, part):
+            setattr(ledger, part, getattr(MemoryLedger(vault=vault, clock=clock, random=random), part))
+    return ledger
+
+
+@pytest.mark.parametrize("check", IN_POSTGRESQL, ids=lambda check: check.__name__)
+async def test_postgresql_keeps_the_contract(check, postgresql):
+    """On a new and empty database for every check."""
+    clock, random = ManualClock(), SeededRandom()
+    ledger = await in_postgresql(postgresql, clock, random)
     try:
         await check(await LedgerSubject(ledger, clock, random).create_setup())
     finally:

@@ -22,8 +22,8 @@ async def everybody_takes_from_one_budget(subject: LedgerSubject) -> None:
     take, wanted = subject.ledger.quotas.take, ask(subject, 2, per_day=7)
     grants = await together(*(take(subject.tenant, "main", wanted, subject.now) for _ in range(6)))
     assert sum(grant.granted for grant in grants) == 7
-    refused = grants[-1]
-    assert (refused.granted, refused.by_day, refused.wait_ms, refused.used) == (0, True, HOUR_MS, 7)
+    refused = {(grant.by_day, grant.wait_ms, grant.used) for grant in grants if not grant.granted}
+    assert refused == {(True, HOUR_MS, 7)}
     assert (await take(subject.tenant, "other", wanted, subject.now)).granted == 2
     assert (
         await take(subject.tenant, "main", ask(subject, 2, per_day=7, day="2030-05-05"), subject.now)
@@ -35,8 +35,9 @@ async def a_limit_of_a_second_is_shared_too(subject: LedgerSubject) -> None:
     take, wanted = subject.ledger.quotas.take, ask(subject, 4, per_second=10)
     grants = await together(*(take(subject.tenant, "main", wanted, subject.now) for _ in range(4)))
     assert sum(grant.granted for grant in grants) == 10
-    assert grants[-1].wait_ms > 0
-    assert not grants[-1].by_day
+    (refused,) = (grant for grant in grants if not grant.granted)
+    assert refused.wait_ms > 0
+    assert not refused.by_day
     subject.clock.advance(0.5)
     assert (await take(subject.tenant, "main", ask(subject, 9, per_second=10), subject.now)).granted == 5
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.documents import (
+    NO_VERSION,
+    DocumentKind,
+    DocumentKinds,
+    Row,
+    encode,
+    name_taken,
+    require_tenant,
+    versions_of,
+)
 from clarion.adapters.ledgers.sqlite import setup_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.revisions import Revisions, newest, note
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.errors import Conflict
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     INBOX,
     ApiKey,
-    Category,
-    DocumentNow,
     Integration,
-    Learned,
     Partial,
     ReleaseBasis,
     Scope,
@@ -33,22 +38,12 @@ from clarion.model.setup import (
     Template,
     TemplateDraft,
     Tenant,
-    Workflow,
 )
-from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
 from clarion.ports.vault import Vault
 
 D = TypeVar("D", bound=Document)
-
-Row = tuple[str, TenantId, str, bytes | None]
-"""Shelf, tenant, key, and the body that is live."""
-
-NO_VERSION = 2**62
-"""Above every version."""
-
-_encode = msgspec.json.Encoder().encode
 
 # ── documents ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,26 +82,12 @@ STORE = Command(
 
 
 class SqliteDocuments(Generic[D]):
-    """Implements `ports.ledger.DocumentStore`. `versioned`: older versions are kept. `sealed`: holds credentials."""
+    """Implements `ports.ledger.DocumentStore`."""
 
-    def __init__(
-        self,
-        name: str,
-        type_: type[D],
-        revisions: Revisions,
-        readers: Readers,
-        vault: Vault,
-        *,
-        versioned: bool = False,
-        sealed: bool = False,
-    ) -> None:
-        self.name = name
-        self._decoder = msgspec.json.Decoder(type_)
+    def __init__(self, kind: DocumentKind[D], revisions: Revisions, readers: Readers) -> None:
+        self._kind = kind
         self._revisions = revisions
         self._readers = readers
-        self._vault = vault
-        self._versioned = versioned
-        self._sealed = sealed
 
     async def put(self, tenant: TenantId, document: D, *, before: D | None = None, fresh: bool = False) -> D:
         def put(connection: sqlite3.Connection) -> D:
@@ -123,14 +104,14 @@ class SqliteDocuments(Generic[D]):
         found = await self._readers.call(
             lambda connection: DOCUMENT.rows(connection, **self._place(tenant, key), of_version=version)
         )
-        return self._opened(tenant, found[0][0]) if found else None
+        return self._kind.opened(tenant, found[0][0]) if found else None
 
     async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[D]:
         page = {"below": NO_VERSION if before is None else before, "at_most": limit}
         found = await self._readers.call(
             lambda connection: DOCUMENT_VERSIONS.rows(connection, **self._place(tenant, key), **page)
         )
-        return [self._opened(tenant, body) for (body,) in found]
+        return [self._kind.opened(tenant, body) for (body,) in found]
 
     # A transaction over several shelves writes with `store` and `discard`.
 
@@ -138,60 +119,36 @@ class SqliteDocuments(Generic[D]):
         """Write the next version, or the document in place of what was there."""
         place = self._place(tenant, document.key)
         stored, version = document, 1
-        if self._versioned:
+        if self._kind.versioned:
             ((newest,),) = NEWEST.rows(connection, **place)
             version = newest + 1
             stored = replace(document, version=version)  # type: ignore[type-var]
             RETIRE(connection, **place)
         else:
             DISCARD(connection, **place)
-        STORE(connection, **place, of_version=version, new_body=self._closed(tenant, stored))
-        note(connection, self.name, tenant, document.key)
+        STORE(connection, **place, of_version=version, new_body=self._kind.closed(tenant, stored))
+        note(connection, self._kind.name, tenant, document.key)
         return stored
 
     def discard(self, connection: sqlite3.Connection, tenant: TenantId, key: str) -> int:
         """Take a document off; how many there were."""
-        note(connection, self.name, tenant, key)
-        return (RETIRE if self._versioned else DISCARD)(connection, **self._place(tenant, key))
+        note(connection, self._kind.name, tenant, key)
+        return (RETIRE if self._kind.versioned else DISCARD)(connection, **self._place(tenant, key))
 
     def require(self, connection: sqlite3.Connection, tenant: TenantId, key: str, before: D | None) -> None:
         """Conflict unless exactly this is live, or nothing."""
         found = DOCUMENT_LIVE.rows(connection, **self._place(tenant, key))
-        if [self._opened(tenant, body) for (body,) in found] != ([] if before is None else [before]):
-            raise Conflict(
-                f"the {self.name} {key!r} was changed meanwhile: read it again and repeat the change"
-            )
+        self._kind.require(tenant, key, [body for (body,) in found], before)
 
     def require_versions(
         self, connection: sqlite3.Connection, tenant: TenantId, seen: Mapping[str, int]
     ) -> None:
         """Conflict unless exactly these versions are live."""
-        found = VERSIONS_LIVE.rows(connection, on_shelf=self.name, of_tenant=tenant)
-        changed = sorted(key for key, _ in {tuple(row) for row in found} ^ {*seen.items()})
-        if changed:
-            raise Conflict(
-                f"the {self.name} {changed[0]!r} was changed meanwhile: read it again and repeat the change"
-            )
-
-    def now(self, rows: Iterable[Row]) -> tuple[DocumentNow[D], ...]:
-        """What rows of `SETUP_LIVE` and `SETUP_DELTA` say of this shelf."""
-        return tuple(
-            DocumentNow(tenant, key, None if body is None else self._opened(tenant, body))
-            for shelf, tenant, key, body in rows
-            if shelf == self.name
-        )
+        found = VERSIONS_LIVE.rows(connection, on_shelf=self._kind.name, of_tenant=tenant)
+        self._kind.require_versions(((key, version) for key, version in found), seen)
 
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
-        return {"on_shelf": self.name, "of_tenant": tenant, "of_key": key}
-
-    def _closed(self, tenant: TenantId, document: D) -> bytes:
-        body = _encode(document)
-        return self._vault.seal(self._vault.tenant_key(tenant), body) if self._sealed else body
-
-    def _opened(self, tenant: TenantId, body: bytes) -> D:
-        return self._decoder.decode(
-            self._vault.open(self._vault.tenant_key(tenant), body) if self._sealed else body
-        )
+        return {"on_shelf": self._kind.name, "of_tenant": tenant, "of_key": key}
 
 
 # ── tenants ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,8 +166,6 @@ TENANT_REPLACE = Command(
     .values(key=bindparam("named"), body=bindparam("new_body"))
 )
 
-tenant_of = msgspec.json.Decoder(Tenant).decode
-
 
 class SqliteTenants:
     """Implements `ports.ledger.Tenants`."""
@@ -222,9 +177,7 @@ class SqliteTenants:
     async def put(self, tenant: Tenant, *, before: Tenant | None = None) -> Tenant:
         def put(connection: sqlite3.Connection) -> Tenant:
             if before is not None:
-                found = TENANT.rows(connection, of_id=tenant.id)
-                if [tenant_of(body) for (body,) in found] != [before]:
-                    raise Conflict("the tenant was changed meanwhile: read it again and repeat the change")
+                require_tenant([body for (body,) in TENANT.rows(connection, of_id=tenant.id)], before)
             stored = _put_tenant(connection, tenant)
             if not tenant.id:
                 self._integrations.store(connection, stored.id, INBOX)
@@ -236,12 +189,12 @@ class SqliteTenants:
 def _put_tenant(connection: sqlite3.Connection, tenant: Tenant) -> Tenant:
     same_name = TENANT_NAMED.rows(connection, named=tenant.key)
     if same_name and same_name[0] != [tenant.id]:
-        raise Conflict(f"there is a tenant {tenant.key!r} already: choose another key", pointer="#/key")
+        raise name_taken(tenant.key)
     if not tenant.id:
         TENANT_ADD(connection, named=tenant.key)
         ((no,),) = TENANT_NAMED.rows(connection, named=tenant.key)
         tenant = replace(tenant, id=TenantId(no))
-    body = _encode(tenant)
+    body = encode(tenant)
     if not TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body):
         TENANT_ADD_AT(connection, of_id=tenant.id, named=tenant.key)
         TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body)
@@ -325,20 +278,17 @@ class SqliteSetup(SetupStore):
         self._revisions = revisions = Revisions(writer)
         self._readers = readers
         self._local = local
-        parts = (revisions, readers, vault)
-        self.categories = self._categories = SqliteDocuments("category", Category, *parts)
-        self.workflows = self._workflows = SqliteDocuments("workflow", Workflow, *parts, versioned=True)
-        self.templates = self._templates = SqliteDocuments("template", Template, *parts, versioned=True)
-        self.drafts = self._drafts = SqliteDocuments("draft", TemplateDraft, *parts)
-        self.learned = self._learned = SqliteDocuments("learned", Learned, *parts, sealed=True)
-        self.test_templates = self._test_templates = SqliteDocuments("trial", Template, *parts)
-        self.partials = self._partials = SqliteDocuments("partial", Partial, *parts, versioned=True)
-        self.integrations = self._integrations = SqliteDocuments(
-            "integration", Integration, *parts, sealed=True
-        )
-        self.whatsapp_templates = self._whatsapp_templates = SqliteDocuments(
-            "whatsapp", WhatsAppTemplates, *parts
-        )
+        self._kinds = kinds = DocumentKinds(vault)
+        parts = (revisions, readers)
+        self.categories = SqliteDocuments(kinds.categories, *parts)
+        self.workflows = SqliteDocuments(kinds.workflows, *parts)
+        self.templates = self._templates = SqliteDocuments(kinds.templates, *parts)
+        self.drafts = self._drafts = SqliteDocuments(kinds.drafts, *parts)
+        self.learned = SqliteDocuments(kinds.learned, *parts)
+        self.test_templates = SqliteDocuments(kinds.test_templates, *parts)
+        self.partials = self._partials = SqliteDocuments(kinds.partials, *parts)
+        self.integrations = self._integrations = SqliteDocuments(kinds.integrations, *parts)
+        self.whatsapp_templates = SqliteDocuments(kinds.whatsapp_templates, *parts)
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 
@@ -355,20 +305,7 @@ class SqliteSetup(SetupStore):
         else:  # Behind nothing, or behind what another file has seen.
             after, rows = 0, connection.execute(sql.SETUP_LIVE).fetchall()
             tenants = connection.execute(sql.TENANTS_LIVE).fetchall()
-        return SetupDelta(
-            after=after,
-            revision=revision,
-            tenants=tuple(tenant_of(body) for (body,) in tenants),
-            categories=self._categories.now(rows),
-            workflows=self._workflows.now(rows),
-            templates=self._templates.now(rows),
-            drafts=self._drafts.now(rows),
-            learned=self._learned.now(rows),
-            test_templates=self._test_templates.now(rows),
-            partials=self._partials.now(rows),
-            integrations=self._integrations.now(rows),
-            whatsapp_templates=self._whatsapp_templates.now(rows),
-        )
+        return self._kinds.delta(after, revision, [body for (body,) in tenants], rows)
 
     def give_inboxes(self, connection: sqlite3.Connection) -> None:
         """Tenants from before revision 0010 get what new ones begin with, once, unless they have their own."""
@@ -401,8 +338,8 @@ class SqliteSetup(SetupStore):
     ) -> Sequence[Template]:
         def store(connection: sqlite3.Connection) -> list[Template]:
             if basis is not None:
-                self._templates.require_versions(connection, tenant, _versions(basis.templates))
-                self._partials.require_versions(connection, tenant, _versions(basis.partials))
+                self._templates.require_versions(connection, tenant, versions_of(basis.templates))
+                self._partials.require_versions(connection, tenant, versions_of(basis.partials))
             if draft is not None:
                 self._drafts.require(connection, tenant, draft.key, draft)
                 self._drafts.discard(connection, tenant, draft.key)
@@ -411,7 +348,3 @@ class SqliteSetup(SetupStore):
             return [self._templates.store(connection, tenant, template) for template in templates]
 
         return await self._revisions.write(store, rows=len(templates) + 1)
-
-
-def _versions(documents: Mapping[str, Template] | Mapping[str, Partial]) -> dict[str, int]:
-    return {key: document.version for key, document in documents.items()}

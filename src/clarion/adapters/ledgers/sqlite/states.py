@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from hashlib import blake2b
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
-
+from clarion.adapters.ledgers.resource_tags import ResourceKind, hash_key, id_key
 from clarion.adapters.ledgers.sqlite.call_statements import status_now, updated_now
-from clarion.model.ids import parse_id
 from clarion.ports.terms import Subject
 
 TENANT = "SELECT hex(body) FROM tenants WHERE id = ?1 AND ?2 IS NOT NULL"
@@ -54,38 +50,7 @@ OPERATION = """
 """
 
 
-def _text(key: str) -> str | None:
-    # SQLite ends a text at a NUL: such a key would find somebody else.
-    return None if "\0" in key else key
-
-
-def _uuid(key: str) -> bytes | None:
-    try:
-        return parse_id(key)
-    except ValueError:
-        return None
-
-
-def _digest(row: tuple[Any, ...]) -> str:
-    return "x" + blake2b(msgspec.msgpack.encode(row), digest_size=8).hexdigest()
-
-
-class ResourceKind(msgspec.Struct, frozen=True):
-    """How the state of one kind of resource is found, and told."""
-
-    statement: str
-    key: Callable[[str], str | bytes | None] = _text
-    tag: Callable[[tuple[Any, ...]], str] = _digest
-
-
 SUPPRESSION = "SELECT at FROM suppressions WHERE tenant = ?1 AND hash = ?2"
-
-
-def _hash(text: str) -> bytes | None:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return None
 
 
 KINDS: Mapping[str, ResourceKind] = {
@@ -95,10 +60,10 @@ KINDS: Mapping[str, ResourceKind] = {
     "topic": ResourceKind(TOPIC),
     "key": ResourceKind(KEY),
     "device": ResourceKind(DEVICE),
-    "endpoint": ResourceKind(ENDPOINT, _uuid),
-    "suppression": ResourceKind(SUPPRESSION, _hash),
-    "message": ResourceKind(MESSAGE, _uuid),
-    "operation": ResourceKind(OPERATION, _uuid),
+    "endpoint": ResourceKind(ENDPOINT, id_key),
+    "suppression": ResourceKind(SUPPRESSION, hash_key),
+    "message": ResourceKind(MESSAGE, id_key),
+    "operation": ResourceKind(OPERATION, id_key),
     "live": ResourceKind(LIVE),
     "category": ResourceKind(DOCUMENT.format(shelf="category")),
     "integration": ResourceKind(DOCUMENT.format(shelf="integration")),

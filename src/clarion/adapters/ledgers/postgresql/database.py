@@ -1,0 +1,280 @@
+"""Transactions on the server: begun, tried again where that helps, and told plainly where it does not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+from clarion.adapters.ledgers.postgresql.address import Address
+from clarion.adapters.ledgers.postgresql.faults import LOST, refusal, unusable
+from clarion.adapters.ledgers.postgresql.states import tag_of
+from clarion.errors import ClarionError, ConfigError, Unavailable
+from clarion.ports import terms
+from clarion.ports.clock import Clock, Random
+from clarion.ports.terms import Terms
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Connection = asyncpg.Connection
+Work = Callable[[Any], Awaitable[T]]
+"""What is done with a connection inside one transaction. It may be done again from the start, so it changes nothing else."""
+
+OLDEST_SERVER = 150000
+CONNECT_S = 5.0
+ANSWER_S = 30.0
+"""A server that says nothing for so long is gone, whatever its connection looks like."""
+SETTINGS = {
+    "statement_timeout": "20000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "20000",
+}
+"""Milliseconds: nothing holds others up for ever."""
+TRIES = 8
+PAUSE_S = 0.01
+"""Before the second time a transaction is tried again; then twice as long each time, and a random part of it."""
+AWAY_S = (0.05, 1.0)
+"""The first and the longest pause between attempts to reach a server that is away."""
+
+
+class Again(Exception):
+    """Raised inside a transaction: somebody was faster, so it has to be done from the start."""
+
+
+_AGAIN = (Again, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+class Database:
+    """The connections of this process to one server. Open it with `open_database`."""
+
+    def __init__(
+        self, pool: Any, *, begin: str, pooled: bool, clock: Clock, random: Random, address: Address
+    ) -> None:
+        self.pooled = pooled
+        """Whether several processes share a connection, so that none can listen on it."""
+        self.address = address
+        self._pool = pool
+        self._begin = begin
+        self._clock = clock
+        self._random = random
+        self.commits = self.failures = self.redone = 0
+        self.last_ms = 0.0
+        self.trouble = ""
+        """Why the last transaction could not be stored; empty when it could."""
+        self._away_until_s = 0.0
+        self._away_s = 0.0
+        self._closed = False
+
+    async def write(self, work: Work[T], *, after: Callable[[T], None] | None = None) -> T:
+        """What `work` returns, once it is committed; whatever it raises undoes it. `work` is done again after a deadlock
+        or a serialization failure. What the terms of the request ask (`ports.terms`) holds for it.
+
+        `after` runs with the result before anything else happens in this process, unless everything was undone.
+        """
+        asked = terms.current()
+        if asked is None:
+            result = await self._persistently(work, self._begin)
+        else:
+            # Whoever changes the resource between the check and the write makes this transaction begin again.
+            begin = self._begin.replace("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", 1)
+            result, asked.tag = await self._persistently(_on_terms(asked, work), begin, undo=asked.dry)
+            asked.wrote = True
+        if after is not None and (asked is None or not asked.dry):
+            after(result)
+        return result
+
+    async def dry_run(self, work: Work[T]) -> T:
+        """What `work` returns; everything it wrote is undone."""
+        return await self._persistently(work, self._begin, undo=True)
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` reads, all of one moment, whatever the terms."""
+        return await self._transaction(work, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    async def rows(self, statement: str, *values: Any) -> list[Any]:
+        """The rows that one statement finds."""
+        return await self._transaction(lambda connection: connection.fetch(statement, *values), None)
+
+    async def row(self, statement: str, *values: Any) -> Any:
+        """The first row that one statement finds; None when there is none."""
+        found = await self.rows(statement, *values)
+        return found[0] if found else None
+
+    async def probe(self) -> str:
+        """`ok`, or why nothing can be written; looks again if that was so."""
+        if self.trouble:
+            with contextlib.suppress(Unavailable):
+                await self.write(lambda connection: connection.execute("UPDATE meta SET value = value"))
+        return self.trouble or "ok"
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many there are, and how many of them are idle."""
+        return self._pool.get_size(), self._pool.get_idle_size()
+
+    async def close(self) -> None:
+        """What is under way comes to its end."""
+        if not self._closed:
+            self._closed = True
+            await self._pool.close()
+
+    # -- one transaction ------------------------------------------------------------------------------------
+
+    async def _persistently(self, work: Work[T], begin: str, *, undo: bool = False) -> T:
+        for tried in range(TRIES):
+            if tried > 1:
+                await self._clock.sleep(PAUSE_S * 2**tried * self._random.uniform())
+            try:
+                started_s = self._clock.monotonic()
+                result = await self._transaction(work, begin, undo=undo)
+                self.last_ms = (self._clock.monotonic() - started_s) * 1000
+                self.commits += 1
+                self.trouble = ""
+                return result
+            except _AGAIN:
+                self.redone += 1
+        raise Unavailable("others changed the same rows again and again: nothing was stored; try again")
+
+    async def _transaction(self, work: Work[T], begin: str | None, *, undo: bool = False) -> T:
+        """`begin`: how it starts; None: a single statement needs no such thing."""
+        try:
+            async with self._connection(begin) as connection:
+                result = await work(connection)
+                if begin is not None:
+                    await connection.execute("ROLLBACK" if undo else "COMMIT")
+                return result
+        except (ClarionError, *_AGAIN):
+            raise
+        except Exception as error:
+            told = refusal(error)
+            if told is None:
+                raise
+            self._failed(told)
+            raise told from error
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, begin: str | None) -> AsyncIterator[Any]:
+        """A connection in a transaction that has begun. One that was cut while nobody used it is passed over."""
+        connection = await self._acquired()
+        try:
+            while begin is not None:
+                try:
+                    await connection.execute(begin)
+                    break
+                except LOST:
+                    if not connection.is_closed():
+                        raise
+                    await self._pool.release(connection)
+                    connection = await self._acquired()
+            yield connection
+        except asyncpg.InterfaceError as error:
+            if connection.is_closed():
+                raise ConnectionError(str(error)) from error
+            raise
+        finally:
+            await self._pool.release(connection)  # which rolls back what is still open
+
+    async def _acquired(self) -> Any:
+        if self._closed:
+            raise Unavailable("the database is closing: nothing was stored")
+        if self._clock.monotonic() < self._away_until_s:
+            raise Unavailable(self.trouble)
+        try:
+            connection = await self._pool.acquire(timeout=ANSWER_S)
+        except Exception as error:
+            if refusal(error) is not None:
+                shortest, longest = AWAY_S
+                self._away_s = min(longest, max(shortest, self._away_s * 2))
+                pause_s = self._away_s * (0.5 + self._random.uniform() / 2)
+                self._away_until_s = self._clock.monotonic() + pause_s
+            raise
+        self._away_s = 0.0
+        return connection
+
+    def _failed(self, told: ClarionError) -> None:
+        self.failures += 1
+        self.trouble = told.detail
+
+
+def _on_terms(asked: Terms, work: Work[T]) -> Work[tuple[T, str | None]]:
+    """The work, if the resource still is as the request wants it; with its new tag."""
+    subject, first = asked.subject, not asked.wrote
+
+    async def on_terms(connection: Any) -> tuple[T, str | None]:
+        if subject is not None and first:
+            asked.require(await tag_of(connection, subject))
+        result = await work(connection)
+        return result, None if subject is None else await tag_of(connection, subject)
+
+    return on_terms
+
+
+async def open_database(address: Address, *, clock: Clock, random: Random, name: str = "clarion") -> Database:
+    """Connect, and find out what kind of server it is. Raises ConfigError saying what to do when that is not possible."""
+    try:
+        found = await _found(address)
+        settings = dict(SETTINGS) | found.settings
+        pool = await asyncpg.create_pool(
+            address.dsn,
+            min_size=1,
+            max_size=address.connections,
+            max_queries=2**31,
+            max_inactive_connection_lifetime=0,
+            timeout=CONNECT_S,
+            command_timeout=ANSWER_S,
+            statement_cache_size=0 if found.pooled else 512,
+            reset=_nothing,
+            server_settings={"application_name": name} | ({} if found.pooled else settings),
+        )
+    except Exception as error:
+        told = unusable(error, address.place)
+        if told is None:
+            raise
+        raise told from error
+    # Somebody else's transaction may have had the connection before, so every one says what it needs.
+    each = "".join(f"; SET LOCAL {key} = {value}" for key, value in settings.items()) if found.pooled else ""
+    return Database(
+        pool, begin=f"BEGIN{each}", pooled=found.pooled, clock=clock, random=random, address=address
+    )
+
+
+class _Found:
+    """What the first connection tells of the server."""
+
+    def __init__(self, pooled: bool, settings: dict[str, str]) -> None:
+        self.pooled = pooled
+        self.settings = settings
+
+
+async def _found(address: Address) -> _Found:
+    connection = await asyncpg.connect(address.dsn, timeout=CONNECT_S, statement_cache_size=0)
+    try:
+        pid, version, replica, durable, synchronous = await connection.fetchrow(
+            """SELECT pg_backend_pid(), current_setting('server_version_num')::int, pg_is_in_recovery(),
+                current_setting('fsync')::bool, current_setting('synchronous_commit')"""
+        )
+        if version < OLDEST_SERVER:
+            raise ConfigError(
+                f"the database {address.place} is PostgreSQL {version // 10000}; Clarion needs "
+                f"{OLDEST_SERVER // 10000} or newer: update the server"
+            )
+        if replica:
+            raise ConfigError(
+                f"the database {address.place} is a replica that can only be read: name the primary, or all servers and "
+                "target_session_attrs=read-write"
+            )
+        if not durable:
+            log.warning("not_durable", database=address.place, setting="fsync", value="off")
+        # A pooler answers in the place of the server, and with a process number of its own.
+        pooled = address.pooled if address.pooled is not None else pid != connection.get_server_pid()
+        return _Found(pooled, {"synchronous_commit": "on"} if synchronous == "off" else {})
+    finally:
+        await connection.close(timeout=CONNECT_S)
+
+
+async def _nothing(connection: Any) -> None:
+    """A connection that comes back has no state: what it was set to holds for its whole life."""

@@ -1,0 +1,60 @@
+"""The ledger on a PostgreSQL server: all parts over one pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clarion.adapters.ledgers.postgresql.address import read_address
+from clarion.adapters.ledgers.postgresql.database import Database, open_database
+from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
+from clarion.adapters.ledgers.postgresql.revision import require_current
+from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
+from clarion.adapters.ledgers.postgresql.states import tag_of
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import Store
+from clarion.ports.terms import Subject
+from clarion.ports.vault import Vault
+
+
+class PostgresLedger(Store):
+    """Implements `ports.ledger.Store`."""
+
+    @classmethod
+    async def open(cls, url: str, *, vault: Vault, clock: Clock, random: Random) -> PostgresLedger:
+        """Raises ConfigError saying what to do when the server cannot be reached or its schema is not of this version."""
+        address = read_address(url)
+        database = await open_database(address, clock=clock, random=random)
+        try:
+            await database.read(lambda connection: require_current(connection, address.place))
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, vault=vault, clock=clock, random=random)
+
+    def __init__(self, database: Database, *, vault: Vault, clock: Clock, random: Random) -> None:
+        """Over an open database of this version's schema, which it closes."""
+        self._database = database
+        self.setup = PostgresSetup(database, vault)
+        self.quotas = PostgresQuotas(database)
+
+    async def tag(self, subject: Subject) -> str | None:
+        return await self._database.read(lambda connection: tag_of(connection, subject))
+
+    async def health(self) -> str:
+        return await self._database.probe()
+
+    async def stats(self) -> Mapping[str, Any]:
+        database = self._database
+        connections, idle = database.connections
+        return {
+            "commits": database.commits,
+            "redone": database.redone,
+            "failures": database.failures,
+            "last_commit_ms": database.last_ms,
+            "connections": connections,
+            "idle_connections": idle,
+        }
+
+    async def close(self) -> None:
+        await self._database.close()
