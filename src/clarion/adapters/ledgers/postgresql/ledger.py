@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.adapters.ledgers.postgresql.address import read_address
+from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
 from clarion.adapters.ledgers.postgresql.database import Database, open_database
+from clarion.adapters.ledgers.postgresql.inboxes import PostgresInboxes
+from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
+from clarion.adapters.ledgers.postgresql.log import PostgresLog
+from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
 from clarion.adapters.ledgers.postgresql.states import tag_of
+from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
@@ -37,6 +43,11 @@ class PostgresLedger(Store):
         self._database = database
         self.setup = PostgresSetup(database, vault)
         self.quotas = PostgresQuotas(database)
+        self.claims = claims = PostgresClaims(database, clock)
+        self.log = PostgresLog(database, claims)
+        self.leases = PostgresLeases(database)
+        kinds, terminations = PostgresMessageKinds(), PostgresTerminations()
+        self.inboxes = PostgresInboxes(database, kinds, terminations)
 
     async def tag(self, subject: Subject) -> str | None:
         return await self._database.read(lambda connection: tag_of(connection, subject))

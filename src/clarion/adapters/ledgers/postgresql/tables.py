@@ -13,15 +13,16 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 
+from clarion.adapters.ledgers.postgresql import queue_tables
 from clarion.adapters.ledgers.schema import CODES, metadata
 
 _DIALECT = PGDialect()  # type: ignore[no-untyped-call]
 
-OWN: Mapping[str, tuple[str, ...]] = {}
+OWN: Mapping[str, tuple[str, ...]] = queue_tables.OWN
 """The statements that make a table, instead of those that follow from `schema`; or that make one that only this engine has.
 None at all: this engine has no such table."""
 
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Mapping[str, str] = queue_tables.OPTIONS
 """What is said about the storage of a table that follows from `schema`, such as `fillfactor = 80`."""
 
 

@@ -1,0 +1,137 @@
+"""Stores and reads the rows of the journal (`adapters.ledgers.journal`), inside transactions.
+
+Several processes write at once, so a row may be committed behind one with a higher number. Whoever reads on from a position
+must not miss it: every writer holds a lock on the number its rows lie behind, and readers stop at the lowest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from clarion.adapters.ledgers.journal import (
+    PLACES,
+    JournalRow,
+    PackedRow,
+    packed_changes,
+    packed_plans,
+    packed_settlements,
+    positions,
+    rows_of_runs,
+)
+from clarion.adapters.ledgers.postgresql.database import Connection, Database
+from clarion.adapters.ledgers.postgresql.locks import JOURNAL
+from clarion.model.ids import MessageId, TenantId
+from clarion.model.message import Change, Message, Run
+from clarion.model.settlement import Settlement
+
+PAGE = 200
+"""Rows read at once; each has up to a thousand records."""
+
+ADD = f"""
+    WITH behind AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock_shared({JOURNAL}, (last_value % 2147483648)::int) FROM journal_seq_seq
+    )
+    INSERT INTO journal (tenant, at, body)
+    SELECT tenant, at, body FROM behind CROSS JOIN unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS new (tenant, at, body)
+    RETURNING seq
+"""
+ROW = "SELECT tenant, body FROM journal WHERE seq = $1"
+ROWS = "SELECT seq, tenant, body FROM journal WHERE seq = ANY($1::bigint[]) ORDER BY seq"
+NEWEST_OF = "SELECT journal FROM messages WHERE id = $1"
+LAST = "SELECT last_value FROM journal_seq_seq"
+OPEN = f"""
+    SELECT min(objid::bigint) FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = {JOURNAL} AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""The lowest number that rows of an unfinished transaction may lie behind."""
+BEHIND = """
+    SELECT seq, body FROM journal WHERE seq BETWEEN $2 AND $3 AND tenant = $1 ORDER BY seq LIMIT $4
+"""
+NEWEST = """
+    SELECT seq, body FROM journal WHERE seq BETWEEN $2 AND $3 AND tenant = $1 ORDER BY seq DESC LIMIT $4
+"""
+NEWEST_ROWS = 100_000
+
+
+async def add(connection: Connection, said: Sequence[Change], before: Sequence[int]) -> list[int]:
+    """A record of each change; the position of each. `before`: that of the newest record about its message so far."""
+    rows = packed_changes(said, before)
+    return positions(rows, await _store(connection, rows))
+
+
+async def add_settled(connection: Connection, said: Sequence[Settlement], before: Sequence[int]) -> list[int]:
+    """As `add`, of settlements."""
+    rows = packed_settlements(said, before)
+    return positions(rows, await _store(connection, rows))
+
+
+async def add_planned(
+    connection: Connection, runs: Sequence[Run], messages: Sequence[Message]
+) -> tuple[list[int], list[int]]:
+    """The first record of each message, with the explanations of the runs they are of.
+
+    The position of each message's record, and the number of the row of each run.
+    """
+    rows = packed_plans(runs, messages)
+    seqs = await _store(connection, rows)
+    return positions(rows, seqs), rows_of_runs(rows, seqs)
+
+
+async def _store(connection: Connection, rows: Sequence[PackedRow]) -> list[int]:
+    """The numbers of the rows."""
+    columns = ([row.tenant for row in rows], [row.at for row in rows], [row.body for row in rows])
+    return [seq for (seq,) in await connection.fetch(ADD, *columns)]
+
+
+async def timeline(connection: Connection, tenant: TenantId, message_id: MessageId) -> list[Change]:
+    """Everything about one message, oldest first."""
+    position: int = await connection.fetchval(NEWEST_OF, message_id) or 0
+    changes: list[Change] = []
+    row: JournalRow | None = None
+    while position:
+        seq, place = divmod(position, PLACES)
+        if row is None or row.seq != seq:
+            found = await connection.fetchrow(ROW, seq)
+            row = JournalRow(seq, *found) if found else None
+        if row is None or row.tenant != tenant:  # What came before is not kept any more, or is not theirs.
+            break
+        changes.append(row.change(place))
+        position = row.before(place)
+    return changes[::-1]
+
+
+async def tail(database: Database, tenant: TenantId, after: int, limit: int) -> list[Change]:
+    """The records of a tenant behind a position, in order; -1: the newest ones."""
+    ((last,),) = await database.rows(LAST)
+    ((unfinished,),) = await database.rows(
+        OPEN
+    )  # Whoever is not there any more is seen by the statements that follow.
+    if unfinished is not None:
+        last = min(last, unfinished)
+    changes: list[Change] = []
+    backwards = after < 0
+    first = max(0, last - NEWEST_ROWS) if backwards else after // PLACES
+    while len(changes) < limit:
+        statement = NEWEST if backwards else BEHIND
+        found = await database.rows(statement, tenant, first, last, min(PAGE, limit))
+        for seq, body in found:
+            row = JournalRow(seq, tenant, body)
+            if backwards:
+                changes += [row.change(place) for place in reversed(row.places())]
+                last = seq - 1
+            else:
+                changes += [row.change(place) for place in row.places(after)]
+                first = seq + 1
+        if not found:
+            break
+    del changes[limit:]
+    return changes[::-1] if backwards else changes
+
+
+async def rows_of(connection: Connection, seqs: Iterable[int]) -> AsyncIterator[JournalRow]:
+    """The rows with these numbers, once each, that are still kept."""
+    wanted = list(dict.fromkeys(seqs))
+    for start in range(0, len(wanted), PAGE):
+        for row in await connection.fetch(ROWS, wanted[start : start + PAGE]):
+            yield JournalRow(*row)

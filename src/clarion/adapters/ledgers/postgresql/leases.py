@@ -1,0 +1,112 @@
+"""Worker leases: only a worker with a live lease may write.
+
+Whoever writes for a worker holds its row until the transaction ends; whoever gives it up waits for that. So a transaction
+of a worker that is given up is stored as a whole before, or refused as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from clarion.adapters.ledgers.postgresql import message_statements
+from clarion.adapters.ledgers.postgresql.database import Connection, Database
+from clarion.model.ids import Instant, MessageId, WorkerId
+from clarion.model.message import Message
+from clarion.model.worker import Reaped
+
+SLICE = 500
+"""Messages that are made due in one transaction, where an index finds them."""
+SCANNED = 5_000
+"""Messages that one transaction goes through, where none does."""
+
+OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES ($1, $2, $3) RETURNING id"
+BEAT = """
+    UPDATE workers SET lease_until = $2, oldest_planned = NULL, oldest_held = least($3, oldest_planned)
+    WHERE id = $1 AND reaped = 0 RETURNING id
+"""
+LIVE = "SELECT id FROM workers WHERE id = ANY($1::bigint[]) AND reaped = 0 FOR KEY SHARE"
+PLANNED = """
+    UPDATE workers SET oldest_planned = $2 WHERE id = $1 AND (oldest_planned IS NULL OR oldest_planned > $2)
+"""
+OVER = "SELECT id FROM workers WHERE lease_until < $1 AND reaped = 0 ORDER BY id FOR UPDATE"
+REAP = "UPDATE workers SET reaped = 1 WHERE id = ANY($1::bigint[])"
+DEAD = """
+    SELECT id, least(oldest_held, oldest_planned) FROM workers WHERE reaped = 1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+PASSED = "UPDATE workers SET oldest_held = $2, oldest_planned = NULL WHERE id = $1"
+"""What lies before is not held by the dead one any more."""
+FORGET = "DELETE FROM workers WHERE id = $1"
+FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = $1"
+BEHIND = "SELECT id FROM messages WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2"
+"""Where a slice of the messages ends."""
+BEHIND_ALL = b"\xff" * 17
+
+
+class PostgresLeases:
+    """Implements `ports.ledger.Leases`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
+        return WorkerId(await self._database.write(lambda c: c.fetchval(OPEN, node, roles, until)))
+
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
+        return await self._database.write(lambda c: c.fetchval(BEAT, worker, until, oldest)) is not None
+
+    async def reap(self, now: Instant) -> Reaped:
+        return await self._database.write(lambda connection: self._reap(connection, now))
+
+    async def give_back(self, worker: WorkerId, messages: Sequence[Message], at: Instant) -> None:
+        if messages:
+            ordered = sorted((message.id, message.fence) for message in messages)
+            ids, fences = zip(*ordered, strict=True)
+            await self._database.write(
+                lambda c: c.execute(message_statements.FREE_NAMED, at, worker, ids, fences)
+            )
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    async def live(self, connection: Connection, workers: Iterable[WorkerId]) -> frozenset[WorkerId]:
+        """Those that still hold what they hold, and do so until the transaction ends."""
+        return frozenset([one for (one,) in await connection.fetch(LIVE, list(dict.fromkeys(workers)))])
+
+    async def planned(self, connection: Connection, worker: WorkerId, held: Iterable[MessageId]) -> None:
+        """The live worker holds these from their first moment."""
+        oldest = min(held, default=None)
+        if oldest is not None:
+            await connection.execute(PLANNED, worker, oldest)
+
+    async def _reap(self, connection: Connection, now: Instant) -> Reaped:
+        over = [worker for (worker,) in await connection.fetch(OVER, now)]
+        if over:
+            await connection.execute(REAP, over)
+        dead = await connection.fetchrow(DEAD)
+        if dead is None:
+            return Reaped(workers=len(over))
+        worker, oldest = dead
+        await connection.execute(FREE_CONTINUATIONS, worker)
+        freed = _count(await connection.execute(message_statements.FREE_CLAIMED, now, worker, SLICE))
+        if freed < SLICE:
+            freed += await self._free_planned(connection, now, worker, oldest)
+        return Reaped(workers=len(over), messages=freed, more=True)
+
+    async def _free_planned(
+        self, connection: Connection, now: Instant, worker: WorkerId, oldest: bytes | None
+    ) -> int:
+        """What it held since it was planned, slice by slice from the oldest on; behind the last one it is forgotten."""
+        end = None if oldest is None else await connection.fetchval(BEHIND, oldest, SCANNED)
+        freed = 0
+        if oldest is not None:
+            between = (now, worker, oldest, end or BEHIND_ALL)
+            freed = _count(await connection.execute(message_statements.FREE_BETWEEN, *between))
+        if end is None:
+            await connection.execute(FORGET, worker)
+        else:
+            await connection.execute(PASSED, worker, end)
+        return freed
+
+
+def _count(status: str) -> int:
+    """How many rows a statement wrote, from what the server says of it."""
+    return int(status.rpartition(" ")[2])
