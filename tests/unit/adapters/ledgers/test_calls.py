@@ -142,8 +142,8 @@ async def test_what_an_earlier_version_was_sending_is_in_doubt(opened, clock, ra
         connection.execute("UPDATE messages SET status = ? WHERE id = ?", (CODES[Status.SENDING], message.id))
         for table in tables_of(path) - tables_of(older):
             connection.execute(f"DROP TABLE {table}")
-        for column in ("kind", "integration"):
-            connection.execute(f"ALTER TABLE strays DROP COLUMN {column}")
+        for table, column in (("strays", "kind"), ("strays", "integration"), ("claims", "reservation")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0029'")
         connection.commit()
     migrate(path)

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
+from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
 from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.revision import require_current
@@ -74,6 +75,7 @@ class PostgresLedger(Store):
         self.quotas = PostgresQuotas(database)
         self.claims = claims = PostgresClaims(database, clock)
         self.log = PostgresLog(database, claims)
+        self.partitions = PostgresPartitions(database)
         self.leases = PostgresLeases(database)
         self.inboxes = PostgresInboxes(database, kinds, terminations)
         self.number_ranges = PostgresNumberRanges(database)
