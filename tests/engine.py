@@ -36,6 +36,7 @@ from clarion.model.setup import (
 from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
+from clarion.model.worker import Process
 from clarion.plugins import providers as installed
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.callback_urls import CallbackUrls
@@ -128,8 +129,16 @@ class Engine:
 
     ledger: Ledger
 
-    def __init__(self, store: Store, clock: ManualClock, provider: Scripted, seed: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: ManualClock,
+        provider: Scripted,
+        seed: int,
+        process: Process | None = None,
+    ) -> None:
         self.store = store
+        self.process = process
         self.clock = clock
         self.provider: Any = provider
         self.random = SeededRandom(seed)
@@ -174,6 +183,7 @@ class Engine:
             tools=lent,
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
+            process=self.process,
         )
         self.services: Any = Services.on(
             self.pipeline,

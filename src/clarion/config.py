@@ -28,6 +28,8 @@ from pydantic import (
 )
 
 from clarion.errors import ConfigError
+from clarion.model.channel import CHANNELS, LANES, Channel, Lane
+from clarion.model.worker import LEASE_MS, ROLES, Role
 from clarion.rules.origins import is_origin
 
 DEFAULT_FILE = Path("clarion.toml")
@@ -77,6 +79,8 @@ class GatewaySettings(_Section):
     """Most sockets of this process."""
     connections_per_user: int = Field(default=20, ge=1)
     """Most sockets of one user."""
+    reconnects_per_s: int = Field(default=500, ge=1)
+    """How many sockets a process that stops tells to come back each second."""
     allowed_origins: tuple[str, ...] = ()
     """Web pages of other origins that may open an inbox, e.g. `https://shop.example`; `*`: all."""
 
@@ -195,6 +199,13 @@ class Settings(_Section):
     """Directory of the database and the key file."""
     database: str = "sqlite:clarion.db"
     """URL of the database; `sqlite:` and a file, relative to `data_dir`."""
+    roles: tuple[Role, ...] = ROLES
+    """What this process does: `api`, `worker`, `gateway`, `timers`. With fewer than all, others on the same database do
+    the rest."""
+    lanes: tuple[Lane, ...] = LANES
+    """Lanes that a worker plans and sends."""
+    channels: tuple[Channel, ...] = CHANNELS
+    """Channels on which a worker sends."""
     store_process: bool | Literal["auto"] = "auto"
     """Whether a `sqlite:` database gets a process of its own; `auto`: when there is more than one CPU."""
     broker: str = "database:"
@@ -204,8 +215,12 @@ class Settings(_Section):
     all processes on the store behind that socket. What is not set follows `database` where that is `unix:`."""
     key_file: Path = Path("installation.key")
     """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
+    lease_s: float = Field(default=LEASE_MS / 1_000, ge=1)
+    """How long this process may be silent before others take over what it does."""
     drain_s: float = Field(default=10.0, ge=0)
     """How long a stop waits for what is under way."""
+    unready_s: float = Field(default=0.0, ge=0)
+    """How long a stop goes on answering after `/readyz` says that the process is not ready: until proxies know."""
     log: Log = Log()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
@@ -223,6 +238,18 @@ class Settings(_Section):
         ):
             return {**given, "fanout": given["database"]}
         return given
+
+    @field_validator("roles", "lanes", "channels", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _parts(value)
+
+    @field_validator("roles", "lanes", "channels")
+    @classmethod
+    def _are_some(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("must name at least one; leave it out for all")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("public_url")
     @classmethod
@@ -293,6 +320,7 @@ def unsafe(settings: Settings) -> Iterator[str]:
     """Why these settings must not serve real users; each reason says what to do. Reads file modes only."""
     yield from _unsafe_address(settings)
     yield from _unsafe_files(settings)
+    yield from _unsafe_roles(settings)
     if settings.log.level == "debug":
         yield "log.level is `debug`: it slows every request. Set log.level to `info`."
     if sys.flags.dev_mode:
@@ -330,6 +358,21 @@ def _unsafe_files(settings: Settings) -> Iterator[str]:
         yield f"key_file {key} does not exist. Create it with `clarion migrate`, or restore it from your backup."
     elif key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield f"key_file {key} can be read by others. Run: chmod 600 {key}"
+
+
+def _unsafe_roles(settings: Settings) -> Iterator[str]:
+    if set(settings.roles) == set(ROLES):
+        return
+    if settings.database.startswith("sqlite:"):
+        yield (
+            "roles are not all, and a sqlite: database belongs to one process. Start `clarion store` and set database to "
+            "unix:store.sock, or use a database server, or leave out roles."
+        )
+    if Role.GATEWAY in settings.roles and settings.fanout.startswith("memory:"):
+        yield (
+            "fanout is memory:, which reaches only the live inboxes of the process that delivers, and other processes "
+            "deliver too. Choose a fanout that reaches all, such as unix:store.sock."
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,9 +14,9 @@ from clarion.adapters.ledgers.remote import RemoteStore, at, serve
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.flow import lease
 from clarion.model.outcome import Accepted, Outcome
 from clarion.model.outgoing import Outgoing
+from clarion.model.worker import Process
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine
 from tests.ledger_files import new_ledger
@@ -48,10 +48,9 @@ class Noting(RecordingProvider):
 
 def engine_of(directory: Path, name: str) -> Engine:
     """An engine that is not started, as one process of several."""
-    lease.LEASE_MS, lease.BEAT_S, lease.MARGIN_S = int(LEASE_S * 1_000), LEASE_S / 6, LEASE_S / 6
     seed = int.from_bytes(os.urandom(6))
     clock: Any = SystemClock()
-    return Engine(directory, clock, Noting(directory, name), seed)
+    return Engine(directory, clock, Noting(directory, name), seed, Process(lease_ms=int(LEASE_S * 1_000)))
 
 
 async def store(kind: str, directory: Path) -> None:

@@ -59,6 +59,7 @@ READS = frozenset(
         "costs",
         "spent",
         "count",
+        "workers",
     ]
 )
 OWN = {("api/idempotency.py", "hold")}

@@ -48,6 +48,8 @@ SEND: dict[str, Any] = {"scope": Scope.SEND}
 ADMIN: dict[str, Any] = {"scope": Scope.ADMIN}
 ADMIN_OR_OPERATOR: dict[str, Any] = {"scope": Scope.ADMIN, "operator": True}
 """An operator's key does it for all tenants."""
+OPERATOR: dict[str, Any] = {"scope": Scope.OPERATOR}
+"""A key that belongs to no tenant: for whoever runs the server."""
 OPEN: dict[str, Any] = {"scope": None}
 """No credential needed."""
 OWN_READ: dict[str, Any] = {"scope": Scope.READ, "own": True}

@@ -114,6 +114,11 @@ CATALOGUE: dict[str, ProblemKind] = {
     "method_not_allowed": ProblemKind(
         405, "The method is not allowed here", "Use one of the methods listed in the `Allow` header."
     ),
+    "misdirected_request": ProblemKind(
+        421,
+        "Another process answers this",
+        "Send the request to a process that has the role named in `detail`, or correct the proxy in front.",
+    ),
     "conflict": ProblemKind(
         409,
         "The request conflicts with the stored state",

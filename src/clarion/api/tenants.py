@@ -10,7 +10,7 @@ from litestar import Router, get, patch, post
 from clarion.api import tenant
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import Caller, Parts
+from clarion.api.guards import OPERATOR, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.tenant import TenantDocument
 from clarion.errors import NotFound, UnknownName
@@ -18,8 +18,6 @@ from clarion.model.ids import TenantId
 from clarion.model.setup import Scope, Tenant
 from clarion.rules import validation
 from clarion.rules.match import closest
-
-OPERATOR: dict[str, Any] = {"scope": Scope.OPERATOR}
 
 
 class NewTenant(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 
+from clarion import __version__
 from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
@@ -14,6 +15,7 @@ from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
 from clarion.flow.pipeline import Pipeline
+from clarion.model.worker import Process
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 from clarion.services.limited import AUTHORS_CPU_S, MEMORY_BYTES, MESSAGE_CPU_S, TARGET
@@ -35,7 +37,14 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         tools=tools,
         unsubscribe_url=unsubscribe.url,
         opt_out=unsubscribe.leave_over,
-        node=f"{socket.gethostname()}:{os.getpid()}",
+        process=Process(
+            node=f"{socket.gethostname()}:{os.getpid()}",
+            version=__version__,
+            roles=settings.roles,
+            lanes=settings.lanes,
+            channels=settings.channels,
+            lease_ms=int(settings.lease_s * 1_000),
+        ),
     )
     services = Services.on(
         pipeline,

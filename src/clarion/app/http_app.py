@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
 from clarion import __version__, api, dashboard, gateway
 from clarion.adapters.espeak import Espeak
 from clarion.adapters.telemetry.prometheus import Metrics
+from clarion.app.elsewhere import elsewhere
 from clarion.app.resources import Resources
 from clarion.config import DEV_FILE, Settings
 from clarion.flow.pipeline import Pipeline
+from clarion.model.worker import Role
 from clarion.rules.origins import Origins
 from clarion.rules.paths import path_of, segments_of
 from clarion.services.registry import Services
@@ -19,6 +21,7 @@ from clarion.services.registry import Services
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 
+MONITORED = frozenset({("healthz",), ("readyz",), ("metrics",)})
 LIVE = frozenset(tuple(path[1:].split("/")) for path in (gateway.WS_PATH, gateway.SSE_PATH))
 
 
@@ -38,6 +41,7 @@ def gateway_parts(resources: Resources, services: Services) -> gateway.GatewayPa
             connections=limits.connections,
             connections_per_tenant=limits.connections,
             connections_per_user=limits.connections_per_user,
+            reconnects_per_s=limits.reconnects_per_s,
         ),
         origins=origins_of(resources.settings),
     )
@@ -85,7 +89,8 @@ def api_parts(
     """For the HTTP API."""
 
     async def health() -> Mapping[str, str]:
-        return {**await pipeline.health(), **inboxes.health()}
+        parts = await pipeline.health()
+        return {**parts, **inboxes.health()} if Role.GATEWAY in resources.settings.roles else parts
 
     limits = resources.settings.limits
     return api.ApiParts(
@@ -105,8 +110,15 @@ def api_parts(
     )
 
 
-def mount(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
-    """One application on one port: the pages, the live inboxes, and the API behind everything else."""
+def mount(pages: Asgi, inboxes: Asgi, rest: Asgi, roles: Collection[Role]) -> Asgi:
+    """One application on one port: the pages, the live inboxes, and the API behind everything else.
+
+    Each only if the process has its role. Whoever monitors it is answered whatever its roles are.
+    """
+    if Role.GATEWAY not in roles:
+        inboxes = elsewhere(Role.GATEWAY)
+    if Role.API not in roles:
+        pages, rest = elsewhere(Role.API), _monitored(rest, elsewhere(Role.API))
 
     def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         # Handing on the coroutine instead of awaiting it saves a frame per open connection.
@@ -121,5 +133,13 @@ def mount(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
         if segments[:1] in ((), ("ui",)):
             return pages(scope, receive, send)
         return rest(scope, receive, send)
+
+    return serve
+
+
+def _monitored(rest: Asgi, others: Asgi) -> Asgi:
+    def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        one = rest if segments_of(scope) in MONITORED else others
+        return one(scope, receive, send)
 
     return serve

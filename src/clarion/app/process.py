@@ -16,6 +16,7 @@ from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
+from clarion.model.worker import Role
 from clarion.ports.clock import Clock
 from clarion.services.api_keys import ApiKeys
 
@@ -61,16 +62,22 @@ class App:
                 gateway=inboxes,
                 clock=resources.clock,
                 metrics=metrics,
-                asgi=mount(pages, inboxes, rest),
+                asgi=mount(pages, inboxes, rest, settings.roles),
                 stopping=stopping,
             )
 
             await pipeline.start()
             services.start(pipeline)
             ends.push_async_callback(pipeline.drain, settings.drain_s)
-            inboxes.start()
+            if Role.GATEWAY in settings.roles:
+                inboxes.start()
             ends.push_async_callback(app.dismiss)
             yield app
+
+    async def leave(self) -> None:
+        """Say that this process stops, and go on until proxies had time to notice."""
+        await self.pipeline.announce_drain()
+        await self.clock.sleep(self.settings.unready_s)
 
     async def dismiss(self) -> None:
         """Tell everybody who is connected or waits for something that the process stops. Repeating it is safe."""

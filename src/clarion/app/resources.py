@@ -60,7 +60,7 @@ async def open_resources(
         store = await ends.enter_async_context(process.store())
         given = backend_tools_of(settings)
     else:
-        if not settings.database.startswith("unix:"):
+        if settings.database.startswith("sqlite:"):
             ends.enter_context(only_process(settings.data_dir))
         given = backend_tools_of(settings)
         store = await ends.enter_async_context(store_of(settings.database, given))

@@ -36,7 +36,8 @@ def serve(settings: Settings, *, store: StoreProcess | None = None, on_ready: On
 async def run(
     settings: Settings, *, store: StoreProcess | None = None, on_ready: OnReady | None = None
 ) -> int:
-    """Serve until SIGINT or SIGTERM, then drain; the exit code. A second signal ends the process at once.
+    """Serve until SIGINT or SIGTERM, or until somebody asks for it (`clarion cluster drain`), then drain; the exit code.
+    A second signal ends the process at once.
 
     `store`: the process that has the database; None: this one.
     `on_ready` is called when the engine runs and the port is taken; requests are answered once it has returned.
@@ -85,7 +86,10 @@ async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) 
     )
     sweeping = asyncio.create_task(connections.sweep_forever())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await asyncio.wait({serving, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    drain_asked = app.pipeline.lease.drain_asked
+    ends = [serving, *(asyncio.ensure_future(event.wait()) for event in (stop, drain_asked))]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    await app.leave()
     await app.dismiss()
     server.should_exit = True
     await serving

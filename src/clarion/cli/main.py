@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from clarion.cli import (
     budgets,
     check,
+    cluster,
     dead_letters,
     dev,
     devices,
@@ -112,6 +113,7 @@ program.command("check", short_help="Check whether this installation can serve."
 program.command("trigger", short_help="Send an event: start a workflow.")(trigger.trigger)
 program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
 program.command("stats", short_help="Show how many messages ended how.")(stats.stats)
+program.add_typer(cluster.program, name="cluster")
 program.add_typer(users.program, name="users")
 program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
@@ -212,21 +212,34 @@ class LaneQueue:
 
 
 class Queues:
-    """All queues of this process."""
+    """All queues of this process: of the lanes and channels it sends on. What goes on others finds no room here, and is
+    written for another process to claim."""
 
-    def __init__(self) -> None:
-        self._queues = {
+    def __init__(self, lanes: Collection[Lane] = LANES, channels: Collection[Channel] = CHANNELS) -> None:
+        self._served = {
             (lane, channel): LaneQueue(lane, channel, CAPACITY[lane])
+            for lane in lanes
+            for channel in channels
+        }
+        self._others = {
+            (lane, channel): LaneQueue(lane, channel, 0)
             for lane in LANES
             for channel in CHANNELS
+            if (lane, channel) not in self._served
         }
 
     def of(self, lane: Lane, channel: Channel) -> LaneQueue:
         """The queue of a lane and channel."""
-        return self._queues[lane, channel]
+        return self._served.get((lane, channel)) or self._others[lane, channel]
 
     def __iter__(self) -> Iterator[LaneQueue]:
-        return iter(self._queues.values())
+        """Those that are served."""
+        return iter(self._served.values())
+
+    @property
+    def held(self) -> int:
+        """Messages in memory."""
+        return sum(queue.in_flight for queue in self._served.values())
 
 
 class StoredDelivery(Protocol):

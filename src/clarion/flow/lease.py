@@ -1,5 +1,7 @@
 """The lease of this process: while it lasts, nobody else touches what the process holds.
 
+It also tells everybody who reads `workers` what the process does, and keeps what is known of the others.
+
 A process that was stopped for longer than its lease finds out here. What it held is somebody else's by then, the store
 refuses what it still writes about it, and it goes on as a new worker.
 """
@@ -7,23 +9,27 @@ refuses what it still writes about it, and it goes on as a new worker.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from clarion.errors import Unavailable
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message
+from clarion.model.worker import LEASE_MS, Process, Role, Worker
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Leases
 
 log = structlog.get_logger(__name__)
 
-LEASE_MS = 15_000
-"""How long a process may be silent before others claim what it holds."""
-BEAT_S = 3.0
-MARGIN_S = 2.0
+BEATS = 5
+"""How often a lease is renewed before it would be over."""
+BEAT_S = LEASE_MS / 1_000 / BEATS
+MARGIN = 2 / 15
 """No call is begun when so little of the lease is left."""
+
+ANNOUNCED_S = 1.0
+"""A store that takes longer to note that this process stops does not keep it from stopping."""
 
 
 class GivenUp(Exception):
@@ -33,18 +39,29 @@ class GivenUp(Exception):
 class WorkerLease:
     """Opened before anything is planned or claimed, kept by `run`."""
 
-    def __init__(self, leases: Leases, clock: Clock, *, node: str, roles: str) -> None:
-        """`node` and `roles` tell a person where the process runs and what it does."""
+    def __init__(
+        self,
+        leases: Leases,
+        clock: Clock,
+        process: Process | None = None,
+        held: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`held()`: how many messages this process has in memory."""
         self._leases = leases
         self._clock = clock
-        self._node = node
-        self._roles = roles
+        self._held = held
+        self.process = process or Process()
         self.worker = WorkerId(0)
+        self.workers: Sequence[Worker] = ()
+        """Everybody who works on the store, as of the last look."""
+        self.drain_asked = asyncio.Event()
+        """Somebody asked this process to stop."""
         self.lost = 0
         """How often this process was given up although it lives."""
         self._lasts_until_s = float("-inf")
         self._hurry = asyncio.Event()
         self._renewed = asyncio.Event()
+        self._looked = asyncio.Event()
         self._planned: set[MessageId] = set()
         """Held since they were planned: the store finds them by the oldest of them only."""
         self._dropped: dict[MessageId, Message] = {}
@@ -54,8 +71,9 @@ class WorkerLease:
         self._planned.clear()
         self._dropped.clear()
         asked_s = self._clock.monotonic()
-        self.worker = await self._leases.open(self._node, self._roles, self._until())
+        self.worker = await self._leases.open(self.process, self._clock.now(), self._until())
         self._lasts(asked_s)
+        await self._look()
 
     async def run(self) -> None:
         """Keep the lease, give up those who did not keep theirs, and give back what was dropped, until cancelled."""
@@ -64,6 +82,7 @@ class WorkerLease:
             more = False
             try:
                 await self._beat()
+                await self._look()
                 more = (await self._leases.reap(self._clock.now())).more
             except Unavailable:
                 log.warning("lease_not_renewed")
@@ -79,11 +98,31 @@ class WorkerLease:
         return self.worker
 
     async def end(self) -> None:
-        """Give up the lease, so that others can take over what is still held."""
+        """Give up the lease, so that others take over at once what is still held."""
+        now = self._clock.now()
         try:
-            await self._leases.beat(self.worker, self._clock.now(), self._oldest())
+            await self._leases.beat(self.worker, Instant(now - 1), self._oldest())
+            await self._leases.reap(now)
         except Unavailable:
             log.warning("lease_not_ended")
+
+    async def announce_drain(self) -> None:
+        """Show everybody that this process stops."""
+        try:
+            async with self._clock.timeout(ANNOUNCED_S):
+                await self._leases.drain(self.process.node)
+        except (Unavailable, TimeoutError):
+            log.warning("drain_not_announced")
+
+    def is_first(self, role: Role) -> bool:
+        """Whether this process is the one that has had the role for the longest, of all that live."""
+        having = [one.id for one in self.workers if role in one.process.roles]
+        return having[:1] == [self.worker]
+
+    async def next_look(self) -> None:
+        """Wait until `workers` has been read once more."""
+        self._looked.clear()
+        await self._looked.wait()
 
     def refused(self) -> None:
         """Check now whether this process lost its lease, because the store refused a write."""
@@ -113,26 +152,32 @@ class WorkerLease:
                 del self._dropped[message.id]
                 self._planned.discard(message.id)
         asked_s = self._clock.monotonic()
-        if await self._leases.beat(self.worker, self._until(), self._oldest()):
+        if await self._leases.beat(self.worker, self._until(), self._oldest(), self._held()):
             self._lasts(asked_s)
             return
         self.lost += 1
         log.error("worker_given_up", worker=self.worker)
         await self.open()
 
+    async def _look(self) -> None:
+        self.workers = await self._leases.workers()
+        if any(one.draining for one in self.workers if one.id == self.worker):
+            self.drain_asked.set()
+        self._looked.set()
+
     async def _rest(self) -> None:
         try:
-            async with self._clock.timeout(BEAT_S):
+            async with self._clock.timeout(self.process.lease_ms / 1_000 / BEATS):
                 await self._hurry.wait()
         except TimeoutError:
             pass
 
     def _until(self) -> Instant:
-        return Instant(self._clock.now() + LEASE_MS)
+        return Instant(self._clock.now() + self.process.lease_ms)
 
     def _oldest(self) -> MessageId | None:
         return min(self._planned, default=None)
 
     def _lasts(self, asked_s: float) -> None:
-        self._lasts_until_s = asked_s + LEASE_MS / 1_000 - MARGIN_S
+        self._lasts_until_s = asked_s + self.process.lease_ms / 1_000 * (1 - MARGIN)
         self._renewed.set()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from clarion.content import Renderer
-from clarion.errors import ClarionError, Unavailable
+from clarion.errors import ClarionError
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
@@ -37,22 +37,20 @@ from clarion.flow.priority import PriorityGate
 from clarion.flow.provider_scores import ProviderScores
 from clarion.flow.readiness import Readiness
 from clarion.flow.timers.claims import Claimer
+from clarion.flow.timers.election import Election
 from clarion.flow.track.receipts import ReceiptTracker
 from clarion.flow.track.settle import Settler
-from clarion.model.channel import LANES
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.receipt import Receipt
 from clarion.model.settlement import Settlement
 from clarion.model.submission import Acceptance, Submission
+from clarion.model.worker import Process, Role
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 from clarion.rules import budgets
-
-ASK_S = 2.0
-"""How long the broker may take to say what waits."""
 
 
 class Pipeline:
@@ -70,12 +68,12 @@ class Pipeline:
         tools: ProviderTools,
         unsubscribe_url: Callable[[Message], str],
         opt_out: Callable[[Message], Awaitable[None]],
-        node: str = "",
+        process: Process | None = None,
     ) -> None:
         """`unsubscribe_url(message)`: where its person leaves its category, empty when it cannot be left.
 
-        `opt_out(message)` opts its person out of its category on its channel; harmless to repeat. `node`: where this
-        process runs.
+        `opt_out(message)` opts its person out of its category on its channel; harmless to repeat. `process`: what this
+        one does; None: everything.
         """
         clock, random, vault = tools.clock, tools.random, tools.vault
         setup = ledger.setup
@@ -89,8 +87,11 @@ class Pipeline:
         self.schemas = Schemas(setup)
         self.coverage = Coverage(setup)
         self.rendering = Rendering(setup, renderer, limited, clock)
-        self.queues = Queues()
-        self.lease = lease = WorkerLease(ledger.leases, clock, node=node, roles="all")
+        self.process = process = process or Process()
+        sends = Role.WORKER in process.roles
+        self.queues = queues = Queues(process.lanes if sends else (), process.channels)
+        self.lease = lease = WorkerLease(ledger.leases, clock, process, lambda: queues.held)
+        self.election = Election(lease)
         self.scores = ProviderScores(setup.learned, lambda: lease.worker, clock)
         self.integrations = Integrations(setup, plugins, tools, self.scores)
 
@@ -156,21 +157,28 @@ class Pipeline:
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
-        self.readiness = Readiness(ledger, self.loops, self.queues, self.integrations, self.coverage, clock)
+        self.readiness = Readiness(
+            ledger, self.loops, self.queues, self.integrations, self.coverage, lease, clock
+        )
         self._draining = False
 
     async def start(self) -> None:
-        """Become a worker, then run every lane, and take over what dead workers held."""
+        """Show that this process works; if it is a worker, run its lanes, and take over what dead workers held."""
         await self._ledger.setup.catch_up()
         await self.lease.open()
         self.loops.start("lease", self.lease.run)
-        for lane in LANES:
+        self.loops.start("watch-parts", self.readiness.run)
+        self.loops.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
+        if self.process.roles != (Role.GATEWAY,):
+            self.loops.start("share-scores", self.scores.run)
+        if Role.WORKER in self.process.roles:
+            self._work()
+
+    def _work(self) -> None:
+        for lane in self.process.lanes:
             self.loops.start(f"plan-{lane}", partial(self.planner.run, lane))
             self.loops.start(f"continue-{lane}", partial(self._continuations.run, lane))
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
-        self.loops.start("watch-parts", self.readiness.run)
-        self.loops.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
-        self.loops.start("share-scores", self.scores.run)
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
             self.loops.start(name, partial(self.dispatcher.run, queue))
@@ -193,7 +201,7 @@ class Pipeline:
 
         What still waits in memory is left to whoever works next.
         """
-        self._draining = True
+        await self.announce_drain()
         self.planner.close()
         await self.broker.close()
         await self.loops.finished("plan-", timeout_s / 2)
@@ -202,6 +210,12 @@ class Pipeline:
         await self.loops.stop()
         await self.lease.end()
         await self.integrations.close()
+
+    async def announce_drain(self) -> None:
+        """From now on this process is not ready, and everybody sees that it stops. Repeating it is safe."""
+        if not self._draining:
+            self._draining = True
+            await self.lease.announce_drain()
 
     async def health(self) -> Mapping[str, str]:
         """Part to "ok", or what keeps it from working: each loop, queue, store and integration."""
@@ -236,7 +250,6 @@ class Pipeline:
             flat[f"settled.{channel}.{status}.{reason}"] = count
         for (kind, new), count in self._receipts.received.items():
             flat[f"receipts.{kind}.{'taken' if new else 'ignored'}"] = count
-        flat.update(await self._backlogs())
         for tenant in self._ledger.setup.tenants.all():
             for one in self.integrations.health(tenant):
                 if one.integration.enabled:
@@ -246,20 +259,6 @@ class Pipeline:
         for (tenant, key), budget in self.payments.budgets.items():
             flat[f"budget_share.{tenant}/{key}"] = budgets.share(budget)
         return flat
-
-    async def _backlogs(self) -> Mapping[str, float]:
-        """What waits in each lane to be planned; nothing while the broker is away."""
-        found: dict[str, float] = {}
-        try:
-            async with self._clock.timeout(ASK_S):
-                for lane in LANES:
-                    backlog = await self.broker.backlog(lane)
-                    found[f"backlog.{lane}"] = backlog.entries
-                    since = backlog.oldest_at
-                    found[f"backlog_ms.{lane}"] = 0 if since is None else max(0, self._clock.now() - since)
-        except (Unavailable, TimeoutError):
-            return {}
-        return found
 
 
 def _health_stats(name: str, one: IntegrationHealth) -> Mapping[str, float]:

@@ -15,9 +15,11 @@ from clarion.errors import Unavailable
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.lanes import LaneQueue, Queues
+from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.loops import Loops
 from clarion.ports.clock import Clock
+from clarion.rules.cluster import uncovered
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Readiness:
         queues: Queues,
         integrations: Integrations,
         coverage: Coverage,
+        lease: WorkerLease,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -46,6 +49,7 @@ class Readiness:
         self._queues = queues
         self._integrations = integrations
         self._coverage = coverage
+        self._lease = lease
         self._clock = clock
         self._moved: dict[LaneQueue, tuple[int, float]] = {}
         """How many were taken from a queue, and since when it is so."""
@@ -109,6 +113,8 @@ class Readiness:
                     f"no integration serves {', '.join(channels)}, which {len(lacking)} workflows use: "
                     "`clarion check` names them"
                 )
+        if self._lease.workers:
+            found |= uncovered(self._lease.workers)
         if waiting := await self.set_aside_waiting():
             found["planning"] = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
         return found

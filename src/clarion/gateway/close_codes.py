@@ -16,6 +16,8 @@ class CloseCode(msgspec.Struct, frozen=True):
     status: int
     """HTTP answer when the connection was never accepted."""
     advice: str
+    after_ms: int = 0
+    """When a client that is told to reconnect should do so, so that not all come at once; 0: with its usual back-off."""
 
     @property
     def reconnect(self) -> bool:

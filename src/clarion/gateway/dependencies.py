@@ -23,6 +23,8 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of this process."""
     connections_per_tenant: int = 19_000
     connections_per_user: int = 10
+    reconnects_per_s: int = 500
+    """How many are told to come back in each second, when this process stops."""
     session: Rules = Rules()
 
 

@@ -63,11 +63,12 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 
 
 class Bye(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
-    """What the close code says on a WebSocket, for transports without close codes."""
+    """What a close code says, for transports without them, and when to come back."""
 
     code: int
     reason: str
     reconnect: bool
+    after_ms: int | msgspec.UnsetType = msgspec.UNSET
 
 
 # ── client to server ──────────────────────────────────────────────────────────────────────────────────────
@@ -139,8 +140,11 @@ def error(ref: str | None, code: str, detail: str) -> Frame:
 
 
 def bye(close: CloseCode) -> Frame:
-    """The last frame, for transports without close codes."""
-    return Frame(_text(Bye(code=close.code, reason=close.reason, reconnect=close.reconnect)))
+    """The last frame."""
+    after_ms = close.after_ms or msgspec.UNSET
+    return Frame(
+        _text(Bye(code=close.code, reason=close.reason, reconnect=close.reconnect, after_ms=after_ms))
+    )
 
 
 def command(data: bytes) -> Command:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
+from msgspec.structs import replace
 
 from clarion.errors import ClarionError
 from clarion.gateway import frames
@@ -28,6 +29,7 @@ from clarion.gateway.user_stream import StreamLost, StreamReader
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
 from clarion.model.user import User
+from clarion.rules.reconnect import after_ms
 
 log = structlog.get_logger(__name__)
 
@@ -73,10 +75,11 @@ class Hub:
         self._turning = asyncio.get_running_loop().create_task(self._turn_forever())
 
     async def close(self, timeout_s: float) -> None:
-        """Tell every client to reconnect elsewhere; returns when they are gone, or after `timeout_s`."""
+        """Tell every client when to reconnect, to another process; returns when they are gone, or after `timeout_s`."""
         self._closing = True
         for number, device in enumerate(list(self._devices), 1):
-            self._perform(device, device.session.close(SHUTTING_DOWN))
+            wait_ms = after_ms(number, self._limits.reconnects_per_s, self._random.uniform())
+            self._perform(device, device.session.close(replace(SHUTTING_DOWN, after_ms=wait_ms)))
             if number % AT_ONCE == 0:
                 await self._clock.sleep(0)
         until = self._clock.monotonic() + timeout_s

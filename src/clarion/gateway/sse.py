@@ -35,7 +35,8 @@ class EventStreamDevice(AsgiDevice):
         return _body(f"id: {position}\ndata: {frame.text}\n\n".encode())
 
     def close_event(self, close: CloseCode) -> Event:
-        return _body(b"data: %s\n\n" % frames.bye(close).text.encode(), more=False)
+        again = b"retry: %d\n" % close.after_ms if close.after_ms else b""  # browsers keep to it
+        return _body(b"%sdata: %s\n\n" % (again, frames.bye(close).text.encode()), more=False)
 
 
 def _body(text: bytes, *, more: bool = True) -> Event:

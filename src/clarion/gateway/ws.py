@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clarion.gateway import frames
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
 from clarion.gateway.authentication import DeviceAuthenticator, HandshakeRequest
 from clarion.gateway.close_codes import CloseCode
@@ -21,6 +22,11 @@ class WebSocketDevice(AsgiDevice):
 
     def frame_event(self, frame: Frame) -> Event:
         return {"type": "websocket.send", "text": frame.text}
+
+    def close(self, close: CloseCode) -> None:
+        if close.after_ms:
+            self.send(frames.bye(close))  # a close code has no room for it
+        super().close(close)
 
     def close_event(self, close: CloseCode) -> Event:
         return {"type": "websocket.close", "code": close.code, "reason": close.reason}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -138,7 +139,9 @@ class OperationRunner:
                 log.warning("operations_wait")
                 any_left, any_done = True, False
             if not any_left:
-                await self._asked.wait()
+                with contextlib.suppress(TimeoutError):  # another process may have been asked
+                    async with self._clock.timeout(REST_S):
+                        await self._asked.wait()
             elif not any_done:
                 await self._clock.sleep(REST_S)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.retention import RetentionKind
+from clarion.model.worker import Role
 from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
@@ -16,6 +19,7 @@ from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
 from clarion.services.cancellations import Cancellations
+from clarion.services.cluster import ClusterService
 from clarion.services.devices import DeviceService
 from clarion.services.dry_runs import DryRuns
 from clarion.services.endpoint_monitor import EndpointMonitor
@@ -67,6 +71,7 @@ class Services:
     retries: Retries
     set_aside_events: SetAsideEvents
     cancellations: Cancellations
+    cluster: ClusterService
     operations: OperationRunner
     templates: TemplateService
     previews: Previews
@@ -144,6 +149,7 @@ class Services:
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
             retries=retries,
             set_aside_events=SetAsideEvents(ledger.events, ledger.set_aside, pipeline.broker, clock),
+            cluster=ClusterService(ledger, pipeline.broker, clock),
             cancellations=Cancellations(ledger, pipeline.guard, clock),
             operations=OperationRunner(
                 ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
@@ -172,21 +178,34 @@ class Services:
 
     def start(self, pipeline: Pipeline) -> None:
         """Run the loops of the services beside those of the pipeline, until that is drained."""
-        pipeline.loops.start("operations", self.operations.run)
-        pipeline.loops.start("live", self.lives.run)
-        pipeline.loops.start("retention", self.retention.run)
-        pipeline.loops.start("whatsapp-templates", self.whatsapp.run)
-        pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
-        pipeline.loops.start("spending-alerts", self.spending_alerts.run)
-        pipeline.loops.start("reply", self.inbound_replies.run)
-        pipeline.loops.start("read-queues", self.report_queues.run)
+        roles = pipeline.process.roles
+        if Role.API in roles:
+            pipeline.loops.start("asked-retention", self.retention.run_asked)
+            pipeline.loops.start("reply", self.inbound_replies.run)
+        if Role.WORKER in roles:
+            pipeline.loops.start("spending-alerts", self.spending_alerts.run)
+        if Role.TIMERS in roles:
+            self._start_timers(pipeline)
+
+    def _start_timers(self, pipeline: Pipeline) -> None:
+        """What one process at a time does for all."""
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "operations": self.operations.run,
+            "live": self.lives.run,
+            "retention": self.retention.run,
+            "whatsapp-templates": self.whatsapp.run,
+            "watch-endpoints": self.endpoint_monitor.run,
+            "read-queues": self.report_queues.run,
+            "fetch-receipts": self.receipt_fetcher.run,
+            "seen-countries": self.seen_countries.run,
+        }
         pipeline.readiness.watch("report queues", lambda: self.report_queues.trouble)
-        pipeline.loops.start("fetch-receipts", self.receipt_fetcher.run)
         pipeline.readiness.watch("fetched receipts", lambda: self.receipt_fetcher.trouble)
-        pipeline.loops.start("seen-countries", self.seen_countries.run)
         for number, reader in enumerate(self.mail_readers):
-            pipeline.loops.start(f"mail-{number}", reader.run)
+            loops[f"mail-{number}"] = reader.run
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]
+        for name, run in loops.items():
+            pipeline.loops.start(name, partial(pipeline.election.run, run))
 
     def stats(self) -> Mapping[str, float]:
         """Counters, read when metrics are scraped."""

@@ -58,16 +58,32 @@ class RetentionService:
         """By this process; read by metrics."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Once an hour for all tenants, until cancelled."""
         wait_s = FIRST_S
         while True:
-            tenants = await self._next(wait_s)
-            try:
-                await self.sweep(tenants)
-                wait_s = EVERY_S
-            except (Busy, Unavailable):
-                log.warning("retention_waits")
-                wait_s = FIRST_S
+            await self._clock.sleep(wait_s)
+            swept = await self._swept([*self._setup.tenants.all()])
+            wait_s = EVERY_S if swept else FIRST_S
+
+    async def run_asked(self) -> None:
+        """Whatever was requested from this process, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            asked = self.asked
+            self._asked.clear()
+            if not await self._swept(asked):
+                self._asked = {**dict.fromkeys(asked), **self._asked}
+                await self._clock.sleep(FIRST_S)
+                self._wake.set()
+
+    async def _swept(self, tenants: Sequence[TenantId]) -> bool:
+        try:
+            await self.sweep(tenants)
+        except (Busy, Unavailable):
+            log.warning("retention_waits")
+            return False
+        return True
 
     @property
     def asked(self) -> Sequence[TenantId]:
@@ -78,18 +94,6 @@ class RetentionService:
         """Delete the old rows of these tenants now instead of within the hour."""
         self._asked.update(dict.fromkeys(tenants))
         self._wake.set()
-
-    async def _next(self, wait_s: float) -> Sequence[TenantId]:
-        """Whose turn it is: whoever was asked for, or after a while everybody."""
-        try:
-            async with self._clock.timeout(wait_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return [*self._setup.tenants.all()]
-        asked = self.asked
-        self._asked.clear()
-        self._wake.clear()
-        return asked
 
     async def expired(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
         """How many of each kind of theirs would go now."""

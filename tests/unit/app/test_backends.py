@@ -57,7 +57,7 @@ async def test_each_setting_selects_its_backend(settings, install):
     @contextlib.asynccontextmanager
     async def pigeons(url, tools, ledger):
         events.append(f"open {url}")
-        yield MemoryBroker(MemoryLanes())
+        yield MemoryBroker(MemoryLanes(), tools.clock)
         events.append("close broker")
 
     @contextlib.asynccontextmanager
@@ -100,7 +100,7 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         (
             "database",
             "sqlit:clarion.db",
-            r"database: .* `sqlit:` URLs, only `memory:`, `sqlite:`, `unix:`\. Did you mean `sqlite:`\?",
+            r"database: .* `sqlit:` URLs, only `memory:`, `postgresql:`, `sqlite:`, `unix:`\. Did you mean `sqlite:`\?",
         ),
         (
             "broker",

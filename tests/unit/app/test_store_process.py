@@ -17,6 +17,7 @@ from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.ids import Instant
+from clarion.model.worker import Process
 
 FAR = Instant(2**60)
 
@@ -96,7 +97,7 @@ async def test_a_process_that_dies_is_started_again_and_after_a_pause_when_it_di
     with StoreProcess.beside(settings) as process:
         assert process is not None
         async with process.store() as store:
-            worker = await store.leases.open("here", "all", FAR)
+            worker = await store.leases.open(Process(), FAR, FAR)
             await killed(process)
             assert await store.leases.beat(worker, FAR, None)
             await killed(process)

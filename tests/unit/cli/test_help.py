@@ -36,6 +36,7 @@ def test_the_commands_are_the_promised_ones():
         .replace(" " * 8, "")
         .split("|")
         + [
+            "cluster drain",
             "integrations test",
             "preferences show",
             "preferences update",

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from clarion.adapters.ledgers.memory import MemoryLedger, Tables
-from clarion.flow.lease import BEAT_S, LEASE_MS
+from clarion.flow.lease import BEAT_S
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted
 from clarion.model.setup import Category, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Preferences
+from clarion.model.worker import LEASE_MS
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
 from tests.engine import Engine, Store, workflow

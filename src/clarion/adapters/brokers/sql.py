@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from heapq import heappop, heappush
 
-from clarion.adapters.brokers.turns import Turns
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult, Position
-from clarion.model.ids import TenantId, time_of
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
+from clarion.model.ids import TenantId
 from clarion.ports.backend import BackendTools
-from clarion.ports.broker import Backlog, Batch, Broker
+from clarion.ports.broker import Batch, Broker
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import EventLog, Store
 
@@ -25,6 +25,8 @@ TAIL_BYTES = 48 * 1024 * 1024
 """Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
 AHEAD_BYTES = 12 * 1024 * 1024
 """Memory on top of it for entries of tenants that have nothing in the part of the log that is not in memory."""
+IDLE_BYTES = 4 * 1024 * 1024
+"""Either of these in a process that does not plan the lane."""
 LOOK_S = 0.1
 """How often an idle lane is looked at for entries that another process has appended."""
 READ_AHEAD = 2
@@ -41,11 +43,13 @@ class _LaneTail:
     """
 
     __slots__ = (
-        "acked", "ahead", "ahead_bytes", "behind", "bytes", "done", "offered", "out", "seen", "unacked", "unknown", "waiting", "wake",
+        "acked", "ahead", "ahead_bytes", "behind", "bytes", "consumed", "done", "offered", "out", "seen", "unacked", "unknown", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(self, acked: int, end: int) -> None:
         self.wake = asyncio.Event()
+        self.consumed = False
+        """By this process: what it does not plan itself is hardly worth its memory."""
         self.restart(acked, end)
 
     def restart(self, acked: int, end: int) -> None:
@@ -59,7 +63,7 @@ class _LaneTail:
         self.ahead: dict[int, int] = {}
         """Their sizes by position."""
         self.ahead_bytes = self.bytes = 0
-        self.waiting: Turns[Entry] = Turns()
+        self.waiting: OrderedDict[TenantId, deque[Entry]] = OrderedDict()
         self.unacked: list[int] = []
         """A heap: the first one that is not done is where the lane stands."""
         self.done: set[int] = set()
@@ -76,14 +80,14 @@ class _LaneTail:
             )
             return
         self.offered = entry.seq
-        if entry.seq == self.seen + 1 and self.bytes < TAIL_BYTES:
+        if entry.seq == self.seen + 1 and self.bytes < self._most(TAIL_BYTES):
             self.seen = entry.seq
             self._push(entry)
         elif (
             entry.seq == self.seen + 1
             or self.unknown
             or entry.tenant in self.behind
-            or self.ahead_bytes >= AHEAD_BYTES
+            or self.ahead_bytes >= self._most(AHEAD_BYTES)
         ):
             self.behind.add(entry.tenant)
         else:
@@ -97,8 +101,19 @@ class _LaneTail:
         if wanted and self.bytes < TAIL_BYTES and self.seen < (end := await log.end(lane)):
             # More than is taken, so that tenants further behind are seen before their turn would be over.
             await self._read(READ_AHEAD * limit, log, lane, end)
-        taken = self.waiting.take(limit)
-        self.bytes -= sum(map(_size, taken))
+        taken: list[Entry] = []
+        while self.waiting and len(taken) < limit:
+            share = max(1, (limit - len(taken)) // len(self.waiting))
+            for tenant in list(self.waiting):
+                entries = self.waiting[tenant]
+                turn = min(share, len(entries), limit - len(taken))
+                taken += [self._pop(entries) for _ in range(turn)]
+                if entries:
+                    self.waiting.move_to_end(tenant)
+                else:
+                    del self.waiting[tenant]
+                if len(taken) == limit:
+                    break
         self.out += len(taken)
         return taken
 
@@ -130,10 +145,18 @@ class _LaneTail:
             self.unknown = False
             self.behind.clear()
 
+    def _most(self, consumed_bytes: int) -> int:
+        return consumed_bytes if self.consumed else IDLE_BYTES
+
     def _push(self, entry: Entry) -> None:
-        self.waiting.put(entry.tenant, entry)
+        self.waiting.setdefault(entry.tenant, deque()).append(entry)
         self.bytes += _size(entry)
         heappush(self.unacked, entry.seq)
+
+    def _pop(self, entries: deque[Entry]) -> Entry:
+        entry = entries.popleft()
+        self.bytes -= _size(entry)
+        return entry
 
 
 def _size(entry: Entry) -> int:
@@ -141,7 +164,7 @@ def _size(entry: Entry) -> int:
 
 
 class SqlBroker:
-    """`ports.LogBroker` over an `EventLog`."""
+    """`ports.Broker` over an `EventLog`."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
@@ -149,14 +172,10 @@ class SqlBroker:
         self._lanes: dict[Lane, _LaneTail] = {}
         self._closed = False
 
-    async def publish(self, entries: Sequence[Entry]) -> None:
-        """See `ports.Broker.publish`."""
-        await self.publish_claimed(entries, [None] * len(entries))
-
-    async def publish_claimed(
+    async def publish(
         self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
     ) -> Sequence[IdempotencyResult | None]:
-        """See `ports.LogBroker.publish_claimed`: one transaction of the ledger."""
+        """See `ports.Broker.publish`: one transaction of the ledger."""
         for lane in {entry.lane for entry in entries}:
             await self._tail(lane)
         durable, results = await self._log.append(entries, claims)
@@ -178,31 +197,30 @@ class SqlBroker:
         position, end = await self._log.position(lane), await self._log.end(lane)
         if tail.out or position > tail.acked:
             tail.restart(position, end)
-        while not self._closed:
-            tail.wake.clear()  # first: what is offered during the look wakes it up again
-            entries = await tail.take(limit, self._log, lane)
-            if entries:
-                yield Batch(lane=lane, entries=tuple(entries))
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with self._clock.timeout(LOOK_S):
-                    await tail.wake.wait()
-
-    def positions(self, batch: Batch) -> tuple[Position, ...]:
-        """See `ports.Broker.positions`: the plan says what it consumes."""
-        return ()
+        tail.consumed = True
+        try:
+            while not self._closed:
+                tail.wake.clear()  # first: what is offered during the look wakes it up again
+                entries = await tail.take(limit, self._log, lane)
+                if entries:
+                    yield Batch(lane=lane, entries=tuple(entries), in_ledger=True)
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout(LOOK_S):
+                        await tail.wake.wait()
+        finally:
+            tail.consumed = False
 
     async def ack(self, batch: Batch) -> None:
         """See `ports.Broker.ack`. The cursor has moved with the plan; this makes room in memory."""
         tail = self._lanes[batch.lane]
         tail.acked = max(tail.acked, tail.finish(batch.entries))
 
-    async def backlog(self, lane: Lane) -> Backlog:
-        """See `ports.Broker.backlog`."""
+    async def depth(self, lane: Lane) -> int:
+        """See `ports.Broker.depth`."""
         tail = await self._tail(lane)
-        position, end = max(tail.acked, await self._log.position(lane)), await self._log.end(lane)
-        oldest = [time_of(entry.event_id) for entry in await self._log.read(lane, position, 1)]
-        return Backlog(entries=end - position - len(tail.done), oldest_at=min(oldest, default=None))
+        position, end = await self._log.position(lane), await self._log.end(lane)
+        return end - max(tail.acked, position) - len(tail.done)
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""

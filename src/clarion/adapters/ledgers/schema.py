@@ -29,6 +29,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
+from clarion.model.worker import LEASE_MS
 
 REVISION = "0041"
 """The migration this code is written for; a file at any other one is refused at start."""
@@ -185,16 +186,6 @@ cursors = Table(
 planned_ahead = Table("planned_ahead", metadata, _text_key("lane"), _key("seq"), sqlite_with_rowid=False)
 """What is planned behind the position of its lane, because tenants take turns."""
 
-broker_partitions = Table(
-    "broker_partitions",
-    metadata,
-    _text_key("name"),
-    _number("position"),
-    _number("epoch"),
-    sqlite_with_rowid=False,
-)
-"""Up to where the partitions of a broker of its own are planned, and how often each changed hands."""
-
 claims = Table(
     "claims",
     metadata,
@@ -204,15 +195,9 @@ claims = Table(
     _blob("fingerprint"),
     _blob("answer"),
     _number("expires_at"),
-    _number("reservation", null=True),
     sqlite_autoincrement=True,
 )
 """In order of time, which is the order they expire in."""
-
-reservations = Table(
-    "reservations", metadata, _counted("no"), _number("expires_at"), sqlite_autoincrement=True
-)
-"""Claims of these are not confirmed: nobody knows whether their events were published. The others' are."""
 
 claim_keys = Table(
     "claim_keys", metadata, _blob("key", key=True), _key("tenant"), _number("seq"), sqlite_with_rowid=False
@@ -352,9 +337,16 @@ workers = Table(
     _blob("oldest_held", null=True),
     _blob("oldest_planned", null=True),
     _number("reaped", default=0),
+    _text("version", default=""),
+    _text("lanes", default=""),
+    _text("channels", default=""),
+    _number("lease_ms", default=LEASE_MS),
+    _number("started_at", default=0),
+    _number("held", default=0),
+    _number("draining", default=0),
     sqlite_autoincrement=True,
 )
-"""Processes that hold messages. What a worker holds since it was planned stands in no index: it lies behind
+"""Processes that share the store. Words are separated by commas; none: all. What a worker holds since it was planned stands in no index: it lies behind
 `oldest_held` (as of its last beat) and `oldest_planned` (since then). A row goes when nothing is held by it any more."""
 
 calls = Table(

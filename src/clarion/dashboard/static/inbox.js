@@ -53,13 +53,15 @@ class Inbox {
 
   again() {
     this.become("closed");
-    // Full jitter: after a restart the clients of a whole product must not come back in step.
-    const wait = Math.random() * Math.min(LONGEST_WAIT_MS, 250 * 2 ** this.failures++);
-    this.timer = setTimeout(() => this.connect(), 100 + wait);
+    // When the server said, else full jitter: after a restart the clients of a whole product must not come back in step.
+    const wait = this.afterMs ?? 100 + Math.random() * Math.min(LONGEST_WAIT_MS, 250 * 2 ** this.failures++);
+    this.afterMs = undefined;
+    this.timer = setTimeout(() => this.connect(), wait);
   }
 
   receive(frame) {
     if (frame.type === "ping") this.socket.send('{"type":"pong"}');
+    if (frame.type === "close") this.afterMs = frame.after_ms;
     if (frame.type !== "connected" && frame.type !== "items") return;
     if (frame.type === "connected") {
       this.failures = 0;

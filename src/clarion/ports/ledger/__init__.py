@@ -9,14 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from clarion.ports.ledger.conversations import Conversations
-from clarion.ports.ledger.events import (
-    Continuations,
-    EventLog,
-    Events,
-    IdempotencyStore,
-    Partitions,
-    SetAsides,
-)
+from clarion.ports.ledger.events import Continuations, EventLog, Events, IdempotencyStore, SetAsides
 from clarion.ports.ledger.inboxes import Inboxes
 from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.lives import Lives
@@ -62,7 +55,6 @@ __all__ = [
     "NumberRanges",
     "OperationSteps",
     "Operations",
-    "Partitions",
     "Plans",
     "Quarantine",
     "Quotas",
@@ -84,7 +76,6 @@ class Store(Protocol):
     """The store as a whole: values in, values out, so that it may be in another process."""
 
     log: EventLog
-    partitions: Partitions
     events: Events
     continuations: Continuations
     set_aside: SetAsides

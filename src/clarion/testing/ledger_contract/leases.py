@@ -5,6 +5,7 @@ from __future__ import annotations
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant
 from clarion.model.status import Reason, Status
+from clarion.model.worker import Process, Role, Worker
 from clarion.testing.ledger_contract.subject import LEASE_MS, LedgerSubject, later, together
 
 QUEUED = (Status.QUEUED, None)
@@ -166,6 +167,46 @@ async def what_is_given_back_is_due_then(subject: LedgerSubject) -> None:
     assert (await subject.settle(message)).refused == {message.id}
 
 
+async def everybody_sees_who_works(subject: LedgerSubject) -> None:
+    """What each said about itself, what it holds, which lanes it plans, and that it stops; not who was given up."""
+    (first,) = await subject.ledger.leases.workers()
+    assert (first.id, first.process, first.plans) == (subject.worker, Process(), ())
+    assert (first.held, first.draining, first.started_at) == (0, False, subject.now)
+    pinned = Process(
+        node="two:7",
+        version="9.9",
+        roles=(Role.API, Role.WORKER),
+        lanes=(Lane.CRITICAL,),
+        channels=(Channel.EMAIL, Channel.SMS),
+        lease_ms=4_000,
+    )
+    subject.clock.advance(1)
+    second = await subject.open_worker(pinned)
+    for lane in (Lane.BULK, Lane.CRITICAL):
+        assert await subject.ledger.log.take(lane, second)
+    until = Instant(subject.now + LEASE_MS + 5)
+    assert await subject.ledger.leases.beat(second, until, None, 12)
+    assert await subject.ledger.leases.drain("two:7") == 1
+    assert await subject.ledger.leases.drain("two") == 0
+    found = await subject.ledger.leases.workers()
+    assert found == [
+        first,
+        Worker(
+            id=second,
+            process=pinned,
+            started_at=subject.now,
+            lease_until=until,
+            held=12,
+            draining=True,
+            plans=(Lane.CRITICAL, Lane.BULK),
+        ),
+    ]
+    subject.clock.advance(LEASE_MS / 1_000)
+    await subject.ledger.leases.reap(subject.now)
+    assert [one.id for one in await subject.ledger.leases.workers()] == [second]
+    assert await subject.ledger.leases.drain("") == 0, "whoever was given up stops by itself"
+
+
 LEASES_CONTRACT = (
     nobody_takes_what_a_live_worker_holds,
     what_a_dead_worker_held_is_due,
@@ -176,4 +217,5 @@ LEASES_CONTRACT = (
     writes_of_several_workers_are_kept_apart,
     each_holds_its_own,
     what_is_given_back_is_due_then,
+    everybody_sees_who_works,
 )

@@ -9,6 +9,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.message import MessageFilter
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
+from clarion.model.worker import Process
 from clarion.testing.ledger_contract.subject import LedgerSubject, later, rungs, together
 
 QUEUED, DEFERRED, SENDING, SENT = Status.QUEUED, Status.DEFERRED, Status.SENDING, Status.SENT
@@ -94,7 +95,7 @@ async def one_claim_names_each_message_once(subject: LedgerSubject) -> None:
     other = await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
     eve = await subject.put_user("eve", "eve@example.org", other.id)
     await subject.plan(*(subject.planned(user, fence=0) for user in (subject.ada, eve) for _ in range(20)))
-    ending = await subject.ledger.leases.open("node", "worker", subject.now)
+    ending = await subject.ledger.leases.open(Process(), subject.now, subject.now)
     claimed = await subject.ledger.messages.claim(ending, Lane.NORMAL, Channel.EMAIL, 100, subject.now)
     assert len(claimed) == len({m.id for m in claimed}) == 40
     assert list(await subject.claim()) == []

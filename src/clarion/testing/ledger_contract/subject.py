@@ -30,6 +30,7 @@ from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, User, UserPut
+from clarion.model.worker import Process
 from clarion.ports.ledger import Store
 from clarion.testing.ports import ManualClock, SeededRandom
 
@@ -60,9 +61,10 @@ class LedgerSubject:
         self.worker = await self.open_worker()
         return self
 
-    async def open_worker(self) -> WorkerId:
+    async def open_worker(self, process: Process | None = None) -> WorkerId:
         """Another worker, with a lease of a minute."""
-        return await self.ledger.leases.open("here", "all", Instant(self.now + LEASE_MS))
+        until = Instant(self.now + LEASE_MS)
+        return await self.ledger.leases.open(process or Process(), self.now, until)
 
     async def replace_worker(self) -> int:
         """A minute passes, so that the worker is given up, and another one works; how many messages it had."""

@@ -23,6 +23,8 @@ WALKS = {
     "DEAD": "a row per process that lives or died lately",
     "END_ALL": "the same",
     "REAP": "the same",
+    "WORKERS": "the same",
+    "DRAIN": "the same",
     "CALLS_UNDER_WAY": "a few rows for every integration that is being called",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
     "DELIVERIES_PURGE": "the oldest 200",

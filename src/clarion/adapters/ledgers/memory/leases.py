@@ -10,9 +10,10 @@ from clarion.adapters.ledgers.memory.calls import call_of, drop_ended, shown
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables, WorkerRow
 from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.channel import LANES
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message
-from clarion.model.worker import Reaped
+from clarion.model.worker import Process, Reaped, Worker
 
 SLICE = 500
 """Messages that are made due in one transaction."""
@@ -26,19 +27,19 @@ class MemoryLeases:
         self._transactions = transactions
         self._rows = rows
 
-    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
+    async def open(self, process: Process, now: Instant, until: Instant) -> WorkerId:
         def begin() -> WorkerId:
             worker = WorkerId(self._tables.next("workers"))
-            self._tables.workers[worker] = WorkerRow(node=node, roles=roles, lease_until=until)
+            self._tables.workers[worker] = WorkerRow(process=process, started_at=now, lease_until=until)
             return worker
 
         return await self._transactions.write(begin)
 
-    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None, held: int = 0) -> bool:
         def beat() -> bool:
             if not self.live(worker):
                 return False
-            self._tables.workers[worker] = replace(self._tables.workers[worker], lease_until=until)
+            self._tables.workers[worker] = replace(self._tables.workers[worker], lease_until=until, held=held)
             return True
 
         return await self._transactions.write(beat)
@@ -56,6 +57,32 @@ class MemoryLeases:
             drop_ended(tables)
 
         await self._transactions.write(free)
+
+    async def workers(self) -> Sequence[Worker]:
+        return [
+            Worker(
+                id=worker,
+                process=row.process,
+                started_at=row.started_at,
+                lease_until=row.lease_until,
+                held=row.held,
+                draining=row.draining,
+                plans=tuple(lane for lane in LANES if self._tables.planners.get(lane) == worker),
+            )
+            for worker, row in sorted(self._tables.workers.items())
+            if not row.reaped
+        ]
+
+    async def drain(self, node: str) -> int:
+        workers = self._tables.workers
+
+        def drain() -> int:
+            asked = [one for one, row in workers.items() if row.process.node == node and not row.reaped]
+            for one in asked:
+                workers[one] = replace(workers[one], draining=True)
+            return len(asked)
+
+        return await self._transactions.write(drain)
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.device import DeviceState
 from clarion.model.endpoint import Delivery
-from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, Position, SetAside
+from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.inbound import ReceivedMessage
 from clarion.model.inbox import Captured, InboxItem
@@ -24,6 +24,7 @@ from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.model.verification import Verification, VerificationId
+from clarion.model.worker import Process
 from clarion.rules.exact import DedupeHolder
 
 K = TypeVar("K")
@@ -82,9 +83,11 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A process that holds messages; gone when it is dead and holds nothing any more."""
 
-    node: str
-    roles: str
+    process: Process
+    started_at: Instant
     lease_until: Instant
+    held: int = 0
+    draining: bool = False
     reaped: bool = False
 
 
@@ -119,12 +122,7 @@ class Tables:
         """What is planned behind the position of its lane."""
         self.planners: Table[Lane, WorkerId] = self._table()
         """Who plans a lane."""
-        self.partitions: Table[str, Position] = self._table()
         self.claims: Table[tuple[TenantId, bytes], IdempotencyRecord] = self._table()
-        self.reserved: Table[tuple[TenantId, bytes], int] = self._table()
-        """The reservation of a claim."""
-        self.reservations: Table[int, Instant] = self._table()
-        """When those end whose claims are not confirmed."""
         self.continuations: Table[EventKey, Continuation] = self._table()
         self.continuing: Table[EventKey, WorkerId] = self._table()
         """Who holds one."""

@@ -10,18 +10,28 @@ from collections.abc import Iterable, Sequence
 
 from clarion.adapters.ledgers.postgresql import message_statements
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
+from clarion.adapters.ledgers.worker_rows import COLUMNS, stored, worker_of
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message
-from clarion.model.worker import Reaped
+from clarion.model.worker import Process, Reaped, Worker
 
 SLICE = 500
 """Messages that are made due in one transaction, where an index finds them."""
 SCANNED = 5_000
 """Messages that one transaction goes through, where none does."""
 
-OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES ($1, $2, $3) RETURNING id"
+OPEN = f"""
+    INSERT INTO workers (started_at, lease_until, {", ".join(COLUMNS)})
+    VALUES ($1, $2, {", ".join(f"${place}" for place in range(3, len(COLUMNS) + 3))}) RETURNING id
+"""
+WORKERS = f"""
+    SELECT id, started_at, lease_until, held, draining,
+        array(SELECT lane FROM cursors WHERE worker = workers.id) AS plans, {", ".join(COLUMNS)}
+    FROM workers WHERE reaped = 0 ORDER BY id
+"""
+DRAIN = "UPDATE workers SET draining = 1 WHERE node = $1 AND reaped = 0"
 BEAT = """
-    UPDATE workers SET lease_until = $2, oldest_planned = NULL, oldest_held = least($3, oldest_planned)
+    UPDATE workers SET lease_until = $2, held = $4, oldest_planned = NULL, oldest_held = least($3, oldest_planned)
     WHERE id = $1 AND reaped = 0 RETURNING id
 """
 LIVE = "SELECT id FROM workers WHERE id = ANY($1::bigint[]) AND reaped = 0 FOR KEY SHARE"
@@ -48,11 +58,13 @@ class PostgresLeases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
-        return WorkerId(await self._database.write(lambda c: c.fetchval(OPEN, node, roles, until)))
+    async def open(self, process: Process, now: Instant, until: Instant) -> WorkerId:
+        row = (now, until, *stored(process))
+        return WorkerId(await self._database.write(lambda c: c.fetchval(OPEN, *row)))
 
-    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
-        return await self._database.write(lambda c: c.fetchval(BEAT, worker, until, oldest)) is not None
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None, held: int = 0) -> bool:
+        row = (worker, until, oldest, held)
+        return await self._database.write(lambda c: c.fetchval(BEAT, *row)) is not None
 
     async def reap(self, now: Instant) -> Reaped:
         return await self._database.write(lambda connection: self._reap(connection, now))
@@ -64,6 +76,16 @@ class PostgresLeases:
             await self._database.write(
                 lambda c: c.execute(message_statements.FREE_NAMED, at, worker, ids, fences)
             )
+
+    async def workers(self) -> Sequence[Worker]:
+        rows = await self._database.rows(WORKERS)
+        return [
+            worker_of(*facts, described=described, plans=plans)
+            for *facts, plans, described in ((*row[:6], row[6:]) for row in map(tuple, rows))
+        ]
+
+    async def drain(self, node: str) -> int:
+        return _count(await self._database.write(lambda c: c.execute(DRAIN, node)))
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 

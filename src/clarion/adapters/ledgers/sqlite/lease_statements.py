@@ -10,15 +10,25 @@ from clarion.adapters.ledgers.sqlite.call_statements import (
     updated_now,
 )
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
+from clarion.adapters.ledgers.worker_rows import COLUMNS
 from clarion.model.status import ACTIVE
 
-OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES (?, ?, ?)"
+OPEN = f"""
+    INSERT INTO workers (started_at, lease_until, {", ".join(COLUMNS)}) VALUES (?, ?{", ?" * len(COLUMNS)})
+"""
 
 BEAT = """
-    UPDATE workers SET lease_until = ?2, oldest_planned = NULL,
+    UPDATE workers SET lease_until = ?2, held = ?4, oldest_planned = NULL,
         oldest_held = min(coalesce(?3, oldest_planned), coalesce(oldest_planned, ?3))
     WHERE id = ?1 AND NOT reaped
 """
+
+WORKERS = f"""
+    SELECT id, started_at, lease_until, held, draining,
+        (SELECT group_concat(lane) FROM cursors WHERE worker = workers.id), {", ".join(COLUMNS)}
+    FROM workers WHERE NOT reaped ORDER BY id
+"""
+DRAIN = "UPDATE workers SET draining = 1 WHERE node = ? AND NOT reaped"
 
 LIVE = "SELECT oldest_planned FROM workers WHERE id = ? AND NOT reaped"
 PLANNED = "UPDATE workers SET oldest_planned = ?2 WHERE id = ?1"

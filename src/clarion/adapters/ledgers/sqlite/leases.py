@@ -9,11 +9,13 @@ from pathlib import Path
 from clarion.adapters.ledgers.sqlite import calls
 from clarion.adapters.ledgers.sqlite import lease_statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, open_writer
+from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.worker_rows import stored, worker_of
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message
-from clarion.model.worker import Reaped
+from clarion.model.worker import Process, Reaped, Worker
 
 SLICE = 500
 """Messages that are made due in one transaction, where an index finds them."""
@@ -24,16 +26,18 @@ SCANNED = 5_000
 class SqliteLeases:
     """Implements `ports.ledger.Leases`."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, readers: Readers, writer: Writer) -> None:
+        self._readers = readers
         self._writer = writer
 
-    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
-        number = await self._writer.call(lambda c: c.execute(sql.OPEN, (node, roles, until)).lastrowid)
+    async def open(self, process: Process, now: Instant, until: Instant) -> WorkerId:
+        row = (now, until, *stored(process))
+        number = await self._writer.call(lambda c: c.execute(sql.OPEN, row).lastrowid)
         assert number is not None
         return WorkerId(number)
 
-    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
-        return await self._writer.call(lambda c: changed(c, sql.BEAT, (worker, until, oldest)) == 1)
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None, held: int = 0) -> bool:
+        return await self._writer.call(lambda c: changed(c, sql.BEAT, (worker, until, oldest, held)) == 1)
 
     async def reap(self, now: Instant) -> Reaped:
         return await self._writer.call(lambda connection: self._reap(connection, now), rows=SLICE)
@@ -50,6 +54,16 @@ class SqliteLeases:
                 calls.drop_ended(connection, begun, frozenset(ids))
 
             await self._writer.call(free, rows=len(messages))
+
+    async def workers(self) -> Sequence[Worker]:
+        rows = await self._readers.call(lambda connection: connection.execute(sql.WORKERS).fetchall())
+        return [
+            worker_of(*facts, described=described, plans=plans.split(",") if plans else ())
+            for *facts, plans, described in ((*row[:6], row[6:]) for row in rows)
+        ]
+
+    async def drain(self, node: str) -> int:
+        return await self._writer.call(lambda connection: changed(connection, sql.DRAIN, (node,)))
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
