@@ -48,13 +48,17 @@ class NoDelivery:
 class Stages:
     """Intake, planner and claimer over one ledger and broker. A test calls each; nothing runs in the background."""
 
-    def __init__(self) -> None:
-        self.clock = clock = ManualClock()
-        self.random = random = SeededRandom()
+    def __init__(self, beside: Stages | None = None) -> None:
+        """`beside`: another process on the same store and broker."""
+        self.clock: ManualClock = beside.clock if beside else ManualClock()
+        self.random: SeededRandom = beside.random if beside else SeededRandom()
+        clock, random = self.clock, self.random
         self.vault = vault = LocalVault(b"k" * 32, random)
-        self.ledger = ledger = Ledger(MemoryLedger(vault=vault, clock=clock, random=random))
-        self.lanes = MemoryLanes()
-        self.broker = broker = MemoryBroker(self.lanes, clock)
+        store = beside.ledger.store if beside else MemoryLedger(vault=vault, clock=clock, random=random)
+        self.ledger: Ledger = Ledger(store)
+        self.lanes: MemoryLanes = beside.lanes if beside else MemoryLanes()
+        ledger = self.ledger
+        self.broker = broker = MemoryBroker(self.lanes)
         self.queues = Queues()
         self.lease = WorkerLease(ledger.leases, clock)
         self.settled: list[Settlement] = []
@@ -115,14 +119,14 @@ class Stages:
 
     async def plan(self, *entries: Entry) -> None:
         """Publish these, and plan until nothing waits."""
-        await self.broker.publish(entries, [None] * len(entries))
+        await self.broker.publish(entries)
         await self.plan_what_waits()
 
     async def plan_what_waits(self) -> None:
         """Plan until nothing waits; the broker is another one afterwards, as after a restart."""
         planning = asyncio.ensure_future(self.planner.run(Lane.NORMAL))
         for _ in range(1_000):
-            if planning.done() or not await self.broker.depth(Lane.NORMAL):
+            if planning.done() or not (await self.broker.backlog(Lane.NORMAL)).entries:
                 break
             await asyncio.sleep(0)
         planning.cancel()

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers import journal as packed_journal
-from clarion.adapters.ledgers.sqlite import journal, operations, users
+from clarion.adapters.ledgers import user_sealing
+from clarion.adapters.ledgers.sqlite import journal, operations
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
 from clarion.flow import live_states, provider_scores, sealing
@@ -133,7 +134,7 @@ STORED = [
         "counts of calls", of(provider_scores._decode).type, msgspec.json.encode, of(provider_scores._decode)
     ),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
-    Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
+    Stored("profile", of(user_sealing._unpack).type, user_sealing._pack, of(user_sealing._unpack)),
     Stored(
         "explanation",
         of(packed_journal._unpack_said).type,

@@ -12,7 +12,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.user import Value
 from clarion.model.worker import Role
 from clarion.rules.time_format import rfc3339
-from clarion.services.cluster import ClusterProcess
+from clarion.services.cluster import ClusterLane, ClusterProcess
 
 LONGEST_NODE = 300
 
@@ -50,6 +50,8 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
     events: int
     """Accepted and not planned."""
+    oldest_at: str | None
+    """When the oldest of them was accepted; null when none waits, or when the broker cannot tell."""
     messages: int
     """Planned, and held by no process: they wait for their time, or for a worker."""
 
@@ -79,7 +81,7 @@ async def get_cluster(parts: Parts) -> ClusterView:
     state = await parts.services.cluster.state()
     return ClusterView(
         processes=list(map(_process, state.processes)),
-        lanes=[LaneView(lane=one.lane, events=one.events, messages=one.messages) for one in state.lanes],
+        lanes=list(map(_lane, state.lanes)),
         versions=sorted({one.worker.process.version for one in state.processes}),
         warnings=dict(state.warnings),
     )
@@ -111,6 +113,11 @@ def _process(one: ClusterProcess) -> ProcessView:
         timers=one.timers,
         held=worker.held,
     )
+
+
+def _lane(one: ClusterLane) -> LaneView:
+    oldest_at = None if one.oldest_at is None else rfc3339(one.oldest_at)
+    return LaneView(lane=one.lane, events=one.events, oldest_at=oldest_at, messages=one.messages)
 
 
 router = Router("/v1/cluster", route_handlers=[get_cluster, drain_process], tags=["Cluster"])

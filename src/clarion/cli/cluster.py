@@ -79,8 +79,11 @@ def _show(found: dict[str, Any], *, json: bool) -> None:
         ),
     )
     output.table(
-        ["lane", "events that wait", "messages that wait"],
-        ((one["lane"], f"{one['events']:,}", f"{one['messages']:,}") for one in found["lanes"]),
+        ["lane", "events that wait", "since", "messages that wait"],
+        (
+            (one["lane"], f"{one['events']:,}", output.clock(one["oldest_at"]), f"{one['messages']:,}")
+            for one in found["lanes"]
+        ),
     )
     for part, said in found["warnings"].items():
         output.complain(f"{part}: {said}")

@@ -17,6 +17,7 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.log = store.log
+        self.partitions = store.partitions
         self.events = store.events
         self.continuations = store.continuations
         self.set_aside = store.set_aside

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from clarion.content import Renderer
-from clarion.errors import ClarionError
+from clarion.errors import ClarionError, Unavailable
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
@@ -40,6 +40,7 @@ from clarion.flow.timers.claims import Claimer
 from clarion.flow.timers.election import Election
 from clarion.flow.track.receipts import ReceiptTracker
 from clarion.flow.track.settle import Settler
+from clarion.model.channel import LANES
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.receipt import Receipt
@@ -51,6 +52,9 @@ from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 from clarion.rules import budgets
+
+ASK_S = 2.0
+"""How long the broker may take to say what waits."""
 
 
 class Pipeline:
@@ -250,6 +254,7 @@ class Pipeline:
             flat[f"settled.{channel}.{status}.{reason}"] = count
         for (kind, new), count in self._receipts.received.items():
             flat[f"receipts.{kind}.{'taken' if new else 'ignored'}"] = count
+        flat.update(await self._backlogs())
         for tenant in self._ledger.setup.tenants.all():
             for one in self.integrations.health(tenant):
                 if one.integration.enabled:
@@ -259,6 +264,20 @@ class Pipeline:
         for (tenant, key), budget in self.payments.budgets.items():
             flat[f"budget_share.{tenant}/{key}"] = budgets.share(budget)
         return flat
+
+    async def _backlogs(self) -> Mapping[str, float]:
+        """What waits in each lane to be planned; nothing while the broker is away."""
+        found: dict[str, float] = {}
+        try:
+            async with self._clock.timeout(ASK_S):
+                for lane in LANES:
+                    backlog = await self.broker.backlog(lane)
+                    found[f"backlog.{lane}"] = backlog.entries
+                    since = backlog.oldest_at
+                    found[f"backlog_ms.{lane}"] = 0 if since is None else max(0, self._clock.now() - since)
+        except (Unavailable, TimeoutError):
+            return {}
+        return found
 
 
 def _health_stats(name: str, one: IntegrationHealth) -> Mapping[str, float]:

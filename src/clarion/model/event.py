@@ -97,6 +97,17 @@ class Consumed(msgspec.Struct, frozen=True, array_like=True):
     seqs: tuple[int, ...]
 
 
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """Up to where a partition of a broker is planned, and since which change of hands its owner says so."""
+
+    partition: str
+    """Its name among all partitions of the broker: `clarion.bulk/3`."""
+    offset: int
+    """Of the first entry that is not planned."""
+    epoch: int
+    """Grows whenever another process takes the partition: what an earlier owner says is refused."""
+
+
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted event that could not be planned. Its body stays, and it waits here for a person."""
 
@@ -132,6 +143,17 @@ class IdempotencyResult(msgspec.Struct, frozen=True, kw_only=True, array_like=Tr
     fresh: bool
     fingerprint: bytes
     answer: bytes
+    confirmed: bool = True
+    """The first one's events were published, or are with this call. False: nobody knows, so that they are to be published again."""
+
+
+class Reserved(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Claims of events that are published next."""
+
+    number: int
+    """What confirms them once their events are published; 0: there is nothing to confirm."""
+    results: tuple[IdempotencyResult, ...]
+    """One for each claim."""
 
 
 class EventFound(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.event import Consumed, Continuation, Entry
+from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, Run
@@ -63,6 +63,8 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What it is the plan of, when that lies in the ledger's log."""
     bodies: tuple[Entry, ...] = ()
     """What it is the plan of, when that came by a broker of its own: stored with it, for whoever needs it later."""
+    positions: tuple[Position, ...] = ()
+    """Where the partitions of such a broker stand with it; the plan is refused if another process took one of them."""
     again: bool = False
     """People of these events may have been planned before: it goes on with a fan-out."""
     runs: tuple[Run, ...]
@@ -87,7 +89,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     refused: bool = False
     """Nothing was stored: the worker has been given up."""
     repeated: bool = False
-    """Nothing was stored: some of what it consumes or continues was planned before, or is another worker's."""
+    """Nothing was stored: some of what it consumes or continues was planned before, or is another process's."""
     changed: Mapping[MessageId, tuple[Status, Reason]] = {}
     """Messages that did not go in as planned; do not dispatch them."""
     known: frozenset[MessageId] = frozenset()

@@ -18,6 +18,10 @@ class QuarantineKind(StrEnum):
     CALLBACK = "callback"
 
 
+MOST = 1_000
+"""Of one kind and tenant."""
+
+
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """A mail or a callback that a person has to look at."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.errors import NotFound
 from clarion.flow.ledger import Ledger
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import Instant
 from clarion.model.worker import Role, Worker
 from clarion.ports import terms
@@ -35,6 +35,8 @@ class ClusterLane(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
     events: int
     """Accepted and not planned."""
+    oldest_at: Instant | None
+    """When the oldest of them was accepted, as far as the broker can tell."""
     messages: int
     """Planned, and held by no process: they wait for their time, or for a worker."""
 
@@ -71,15 +73,17 @@ class ClusterService:
                 )
                 for one in workers
             ],
-            lanes=[
-                ClusterLane(
-                    lane=lane,
-                    events=await self._broker.depth(lane),
-                    messages=sum(count for (its, _), count in waiting.items() if its is lane),
-                )
-                for lane in LANES
-            ],
+            lanes=[await self._lane(lane, waiting) for lane in LANES],
             warnings=uncovered(workers),
+        )
+
+    async def _lane(self, lane: Lane, waiting: Mapping[tuple[Lane, Channel], int]) -> ClusterLane:
+        backlog = await self._broker.backlog(lane)
+        return ClusterLane(
+            lane=lane,
+            events=backlog.entries,
+            oldest_at=backlog.oldest_at,
+            messages=sum(count for (its, _), count in waiting.items() if its is lane),
         )
 
     async def drain(self, node: str) -> None:

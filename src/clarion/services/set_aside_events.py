@@ -24,7 +24,7 @@ class SetAsideEvents:
         found = await self._set_aside.named(tenant, seqs)
         bodies = await self._events.bodies([(one.event_id, one.workflow) for one in found])
         if bodies:
-            await self._broker.publish(list(bodies.values()), [None] * len(bodies))
+            await self._broker.publish(list(bodies.values()))
         await self._set_aside.forget(tenant, [one.seq for one in found])
         return len(found)
 

@@ -13,6 +13,7 @@ from clarion.model.ids import EventId, Instant, TenantId, id_text
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Scope
 from clarion.model.status import Reason, Status
+from clarion.model.worker import Process
 from tests.unit.api.conftest import OTHER, Api
 from tests.unit.api.test_ingest import TRIGGER, messages_of
 
@@ -200,7 +201,7 @@ async def dead_letter(clarion: Any, api: Api) -> dict[str, Any]:
         api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
     )
     late = Instant(clarion.clock.now() + 3_600_000)
-    worker = await clarion.ledger.leases.open("", "", Instant(late + 60_000))
+    worker = await clarion.ledger.leases.open(Process(), late, Instant(late + 60_000))
     (message,) = await clarion.ledger.messages.claim(worker, Lane.NORMAL, Channel.EMAIL, 10, late)
     settlement = Settlement(
         message=message, status=Status.DEAD_LETTERED, at=late, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=9

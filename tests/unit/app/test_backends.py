@@ -57,7 +57,7 @@ async def test_each_setting_selects_its_backend(settings, install):
     @contextlib.asynccontextmanager
     async def pigeons(url, tools, ledger):
         events.append(f"open {url}")
-        yield MemoryBroker(MemoryLanes(), tools.clock)
+        yield MemoryBroker(MemoryLanes())
         events.append("close broker")
 
     @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ FOUND = {
             "held": 1234,
         }
     ],
-    "lanes": [{"lane": "bulk", "events": 5, "messages": 60_000}],
+    "lanes": [{"lane": "bulk", "events": 5, "oldest_at": "2026-01-05T12:00:00.000Z", "messages": 60_000}],
     "versions": ["1.4"],
     "warnings": {"lane critical": "no process works on it"},
 }

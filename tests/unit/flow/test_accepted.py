@@ -236,9 +236,7 @@ async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path
                 users=(ada.no,),
                 data=Raw(b'{"text":"x"}'),
             )
-            await clarion.broker.publish(
-                [sealed_entry(event, ada, clarion.vault, other.setup.revision)], [None]
-            )
+            await clarion.broker.publish([sealed_entry(event, ada, clarion.vault, other.setup.revision)])
         await other.close()
         await clarion.pass_time(1)
         assert {(m.workflow, m.channel, m.status) for m in (await clarion.messages()).values()} == {

@@ -73,7 +73,7 @@ class House:
         """So many full batches for one person; the ids of their events in order."""
         ada = await self.stages.put_user("ada")
         entries = [self.stages.entry(ada) for _ in range(batches * SIZE)]
-        await self.broker.publish(entries, [None] * len(entries))
+        await self.broker.publish(entries)
         return [entry.event_id for entry in entries]
 
     def start(self):
@@ -206,6 +206,6 @@ async def _plan_the_rest(house):
     successor.start()
     for _ in range(50):
         await successor.settled_down()
-        if await successor.broker.depth(Lane.NORMAL) == 0:
+        if (await successor.broker.backlog(Lane.NORMAL)).entries == 0:
             break
     await successor.end()

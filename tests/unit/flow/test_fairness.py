@@ -86,7 +86,7 @@ def entry(tenant: TenantId, number: int = 0) -> Entry:
 
 
 async def published(broker: SqlBroker, *entries: Entry) -> None:
-    await broker.publish(entries, [None] * len(entries))
+    await broker.publish(entries)
 
 
 async def batches(broker: SqlBroker, count: int, limit: int = 10) -> list[Any]:
@@ -116,7 +116,7 @@ async def test_an_event_overtakes_the_flood_of_another_tenant(monkeypatch, room)
     rest = await batches(broker, 97)
     flood = [int(one.workflow) for one in (*batch.entries, *(e for b in rest for e in b.entries))]
     assert sorted(flood) == [*range(30, 1_000), 5_000]
-    assert await broker.depth(Lane.NORMAL) == 0
+    assert (await broker.backlog(Lane.NORMAL)).entries == 0
 
 
 async def test_a_crash_repeats_nothing_that_was_planned_and_loses_nothing(monkeypatch):
@@ -128,10 +128,10 @@ async def test_a_crash_repeats_nothing_that_was_planned_and_loses_nothing(monkey
     await published(broker, entry(OTHER, 500), entry(OTHER, 501))
     await batches(broker, 2)
     assert log.planned < 100
-    assert await broker.depth(Lane.NORMAL) == 102 - 20
+    assert (await broker.backlog(Lane.NORMAL)).entries == 102 - 20
     later, planned = SqlBroker(log, ManualClock()), log.planned
     found = []
-    while await later.depth(Lane.NORMAL):
+    while (await later.backlog(Lane.NORMAL)).entries:
         found += [one.seq for b in await batches(later, 1) for one in b.entries]
     assert len(found) == len(set(found)) == 102 - 20
     assert set(range(planned + 1, 101)).issuperset(one for one in found if one <= 100)
@@ -191,7 +191,7 @@ def test_every_tenant_s_entries_come_in_order_and_none_is_lost(steps, room, ahea
             assert seqs == sorted(set(seqs))
         assert acked == set(range(1, number + 1))
         assert log.planned == number
-        assert await broker.depth(Lane.NORMAL) == 0
+        assert (await broker.backlog(Lane.NORMAL)).entries == 0
 
     before = sql.TAIL_BYTES, sql.AHEAD_BYTES
     sql.TAIL_BYTES, sql.AHEAD_BYTES = room, ahead
@@ -269,7 +269,7 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(store,
             await clarion.trigger("w", "ada")
 
         async def planned() -> bool:
-            return not await clarion.broker.depth(Lane.NORMAL)
+            return not (await clarion.broker.backlog(Lane.NORMAL)).entries
 
         assert await clarion.until(planned)
         await clarion.crash()

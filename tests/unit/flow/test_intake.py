@@ -12,6 +12,7 @@ from clarion.errors import (
     IdempotencyMismatch,
     InvalidInput,
     NotFound,
+    Unavailable,
     UnknownReference,
 )
 from clarion.flow.intake.intake import CLAIM_MS
@@ -95,9 +96,9 @@ async def test_two_requests_with_one_key_at_once_are_not_both_done(stages):
     keyed = hello("ada", idempotency_key="k", fingerprint=b"f")
     publish, going = stages.broker.publish, asyncio.Event()
 
-    async def slow(entries, claims):
+    async def slow(entries):
         await going.wait()
-        return await publish(entries, claims)
+        await publish(entries)
 
     stages.broker.publish = slow
     first = asyncio.ensure_future(submit(stages, keyed))
@@ -108,6 +109,61 @@ async def test_two_requests_with_one_key_at_once_are_not_both_done(stages):
     (accepted,) = await first
     assert isinstance(second, IdempotencyInFlight)
     assert isinstance(accepted, Acceptance)
+    assert len(published(stages)) == 1
+
+
+async def broken(entries):
+    """Nobody knows whether it was published."""
+    raise Unavailable("the broker is away")
+
+
+async def test_what_was_perhaps_never_published_is_published_again_under_the_first_id(stages, monkeypatch):
+    """By whichever process is asked again, so that the plan knows it; from then on a repeat is a repeat."""
+    keyed = hello("ada", idempotency_key="k", fingerprint=b"f")
+    publish = stages.broker.publish
+
+    async def no_answer(entries):
+        await publish(entries)
+        raise Unavailable("the broker is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.broker, "publish", no_answer)
+        with pytest.raises(Unavailable):
+            await submit(stages, keyed)
+    other = Stages(beside=stages)
+    await other.ledger.setup.catch_up()
+    (again,) = await submit(other, keyed)
+    assert (again.accepted, again.repeated) == (1, False)
+    one, two = published(stages)
+    assert one.event_id == two.event_id == again.event_id
+    (repeated,) = await submit(other, keyed)
+    assert (repeated.event_id, repeated.repeated) == (again.event_id, True)
+    assert len(published(stages)) == 2
+    await stages.plan_what_waits()
+    assert len(await stages.messages()) == 1
+
+
+async def test_another_body_does_not_confirm_what_was_perhaps_never_published(stages, monkeypatch):
+    """It is refused, and the right one is published after that."""
+    keyed = hello("ada", idempotency_key="k", fingerprint=b"f")
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.broker, "publish", broken)
+        with pytest.raises(Unavailable):
+            await submit(stages, keyed)
+    (wrong,) = await submit(stages, hello("bob", idempotency_key="k", fingerprint=b"g"))
+    assert isinstance(wrong, IdempotencyMismatch)
+    assert published(stages) == []
+    (right,) = await submit(stages, keyed)
+    assert not right.repeated
+    assert len(published(stages)) == 1
+
+
+async def test_two_of_a_call_under_one_key_are_published_once(stages):
+    """The second is a repeat of the first."""
+    event = Submission(type="order.paid", source="shop", event_key="1", recipients=("ada",), workflow="hello")
+    first, second = await submit(stages, event, event)
+    assert (first.repeated, second.repeated) == (False, True)
+    assert first.event_id == second.event_id
     assert len(published(stages)) == 1
 
 
@@ -141,7 +197,7 @@ async def test_data_that_does_not_fit_is_refused_before_anything_is_stored(stage
 async def test_a_broker_that_takes_nothing_more_refuses_the_whole_call(stages):
     """Nothing was accepted, and the key may be used again at once."""
 
-    async def full(entries, claims):
+    async def full(entries):
         raise Busy("full")
 
     publish, stages.broker.publish = stages.broker.publish, full

@@ -40,7 +40,7 @@ async def test_what_is_due_is_stored_as_held_and_handed_over(stages):
     assert (item.message.id, item.event.id, item.user) == (message.id, entry.event_id, ada)
     (run,) = await stages.ledger.plans.runs_of(TENANT, entry.event_id, None)
     assert run.user == ada.no
-    assert await stages.broker.depth(Lane.NORMAL) == 0
+    assert (await stages.broker.backlog(Lane.NORMAL)).entries == 0
 
 
 async def test_what_waits_is_stored_and_not_handed_over(stages):
@@ -133,11 +133,11 @@ async def test_a_worker_that_was_given_up_plans_nothing(stages):
     entry = stages.entry(await stages.put_user("ada"))
     stages.clock.advance(LEASE_MS / 1_000 + 1)
     await stages.ledger.leases.reap(stages.clock.now())
-    await stages.broker.publish([entry], [None])
+    await stages.broker.publish([entry])
     await stages.plan_what_waits()
     assert await stages.messages() == []
     assert in_flight(stages).in_flight == 0
-    assert await stages.broker.depth(Lane.NORMAL) == 1
+    assert (await stages.broker.backlog(Lane.NORMAL)).entries == 1
     await stages.lease.open()
     await stages.plan_what_waits()
     assert len(await stages.messages()) == 1

@@ -41,7 +41,7 @@ async def set_aside(clarion: Engine, tenant: TenantId | None = None) -> list[tup
 
 async def planned(clarion: Engine) -> None:
     """Until everything that was accepted is planned; nothing need be sent."""
-    while await clarion.broker.depth(Lane.NORMAL):  # noqa: ASYNC110 - the queue has no event to wait for
+    while (await clarion.broker.backlog(Lane.NORMAL)).entries:  # noqa: ASYNC110 - the queue has no event to wait for
         await asyncio.sleep(0.005)
 
 
@@ -49,7 +49,7 @@ async def tried(clarion: Engine) -> None:
     """Time passes until everything that was accepted is planned or set aside, and what was planned is sent."""
 
     async def nothing_waits() -> bool:
-        return not await clarion.broker.depth(Lane.NORMAL)
+        return not (await clarion.broker.backlog(Lane.NORMAL)).entries
 
     assert await clarion.until(nothing_waits)
     assert await ended(clarion)
@@ -98,7 +98,7 @@ async def test_an_entry_that_cannot_be_opened_lets_the_lane_go_on(tmp_path, reci
         await tried(clarion)
         assert await statuses(clarion) == [("good", Status.SENT, None)] * 2
         assert await set_aside(clarion) == [("bad", Reason.UNREADABLE)]
-        assert await clarion.broker.depth(Lane.NORMAL) == 0
+        assert (await clarion.broker.backlog(Lane.NORMAL)).entries == 0
         assert (
             (await clarion.pipeline.stats())["set_aside"],
             (await clarion.pipeline.stats())["set_aside_waiting"],

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from heapq import heappop, heappush
 
+from clarion.adapters.brokers.turns import Turns
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
-from clarion.model.ids import TenantId
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult, Position
+from clarion.model.ids import TenantId, time_of
 from clarion.ports.backend import BackendTools
-from clarion.ports.broker import Batch, Broker
+from clarion.ports.broker import Backlog, Batch, Broker
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import EventLog, Store
 
@@ -63,7 +63,7 @@ class _LaneTail:
         self.ahead: dict[int, int] = {}
         """Their sizes by position."""
         self.ahead_bytes = self.bytes = 0
-        self.waiting: OrderedDict[TenantId, deque[Entry]] = OrderedDict()
+        self.waiting: Turns[Entry] = Turns()
         self.unacked: list[int] = []
         """A heap: the first one that is not done is where the lane stands."""
         self.done: set[int] = set()
@@ -101,19 +101,8 @@ class _LaneTail:
         if wanted and self.bytes < TAIL_BYTES and self.seen < (end := await log.end(lane)):
             # More than is taken, so that tenants further behind are seen before their turn would be over.
             await self._read(READ_AHEAD * limit, log, lane, end)
-        taken: list[Entry] = []
-        while self.waiting and len(taken) < limit:
-            share = max(1, (limit - len(taken)) // len(self.waiting))
-            for tenant in list(self.waiting):
-                entries = self.waiting[tenant]
-                turn = min(share, len(entries), limit - len(taken))
-                taken += [self._pop(entries) for _ in range(turn)]
-                if entries:
-                    self.waiting.move_to_end(tenant)
-                else:
-                    del self.waiting[tenant]
-                if len(taken) == limit:
-                    break
+        taken = self.waiting.take(limit)
+        self.bytes -= sum(map(_size, taken))
         self.out += len(taken)
         return taken
 
@@ -149,14 +138,9 @@ class _LaneTail:
         return consumed_bytes if self.consumed else IDLE_BYTES
 
     def _push(self, entry: Entry) -> None:
-        self.waiting.setdefault(entry.tenant, deque()).append(entry)
+        self.waiting.put(entry.tenant, entry)
         self.bytes += _size(entry)
         heappush(self.unacked, entry.seq)
-
-    def _pop(self, entries: deque[Entry]) -> Entry:
-        entry = entries.popleft()
-        self.bytes -= _size(entry)
-        return entry
 
 
 def _size(entry: Entry) -> int:
@@ -164,7 +148,7 @@ def _size(entry: Entry) -> int:
 
 
 class SqlBroker:
-    """`ports.Broker` over an `EventLog`."""
+    """`ports.LogBroker` over an `EventLog`."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
@@ -172,10 +156,14 @@ class SqlBroker:
         self._lanes: dict[Lane, _LaneTail] = {}
         self._closed = False
 
-    async def publish(
+    async def publish(self, entries: Sequence[Entry]) -> None:
+        """See `ports.Broker.publish`."""
+        await self.publish_claimed(entries, [None] * len(entries))
+
+    async def publish_claimed(
         self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
     ) -> Sequence[IdempotencyResult | None]:
-        """See `ports.Broker.publish`: one transaction of the ledger."""
+        """See `ports.LogBroker.publish_claimed`: one transaction of the ledger."""
         for lane in {entry.lane for entry in entries}:
             await self._tail(lane)
         durable, results = await self._log.append(entries, claims)
@@ -203,7 +191,7 @@ class SqlBroker:
                 tail.wake.clear()  # first: what is offered during the look wakes it up again
                 entries = await tail.take(limit, self._log, lane)
                 if entries:
-                    yield Batch(lane=lane, entries=tuple(entries), in_ledger=True)
+                    yield Batch(lane=lane, entries=tuple(entries))
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with self._clock.timeout(LOOK_S):
@@ -211,16 +199,21 @@ class SqlBroker:
         finally:
             tail.consumed = False
 
+    def positions(self, batch: Batch) -> tuple[Position, ...]:
+        """See `ports.Broker.positions`: the plan says what it consumes."""
+        return ()
+
     async def ack(self, batch: Batch) -> None:
         """See `ports.Broker.ack`. The cursor has moved with the plan; this makes room in memory."""
         tail = self._lanes[batch.lane]
         tail.acked = max(tail.acked, tail.finish(batch.entries))
 
-    async def depth(self, lane: Lane) -> int:
-        """See `ports.Broker.depth`."""
+    async def backlog(self, lane: Lane) -> Backlog:
+        """See `ports.Broker.backlog`."""
         tail = await self._tail(lane)
-        position, end = await self._log.position(lane), await self._log.end(lane)
-        return end - max(tail.acked, position) - len(tail.done)
+        position, end = max(tail.acked, await self._log.position(lane)), await self._log.end(lane)
+        oldest = [time_of(entry.event_id) for entry in await self._log.read(lane, position, 1)]
+        return Backlog(entries=end - position - len(tail.done), oldest_at=min(oldest, default=None))
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""

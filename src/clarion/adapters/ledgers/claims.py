@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,6 +38,40 @@ def judged(claims: Sequence[IdempotencyRecord | None], held: Claimed) -> list[Id
             held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
         results.append(result)
     return results
+
+
+class ClaimsMade(NamedTuple):
+    """What becomes of the claims of one call of `IdempotencyStore.reserve`."""
+
+    results: tuple[IdempotencyResult, ...]
+    new: Sequence[IdempotencyRecord]
+    """Nobody holds their keys."""
+    again: Sequence[IdempotencyRecord]
+    """Somebody does whose events perhaps were never published: they belong to the new reservation now."""
+
+
+def reserve(
+    claims: Sequence[IdempotencyRecord], held: Mapping[tuple[TenantId, bytes], IdempotencyResult]
+) -> ClaimsMade:
+    """The first under a key counts, the others repeat it."""
+    told: dict[tuple[TenantId, bytes], IdempotencyResult] = {}
+    results = []
+    new, again = [], []
+    for claim in claims:
+        key = claim.tenant, claim.key
+        if key in told:
+            results.append(msgspec.structs.replace(told[key], fresh=False, confirmed=True))
+            continue
+        before = held.get(key)
+        if before is None:
+            new.append(claim)
+        elif not before.confirmed and before.fingerprint == claim.fingerprint:
+            again.append(claim)
+        told[key] = before or IdempotencyResult(
+            fresh=True, fingerprint=claim.fingerprint, answer=claim.answer
+        )
+        results.append(told[key])
+    return ClaimsMade(tuple(results), new, again)
 
 
 def fresh(entries: Sequence[Entry], results: Sequence[IdempotencyResult | None]) -> list[Entry]:

@@ -31,7 +31,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0041"
+REVISION = "0042"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -186,6 +186,16 @@ cursors = Table(
 planned_ahead = Table("planned_ahead", metadata, _text_key("lane"), _key("seq"), sqlite_with_rowid=False)
 """What is planned behind the position of its lane, because tenants take turns."""
 
+broker_partitions = Table(
+    "broker_partitions",
+    metadata,
+    _text_key("name"),
+    _number("position"),
+    _number("epoch"),
+    sqlite_with_rowid=False,
+)
+"""Up to where the partitions of a broker of its own are planned, and how often each changed hands."""
+
 claims = Table(
     "claims",
     metadata,
@@ -195,9 +205,15 @@ claims = Table(
     _blob("fingerprint"),
     _blob("answer"),
     _number("expires_at"),
+    _number("reservation", null=True),
     sqlite_autoincrement=True,
 )
 """In order of time, which is the order they expire in."""
+
+reservations = Table(
+    "reservations", metadata, _counted("no"), _number("expires_at"), sqlite_autoincrement=True
+)
+"""Claims of these are not confirmed: nobody knows whether their events were published. The others' are."""
 
 claim_keys = Table(
     "claim_keys", metadata, _blob("key", key=True), _key("tenant"), _number("seq"), sqlite_with_rowid=False

@@ -78,6 +78,17 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "operation_items"): MetricHelp(
         "clarion_operation_items_total", "Messages processed by bulk operations, by outcome.", ("outcome",)
     ),
+    ("pipeline", "backlog"): MetricHelp(
+        "clarion_backlog_events",
+        "Accepted events that wait in a lane to be planned, of all processes.",
+        ("lane",),
+    ),
+    ("pipeline", "backlog_ms"): MetricHelp(
+        "clarion_backlog_age_seconds",
+        "For how long the oldest event of a lane has waited to be planned, as far as this process can tell.",
+        ("lane",),
+        scale=0.001,
+    ),
     ("pipeline", "in_flight"): MetricHelp(
         "clarion_messages_in_flight",
         "Messages in memory that wait for a provider or are being sent.",

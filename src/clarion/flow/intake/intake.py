@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +30,7 @@ from clarion.model.ids import EventId, Instant, TenantId, UserNo, new_event_id
 from clarion.model.setup import Workflow
 from clarion.model.submission import Acceptance, Notice, Submission
 from clarion.model.user import Profile, User, UserPut
-from clarion.ports.broker import Broker
+from clarion.ports.broker import Broker, LogBroker
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
 from clarion.rules import schedule
@@ -52,6 +53,17 @@ class _Answer(msgspec.Struct, frozen=True, array_like=True):
     accepted: int
     created: tuple[UserNo, ...] = ()
     """By number: once a user is erased, nothing here says who it was."""
+
+
+class _Publication(NamedTuple):
+    """A submission that is to be published."""
+
+    place: int
+    """In the call."""
+    targets: Sequence[WorkflowTrigger]
+    event_id: EventId
+    accepted: int
+    claim: IdempotencyRecord | None
 
 
 NOBODY = (WorkflowTrigger.of(UNMATCHED, (), "", listed=True),)
@@ -84,6 +96,8 @@ class Intake:
         self._schemas = schemas
         self._coverage = coverage
         self._running: set[bytes] = set()
+        self._published: list[int] = []
+        """Reservations whose events are with the broker; the next one tells the ledger."""
         self.accepted = 0
         self.repeated = 0
 
@@ -120,9 +134,7 @@ class Intake:
         resolved, users, created = await self._people(tenant, resolved, results)
         unknown = {index: its for index, its in named.items() if isinstance(results[index], UnknownReference)}
         await self._answer_repeats(tenant, submissions, unknown, results, now)
-        entries: list[Entry] = []
-        claims: list[IdempotencyRecord | None] = []
-        answers: list[tuple[int, EventId, int, int]] = []  # index, id, accepted, first entry
+        publications: list[_Publication] = []
         running: list[bytes] = []
         try:
             for index, targets in resolved:
@@ -143,17 +155,12 @@ class Intake:
                         continue
                     self._running.add(key)
                     running.append(key)
-                answers.append((index, event_id, accepted, len(entries)))
-                for target in targets or NOBODY:
-                    entries.append(self._entry(tenant, submission, target, event_id, users, now))
-                    claims.append(claim)
-                if index % CHUNK == LAST:
-                    await self._priority.turn(Lane.NORMAL)
-            outcomes = await self._publish(entries, claims) if entries else ()
+                publications.append(_Publication(index, targets, event_id, accepted, claim))
+            outcomes = await self._publish(tenant, submissions, publications, users, now)
         finally:
             self._running.difference_update(running)
-        for index, event_id, accepted, first in answers:
-            outcome = outcomes[first]
+        for index, _, event_id, accepted, _ in publications:
+            outcome = outcomes[index]
             notices = self._notices(tenant, named[index])
             if outcome is None or outcome.fresh:
                 self.accepted += 1
@@ -195,14 +202,60 @@ class Intake:
         return known
 
     async def _publish(
-        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
-    ) -> Sequence[IdempotencyResult | None]:
+        self,
+        tenant: TenantId,
+        submissions: Sequence[Submission],
+        publications: Sequence[_Publication],
+        users: Mapping[str, User],
+        now: Instant,
+    ) -> Mapping[int, IdempotencyResult | None]:
+        """Publish each once per claim: what its claim found, by its place in the call. In the ledger's own log claims and
+        entries are one transaction. Elsewhere the claims come first, and whoever finds one that nobody has confirmed
+        publishes again, under the id of the first: the plan knows it by that."""
+        if not publications:
+            return {}
+        log = self._broker if isinstance(self._broker, LogBroker) else None
+        reserved, reservation = ({}, 0) if log is not None else await self._reserve(publications)
+        entries: list[Entry] = []
+        claims: list[IdempotencyRecord | None] = []
+        firsts: dict[int, int] = {}
+        for index, targets, new_id, _, claim in publications:
+            event_id, held = new_id, reserved.get(index)
+            if held is not None and not held.fresh:
+                if held.confirmed or not _same(submissions[index], held):
+                    continue
+                event_id = EventId(_ANSWER_TYPE.decode(held.answer).event_id)
+            firsts[index] = len(entries)
+            for target in targets or NOBODY:
+                entries.append(self._entry(tenant, submissions[index], target, event_id, users, now))
+                claims.append(claim)
+            if index % CHUNK == LAST:
+                await self._priority.turn(Lane.NORMAL)
         urgent = sum(1 for entry in entries if entry.lane is Lane.CRITICAL)
         self._priority.begin(Lane.CRITICAL, urgent)
         try:
-            return await self._broker.publish(entries, claims)
+            if log is not None:
+                results = await log.publish_claimed(entries, claims)
+                return {index: results[first] for index, first in firsts.items()}
+            if entries:
+                await self._broker.publish(entries)
+            if reservation:
+                self._published.append(reservation)
+            return {one.place: reserved.get(one.place) for one in publications}
         finally:
             self._priority.end(Lane.CRITICAL, urgent)
+
+    async def _reserve(
+        self, publications: Sequence[_Publication]
+    ) -> tuple[Mapping[int, IdempotencyResult], int]:
+        """What the claims found, by the places of the submissions, and what to confirm."""
+        claimed = {one.place: one.claim for one in publications if one.claim is not None}
+        if not claimed:
+            return {}, 0
+        published = tuple(self._published)
+        reserved = await self._ledger.claims.reserve(tuple(claimed.values()), published)
+        del self._published[: len(published)]
+        return dict(zip(claimed, reserved.results, strict=True)), reserved.number
 
     async def _people(
         self, tenant: TenantId, resolved: Resolved, results: list[Acceptance | ClarionError | None]
@@ -304,20 +357,28 @@ class Intake:
     async def _repeated(
         self, submission: Submission, result: IdempotencyResult, notices: tuple[Notice, ...]
     ) -> Acceptance | ClarionError:
-        if submission.idempotency_key and result.fingerprint != submission.fingerprint:
+        if not _same(submission, result):
             return IdempotencyMismatch(
                 "This Idempotency-Key was used with another request body. Use a new key for a new request."
             )
         first = _ANSWER_TYPE.decode(result.answer)
         users = await self._ledger.users.get(first.created) if first.created else {}
-        self.repeated += 1
+        if result.confirmed:
+            self.repeated += 1
+        else:
+            self.accepted += 1  # The first was perhaps never published, and this one was.
         return Acceptance(
             event_id=EventId(first.event_id),
             accepted=first.accepted,
             created_users=tuple([users[no].id for no in first.created if no in users]),
-            repeated=True,
+            repeated=result.confirmed,
             notices=notices,
         )
+
+
+def _same(submission: Submission, first: IdempotencyResult) -> bool:
+    """Whether it asks for what the first under its key asked for."""
+    return not submission.idempotency_key or first.fingerprint == submission.fingerprint
 
 
 def _sorted_out(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from clarion.flow.lanes import InFlight
 from clarion.model.channel import Channel
-from clarion.model.event import Consumed, Continuation, Entry
+from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
@@ -47,6 +47,7 @@ class PlanBatch:
         """What became already of some that are held."""
         self.consumed: Consumed | None = None
         self.bodies: tuple[Entry, ...] = ()
+        self.positions: tuple[Position, ...] = ()
         self.setups: dict[tuple[TenantId, str], PlanSetup] = {}
         """By tenant and workflow, as they were when the batch first needed them."""
         self.again = False
@@ -149,6 +150,7 @@ class PlanBatch:
             worker=self.worker,
             consumed=self.consumed,
             bodies=self.bodies,
+            positions=self.positions,
             again=self.again,
             runs=tuple(self.runs),
             messages=tuple(self.messages),

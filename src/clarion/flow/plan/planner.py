@@ -30,7 +30,7 @@ from clarion.model.plan import PlanResult
 from clarion.model.setup import Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
-from clarion.ports.broker import Batch, Broker
+from clarion.ports.broker import Batch, Broker, LogBroker
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules.exact import delivered
@@ -75,6 +75,8 @@ class Planner:
         self._coverage = coverage
         self._delivery = delivery
         self._broker = broker
+        self._in_ledger = isinstance(broker, LogBroker)
+        """Entries lie in the ledger's log: one process plans a lane, and the store notes what its plans consume."""
         self._queues = queues
         self._priority = priority
         self._vault = vault
@@ -91,10 +93,10 @@ class Planner:
         return self._leftovers.given_up
 
     async def run(self, lane: Lane) -> None:
-        """Plan a lane until `close`, while no other process does."""
+        """Plan a lane until `close`; when it lies in the ledger, while no other process does."""
         while not self._closing.is_set():
             worker = await self._lease.lasting()
-            if not await self._ledger.log.take(lane, worker):
+            if self._in_ledger and not await self._ledger.log.take(lane, worker):
                 await self._pause()
             elif not await self._consumed(lane):
                 log.warning("plan_refused", lane=lane)
@@ -250,6 +252,8 @@ class Planner:
 
     async def _store(self, batch: Batch, draft: PlanBatch, before: asyncio.Future[bool] | None) -> bool:
         """False when it was refused, or what came before it: nothing is acknowledged then."""
+        if not self._in_ledger and before is not None and not await before:
+            return False  # Where partitions stand with this plan depends on the one before.
         try:
             await self._stored(batch, draft)
         except GivenUp:
@@ -263,7 +267,9 @@ class Planner:
         """All of it, whatever is wrong with some."""
         leftovers: Sequence[Entry] = draft.leftovers
         left = {entry.seq for entry in leftovers}
-        draft.consume([entry for entry in batch.entries if entry.seq not in left], in_ledger=batch.in_ledger)
+        draft.consume([entry for entry in batch.entries if entry.seq not in left], in_ledger=self._in_ledger)
+        if not leftovers:
+            draft.positions = self._broker.positions(batch)
         try:
             await self._commit(batch.lane, draft)
         except GivenUp:
@@ -273,13 +279,15 @@ class Planner:
             log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
             leftovers = batch.entries
         if leftovers:
-            alone = partial(self._plan_alone, in_ledger=batch.in_ledger)
-            await self._leftovers.plan(leftovers, alone, in_ledger=batch.in_ledger)
+            await self._leftovers.plan(leftovers, self._plan_alone, in_ledger=self._in_ledger)
+            draft = PlanBatch(await self._lease.lasting())
+            draft.positions = self._broker.positions(batch)
+            await self._commit(batch.lane, draft)
 
-    async def _plan_alone(self, entry: Entry, *, in_ledger: bool) -> None:
+    async def _plan_alone(self, entry: Entry) -> None:
         draft = PlanBatch(await self._lease.lasting())
         await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
-        draft.consume([entry], in_ledger=in_ledger)
+        draft.consume([entry], in_ledger=self._in_ledger)
         await self._commit(entry.lane, draft)
 
     async def plan_page(self, left: Continuation) -> None:
@@ -319,7 +327,7 @@ class Planner:
         in_flight = self._lease.hold(one.message.id for one in draft.in_flight)
         try:
             result = PlanResult()
-            if draft.runs or draft.continuations or draft.consumed or draft.continued:
+            if draft.runs or draft.continuations or draft.consumed or draft.continued or draft.positions:
                 result = await self._committed(draft)
             if result.refused:
                 self._lease.refused()
@@ -383,7 +391,12 @@ class Planner:
                 queue.put(in_flight)
                 continue
             queue.give_back(message.tenant)
-            if message.id in new:
+            if message.id not in new:
+                continue
+            if message.id in result.known:
+                # Perhaps by a commit of ours that seemed to fail: then nobody else would send what it holds.
+                self._lease.drop([message])
+            else:
                 self._lease.let_go([message.id])
         self._lease.let_go(delivered)
 

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from clarion.ports.ledger.conversations import Conversations
-from clarion.ports.ledger.events import Continuations, EventLog, Events, IdempotencyStore, SetAsides
+from clarion.ports.ledger.events import (
+    Continuations,
+    EventLog,
+    Events,
+    IdempotencyStore,
+    Partitions,
+    SetAsides,
+)
 from clarion.ports.ledger.inboxes import Inboxes
 from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.lives import Lives
@@ -55,6 +62,7 @@ __all__ = [
     "NumberRanges",
     "OperationSteps",
     "Operations",
+    "Partitions",
     "Plans",
     "Quarantine",
     "Quotas",
@@ -76,6 +84,7 @@ class Store(Protocol):
     """The store as a whole: values in, values out, so that it may be in another process."""
 
     log: EventLog
+    partitions: Partitions
     events: Events
     continuations: Continuations
     set_aside: SetAsides

@@ -15,6 +15,8 @@ from clarion.model.event import (
     EventRecord,
     IdempotencyRecord,
     IdempotencyResult,
+    Position,
+    Reserved,
     SetAside,
 )
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, WorkerId
@@ -41,6 +43,16 @@ class EventLog(Protocol):
         """The last position ever written."""
 
 
+class Partitions(Protocol):
+    """Up to where the partitions of a broker that is not the ledger's log are planned. They move with `PlanCommit.positions`."""
+
+    async def take(self, names: Sequence[str]) -> Sequence[Position]:
+        """Where each stands; 0 if nobody has taken it before. From now on only plans with the new epochs move them."""
+
+    async def offsets(self, names: Sequence[str]) -> Sequence[int]:
+        """The same, for whoever only looks."""
+
+
 class Continuations(Protocol):
     """What is left of events to topics, each planned a page at a time (`PlanCommit.continuations`)."""
 
@@ -55,10 +67,17 @@ class IdempotencyStore(Protocol):
     async def claimed(
         self, tenant: TenantId, keys: Sequence[bytes], now: Instant
     ) -> Mapping[bytes, IdempotencyResult]:
-        """What the first call under each of these keys left, if there was one and it has not expired."""
+        """What the first call under each of these keys left, if there was one that is confirmed and has not expired."""
 
     async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         """Durable when this returns; `fresh` for the first one under its key."""
+
+    async def reserve(self, claims: Sequence[IdempotencyRecord], published: Sequence[int]) -> Reserved:
+        """Claims whose events are published next, by a broker that is not the ledger's log. Durable when this returns.
+
+        First, the events of the reservations `published` are with the broker: what these still hold is confirmed. Then
+        the claims are made. One that is held, not confirmed and has the same fingerprint belongs to the new reservation.
+        Of several under one key in a call the first counts."""
 
 
 class Events(Protocol):

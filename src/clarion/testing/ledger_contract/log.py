@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Consumed, IdempotencyRecord
+from clarion.model.event import Consumed, IdempotencyRecord, Position
 from clarion.model.ids import Instant, TenantId
 from clarion.testing.ledger_contract.subject import LedgerSubject, together
 
@@ -195,6 +195,93 @@ async def an_expired_claim_is_free_again(subject: LedgerSubject) -> None:
     assert again.answer == b"later"
 
 
+async def a_reserved_claim_is_confirmed_when_its_events_are_published(subject: LedgerSubject) -> None:
+    """Until then whoever repeats it is told so, and reserves it anew; then it is a claim like any other."""
+    claims, mine = subject.ledger.claims, claim(subject)
+    first = await claims.reserve([mine, claim(subject, key=b"o" * 16)], [])
+    assert [result.fresh for result in first.results] == [True, True]
+    assert await claims.claimed(mine.tenant, [mine.key], subject.now) == {}
+    again = await claims.reserve([claim(subject, b"second")], [])
+    (held,) = again.results
+    assert (held.fresh, held.confirmed, held.answer) == (False, False, b"first")
+    assert again.number not in (0, first.number)
+    (other,) = (await claims.reserve([claim(subject, b"third", body=b"other")], [first.number])).results
+    assert (other.confirmed, other.fingerprint) == (False, b"body")
+    await claims.reserve([], [again.number])
+    found = await claims.claimed(mine.tenant, [mine.key, b"o" * 16], subject.now)
+    assert {key: (result.answer, result.confirmed) for key, result in found.items()} == {
+        mine.key: (b"first", True),
+        b"o" * 16: (b"first", True),
+    }
+    late = await claims.reserve([claim(subject, b"late")], [])
+    assert late.number == 0
+    assert [(result.fresh, result.confirmed) for result in late.results] == [(False, True)]
+
+
+async def a_reservation_confirms_others_before_it_claims(subject: LedgerSubject) -> None:
+    """A repeat that says with its own call that the first was published is told so. Of two under one key the first counts."""
+    claims = subject.ledger.claims
+    first = await claims.reserve([claim(subject)], [])
+    told = await claims.reserve(
+        [claim(subject, b"second"), claim(subject, b"new", key=b"n" * 16)] * 2, [first.number]
+    )
+    assert [(result.fresh, result.confirmed) for result in told.results] == [
+        (False, True),
+        (True, True),
+        (False, True),
+        (False, True),
+    ]
+    assert {result.answer for result in told.results} == {b"first", b"new"}
+
+
+async def what_is_not_confirmed_expires_and_is_free_for_the_log(subject: LedgerSubject) -> None:
+    """An entry of the ledger's log is published with its claim, whoever reserved that before."""
+    claims, log = subject.ledger.claims, subject.ledger.log
+    await claims.reserve([claim(subject), claim(subject, key=b"o" * 16)], [])
+    published, (judged,) = await log.append([subject.entry()], [claim(subject, b"second")])
+    assert judged is not None
+    assert (len(published), judged.fresh) == (1, True)
+    (held,) = (await claims.reserve([claim(subject, b"third")], [])).results
+    assert (held.confirmed, held.answer) == (True, b"second")
+    subject.clock.advance(86_401)
+    (free,) = (await claims.reserve([claim(subject, b"later", key=b"o" * 16)], [])).results
+    assert free.fresh
+
+
+async def reservations_at_once_hold_each_claim_once(subject: LedgerSubject) -> None:
+    """One is fresh, and all others are told the same answer."""
+    calls = [subject.ledger.claims.reserve([claim(subject, b"%d" % n)], []) for n in range(30)]
+    results = [reserved.results[0] for reserved in await together(*calls)]
+    assert [result.fresh for result in results].count(True) == 1
+    assert len({result.answer for result in results}) == 1
+
+
+async def a_partition_stands_where_its_plans_say(subject: LedgerSubject) -> None:
+    """It begins at 0, and never goes back."""
+    partitions, plan = subject.ledger.partitions, subject.plan
+    one, two = await partitions.take(["events/0", "events/1"])
+    assert (one, two) == (Position("events/0", 0, 1), Position("events/1", 0, 1))
+    await plan(subject.planned(), positions=(replace(one, offset=7), replace(two, offset=3)))
+    await plan(positions=(replace(one, offset=5),))
+    assert list(await partitions.offsets(["events/1", "events/0", "new/0"])) == [3, 7, 0]
+    assert list(await partitions.take(["events/0"])) == [Position("events/0", 7, 2)]
+
+
+async def a_plan_by_an_earlier_owner_is_refused_as_a_whole(subject: LedgerSubject) -> None:
+    """Another process has taken one of its partitions: nothing is stored, and no other one moves."""
+    partitions = subject.ledger.partitions
+    kept, lost = await partitions.take(["events/0", "events/1"])
+    (mine,) = await partitions.take(["events/1"])
+    message, body = subject.planned(), subject.entry()
+    moved = (replace(kept, offset=4), replace(lost, offset=4))
+    assert (await subject.plan(message, positions=moved, bodies=(body,))).repeated
+    assert await subject.ledger.records.get(subject.tenant, message.id) is None
+    assert await subject.ledger.events.bodies([body.key]) == {}
+    assert list(await partitions.offsets(["events/0", "events/1"])) == [0, 0]
+    assert not (await subject.plan(message, positions=(replace(mine, offset=4),))).repeated
+    assert list(await partitions.offsets(["events/1"])) == [4]
+
+
 LOG_CONTRACT = (
     entries_come_back_in_order_with_their_positions,
     one_call_may_fill_several_lanes,
@@ -210,4 +297,10 @@ LOG_CONTRACT = (
     one_call_may_hold_two_submissions_with_one_key,
     claims_of_tenants_do_not_meet,
     an_expired_claim_is_free_again,
+    a_reserved_claim_is_confirmed_when_its_events_are_published,
+    a_reservation_confirms_others_before_it_claims,
+    what_is_not_confirmed_expires_and_is_free_for_the_log,
+    reservations_at_once_hold_each_claim_once,
+    a_partition_stands_where_its_plans_say,
+    a_plan_by_an_earlier_owner_is_refused_as_a_whole,
 )

@@ -41,7 +41,7 @@ def entries(count, lane=Lane.NORMAL, start=0):
 
 
 async def publish(broker, some):
-    await broker.publish(some, [None] * len(some))
+    await broker.publish(some)
 
 
 async def take(broker, lane, count, limit=100):

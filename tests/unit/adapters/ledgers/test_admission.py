@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.admission import ROOM, Admission
+from clarion.adapters.admission import ROOM, Admission
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.errors import Busy
 from clarion.model.channel import LANES, Lane

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clarion.adapters.ledgers.sqlite import users
+from clarion.adapters.ledgers import user_sealing
 from clarion.model.user import Day, Preferences, Profile, UserPut, Window
 from clarion.testing.ledger_contract import LedgerSubject
 
@@ -17,12 +17,12 @@ async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, ra
 
     def as_before(profile: Profile) -> bytes:
         fields = msgspec.to_builtins(profile, builtin_types=(bytes,))
-        fields[users.PREFERENCES] = {"quiet_hours": hours}
+        fields[user_sealing.PREFERENCES] = {"quiet_hours": hours}
         return msgspec.msgpack.encode(fields)
 
     subject = await LedgerSubject(opened(), clock, random).create_setup()
     with monkeypatch.context() as before:
-        before.setattr(users, "_pack", as_before)
+        before.setattr(user_sealing, "_pack", as_before)
         await subject.ledger.users.put(subject.tenant, [UserPut(id="kim", profile=profile)])
     await subject.ledger.close()
     ledger = opened()

@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.memory.lives import MemoryLives
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
+from clarion.adapters.ledgers.memory.partitions import MemoryPartitions
 from clarion.adapters.ledgers.memory.plans import MemoryPlans
 from clarion.adapters.ledgers.memory.quarantine import MemoryQuarantine
 from clarion.adapters.ledgers.memory.quotas import MemoryQuotas
@@ -79,7 +80,8 @@ class MemoryLedger(Store):
         self.leases = leases = MemoryLeases(tables, transactions, rows)
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
-        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations)
+        self.partitions = partitions = MemoryPartitions(tables, transactions)
+        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations, partitions)
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)
         self.number_ranges = MemoryNumberRanges(tables, transactions)

@@ -7,10 +7,11 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.claims import reserve
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
+from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult, Reserved
 from clarion.model.ids import EventId, Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
@@ -50,15 +51,14 @@ class MemoryLog:
     async def claimed(
         self, tenant: TenantId, keys: Sequence[bytes], now: Instant
     ) -> Mapping[bytes, IdempotencyResult]:
-        found = ((key, self._tables.claims.get((tenant, key))) for key in keys)
-        return {
-            key: _result(claim, fresh=False)
-            for key, claim in found
-            if claim is not None and claim.expires_at > now
-        }
+        found = {key: self._held(tenant, key, now) for key in keys}
+        return {key: held for key, held in found.items() if held is not None and held.confirmed}
 
     async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         return await self._transactions.write(lambda: self._claim(claim))
+
+    async def reserve(self, claims: Sequence[IdempotencyRecord], published: Sequence[int]) -> Reserved:
+        return await self._transactions.write(lambda: self._reserve(claims, published))
 
     def unplanned(self) -> Iterator[Entry]:
         """What waits in any lane."""
@@ -138,12 +138,38 @@ class MemoryLog:
         return published, results
 
     def _claim(self, claim: IdempotencyRecord) -> IdempotencyResult:
-        held = self._tables.claims.get((claim.tenant, claim.key))
-        if held is not None and held.expires_at > self._clock.now():
-            return _result(held, fresh=False)
+        held = self._held(claim.tenant, claim.key, self._clock.now())
+        if held is not None and held.confirmed:
+            return held
         self._tables.claims[claim.tenant, claim.key] = claim
-        return _result(claim, fresh=True)
+        self._tables.reserved.pop((claim.tenant, claim.key), None)
+        return IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
 
+    def _reserve(self, claims: Sequence[IdempotencyRecord], published: Sequence[int]) -> Reserved:
+        tables, now = self._tables, self._clock.now()
+        for number, ends_at in list(tables.reservations.items()):
+            if number in published or ends_at <= now:
+                del tables.reservations[number]
+        keys = {(c.tenant, c.key) for c in claims}
+        found = {key: self._held(*key, now) for key in keys}
+        results, new, again = reserve(claims, {key: held for key, held in found.items() if held is not None})
+        if not new and not again:
+            return Reserved(number=0, results=results)
+        number = tables.next("reservations")
+        tables.reservations[number] = max(c.expires_at for c in claims)
+        for claim in new:
+            tables.claims[claim.tenant, claim.key] = claim
+        for claim in (*new, *again):
+            tables.reserved[claim.tenant, claim.key] = number
+        return Reserved(number=number, results=results)
 
-def _result(claim: IdempotencyRecord, *, fresh: bool) -> IdempotencyResult:
-    return IdempotencyResult(fresh=fresh, fingerprint=claim.fingerprint, answer=claim.answer)
+    def _held(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
+        claim = self._tables.claims.get((tenant, key))
+        if claim is None or claim.expires_at <= now:
+            return None
+        return IdempotencyResult(
+            fresh=False,
+            fingerprint=claim.fingerprint,
+            answer=claim.answer,
+            confirmed=self._tables.reserved.get((tenant, key)) not in self._tables.reservations,
+        )

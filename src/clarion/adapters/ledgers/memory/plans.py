@@ -11,6 +11,7 @@ from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
+from clarion.adapters.ledgers.memory.partitions import MemoryPartitions
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -45,6 +46,7 @@ class MemoryPlans:
         messages: MemoryMessages,
         leases: MemoryLeases,
         continuations: MemoryContinuations,
+        partitions: MemoryPartitions,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
@@ -53,17 +55,19 @@ class MemoryPlans:
         self._messages = messages
         self._leases = leases
         self._continuations = continuations
+        self._partitions = partitions
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
             if not self._leases.live(plan.worker):
                 return PlanResult(refused=True)
-            if not self._continuations.holds(plan):
+            if not self._continuations.holds(plan) or not self._partitions.owned(plan.positions):
                 return PlanResult(repeated=True)
             if plan.consumed is not None:
                 if self._log.any_planned(plan.consumed):
                     return PlanResult(repeated=True)
                 self._log.advance(plan.consumed)
+            self._partitions.move(plan.positions)
             self._log.add_planned(plan.bodies)
             return self._commit(plan)
 

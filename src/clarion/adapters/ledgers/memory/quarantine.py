@@ -9,10 +9,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import TenantId
-from clarion.model.quarantine import ANY_QUARANTINED, Quarantined, QuarantineFilter
-
-MOST = 1_000
-"""Of one kind and tenant."""
+from clarion.model.quarantine import ANY_QUARANTINED, MOST, Quarantined, QuarantineFilter
 
 
 class MemoryQuarantine:

@@ -10,7 +10,7 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.device import DeviceState
 from clarion.model.endpoint import Delivery
-from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, SetAside
+from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, Position, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.inbound import ReceivedMessage
 from clarion.model.inbox import Captured, InboxItem
@@ -122,7 +122,12 @@ class Tables:
         """What is planned behind the position of its lane."""
         self.planners: Table[Lane, WorkerId] = self._table()
         """Who plans a lane."""
+        self.partitions: Table[str, Position] = self._table()
         self.claims: Table[tuple[TenantId, bytes], IdempotencyRecord] = self._table()
+        self.reserved: Table[tuple[TenantId, bytes], int] = self._table()
+        """The reservation of a claim."""
+        self.reservations: Table[int, Instant] = self._table()
+        """When those end whose claims are not confirmed."""
         self.continuations: Table[EventKey, Continuation] = self._table()
         self.continuing: Table[EventKey, WorkerId] = self._table()
         """Who holds one."""

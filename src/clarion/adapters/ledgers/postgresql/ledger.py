@@ -7,16 +7,31 @@ from typing import Any
 
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
+from clarion.adapters.ledgers.postgresql.conversations import PostgresConversations
 from clarion.adapters.ledgers.postgresql.database import Database, open_database
+from clarion.adapters.ledgers.postgresql.devices import PostgresDevices
+from clarion.adapters.ledgers.postgresql.directory import PostgresDirectory
+from clarion.adapters.ledgers.postgresql.endpoints import PostgresEndpoints
+from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
+from clarion.adapters.ledgers.postgresql.inbound import PostgresInbound
 from clarion.adapters.ledgers.postgresql.inboxes import PostgresInboxes
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
+from clarion.adapters.ledgers.postgresql.lives import PostgresLives
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
+from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
+from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
+from clarion.adapters.ledgers.postgresql.spending import PostgresNumberRanges, PostgresSpending
 from clarion.adapters.ledgers.postgresql.states import tag_of
+from clarion.adapters.ledgers.postgresql.suppressions import PostgresSuppressions
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
+from clarion.adapters.ledgers.postgresql.topics import PostgresTopics
+from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, PostgresUsers
+from clarion.adapters.ledgers.postgresql.verifications import PostgresVerifications
+from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
@@ -27,8 +42,10 @@ class PostgresLedger(Store):
     """Implements `ports.ledger.Store`."""
 
     @classmethod
-    async def open(cls, url: str, *, vault: Vault, clock: Clock, random: Random) -> PostgresLedger:
-        """Raises ConfigError saying what to do when the server cannot be reached or its schema is not of this version."""
+    async def open(
+        cls, url: str, *, vault: Vault, clock: Clock, random: Random, user_cache: int = 20_000
+    ) -> PostgresLedger:
+        """The ledger in the database of this URL; `user_cache` people are kept opened in memory. Raises ConfigError saying what to do when the server cannot be reached or its schema is not of this version."""
         address = read_address(url)
         database = await open_database(address, clock=clock, random=random)
         try:
@@ -36,18 +53,37 @@ class PostgresLedger(Store):
         except BaseException:
             await database.close()
             raise
-        return cls(database, vault=vault, clock=clock, random=random)
+        return cls(database, vault=vault, clock=clock, random=random, user_cache=user_cache)
 
-    def __init__(self, database: Database, *, vault: Vault, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, database: Database, *, vault: Vault, clock: Clock, random: Random, user_cache: int
+    ) -> None:
         """Over an open database of this version's schema, which it closes."""
         self._database = database
+        self._user_cache = cached_users = UserCache(user_cache)
+        kinds, terminations = PostgresMessageKinds(), PostgresTerminations()
+        user_rows = PostgresUserRows(vault, clock, random)
+        eraser = PostgresEraser(terminations, clock)
+        self.users = PostgresUsers(database, user_rows, cached_users, eraser)
+        self.suppressions = suppressions = PostgresSuppressions(database)
+        self.devices = PostgresDevices(database, user_rows)
+        self.endpoints = PostgresEndpoints(database, user_rows, suppressions)
+        self.topics = PostgresTopics(database)
+        self.directory = PostgresDirectory(database, user_rows)
         self.setup = PostgresSetup(database, vault)
+        self.spending = PostgresSpending(database)
         self.quotas = PostgresQuotas(database)
         self.claims = claims = PostgresClaims(database, clock)
         self.log = PostgresLog(database, claims)
+        self.partitions = PostgresPartitions(database)
         self.leases = PostgresLeases(database)
-        kinds, terminations = PostgresMessageKinds(), PostgresTerminations()
         self.inboxes = PostgresInboxes(database, kinds, terminations)
+        self.number_ranges = PostgresNumberRanges(database)
+        self.verifications = PostgresVerifications(database)
+        self.quarantine = PostgresQuarantine(database)
+        self.inbound = PostgresInbound(database, suppressions)
+        self.lives = PostgresLives(database)
+        self.conversations = PostgresConversations(database)
 
     async def tag(self, subject: Subject) -> str | None:
         return await self._database.read(lambda connection: tag_of(connection, subject))
@@ -63,6 +99,7 @@ class PostgresLedger(Store):
             "redone": database.redone,
             "failures": database.failures,
             "last_commit_ms": database.last_ms,
+            "cached_users": len(self._user_cache),
             "connections": connections,
             "idle_connections": idle,
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from clarion.adapters.ledgers.admission import Admission
+from clarion.adapters.admission import Admission
 from clarion.adapters.ledgers.claims import first_claims, fresh, judged
 from clarion.adapters.ledgers.postgresql import cursors
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims

@@ -42,7 +42,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "claim_keys": (),
     "claims": (
         """CREATE TABLE claims (
-            tenant bigint NOT NULL, expires_at bigint NOT NULL, key bytea NOT NULL, fingerprint bytea NOT NULL,
+            tenant bigint NOT NULL, expires_at bigint NOT NULL, reservation bigint, key bytea NOT NULL, fingerprint bytea NOT NULL,
             answer bytea NOT NULL, PRIMARY KEY (tenant, key)
         )""",
         "CREATE INDEX claims_expiry ON claims USING brin (expires_at)",

@@ -11,11 +11,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from clarion.adapters.ledgers.claims import Claimed
+from clarion.adapters.ledgers.claims import Claimed, reserve
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, bytes_at, encoded, field, id_at
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.event import IdempotencyRecord, IdempotencyResult
+from clarion.model.event import IdempotencyRecord, IdempotencyResult, Reserved
 from clarion.model.ids import Instant, TenantId
 from clarion.ports.clock import Clock
 
@@ -46,16 +46,23 @@ ROUND_DONE = "INSERT OR REPLACE INTO meta (key, value) SELECT 'claim_keys', newe
 
 _KEY = id_at(0, 1).replace("key", "wanted.key")
 _OF = f"WHERE key = {_KEY} AND tenant = wanted.value ->> 0"
+_SEQ = f"coalesce((SELECT seq FROM new_keys {_OF}), (SELECT seq FROM claim_keys {_OF}))"
 FIND = f"""
-    SELECT json_group_array(json_array(claims.tenant, hex(claims.key), hex(fingerprint), hex(answer)))
-    FROM json_each(?1) AS wanted CROSS JOIN claims
-    WHERE claims.seq = coalesce((SELECT seq FROM new_keys {_OF}), (SELECT seq FROM claim_keys {_OF}))
-        AND expires_at > ?3
+    SELECT json_group_array(json_array(
+        claims.tenant, hex(claims.key), hex(fingerprint), hex(answer),
+        reservation IS NULL OR NOT EXISTS (SELECT 1 FROM reservations WHERE no = reservation)
+    ))
+    FROM json_each(?1) AS wanted CROSS JOIN claims WHERE claims.seq = {_SEQ} AND expires_at > ?3
 """
 ADD = f"""
-    INSERT INTO claims (tenant, key, fingerprint, answer, expires_at)
-    SELECT {field(0)}, {id_at(0, 1)}, {bytes_at(1, 2)}, {bytes_at(3, 4)}, {field(5)} FROM json_each(?1)
+    INSERT INTO claims (tenant, key, fingerprint, answer, expires_at, reservation)
+    SELECT {field(0)}, {id_at(0, 1)}, {bytes_at(1, 2)}, {bytes_at(3, 4)}, {field(5)}, ?3 FROM json_each(?1)
 """
+RESERVE = "INSERT INTO reservations (expires_at) VALUES (?)"
+RESERVE_AGAIN = f"""
+    UPDATE claims SET reservation = ?3 WHERE seq IN (SELECT {_SEQ} FROM json_each(?1) AS wanted)
+"""
+CONFIRM = "DELETE FROM reservations WHERE no IN (SELECT value FROM json_each(?1)) OR expires_at <= ?2"
 ADD_KEYS = f"""
     INSERT OR REPLACE INTO new_keys (key, tenant, seq) SELECT {id_at(0, 1)}, {field(0)}, ?3 + key FROM json_each(?1)
 """
@@ -86,28 +93,63 @@ class SqliteClaims:
             return {}
         wanted = [(tenant, key) for key in keys]
         found = await self._writer.read(lambda connection: self._found(connection, wanted, now))
-        return {key: result for (_, key), result in found.items()}
+        return {key: result for (_, key), result in found.items() if result.confirmed}
 
     async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         held = await self._writer.call(lambda connection: self.claim(connection, [claim]))
         fresh = IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
         return held.get((claim.tenant, claim.key), fresh)
 
+    async def reserve(self, claims: Sequence[IdempotencyRecord], published: Sequence[int]) -> Reserved:
+        return await self._writer.call(
+            lambda connection: self._reserve(connection, claims, published), rows=len(claims)
+        )
+
     # -- in the writer's thread -------------------------------------------------------------------------------
 
     def claim(self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> Claimed:
-        """Claims what is free, each key once; what somebody else holds."""
+        """Claims what is free or not confirmed, each key once; what somebody else holds."""
         now = self._clock.now()
         held = self._found(connection, [(c.tenant, c.key) for c in claims], now)
+        held = {key: result for key, result in held.items() if result.confirmed}
         free = [c for c in claims if (c.tenant, c.key) not in held] if held else claims
         if free:
-            _add(connection, free)
-            self._since += len(free)
-            while self._since >= CLAIMS_A_RANGE:
-                self._since -= CLAIMS_A_RANGE
-                connection.execute(PURGE, (now, 2 * CLAIMS_A_RANGE))
-                _store_range(connection)
+            self._claim(connection, free, now, None)
         return held
+
+    def _reserve(
+        self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord], published: Sequence[int]
+    ) -> Reserved:
+        now = self._clock.now()
+        connection.execute(CONFIRM, (encoded(published), now))
+        if not claims:
+            return Reserved(number=0, results=())
+        held = self._found(connection, [(c.tenant, c.key) for c in claims], now)
+        results, new, again = reserve(claims, held)
+        if not new and not again:
+            return Reserved(number=0, results=results)
+        number = connection.execute(RESERVE, (max(c.expires_at for c in claims),)).lastrowid
+        assert number is not None
+        if again:
+            named = encoded([(c.tenant,) for c in again]), b"".join([c.key for c in again])
+            connection.execute(RESERVE_AGAIN, (*named, number))
+        if new:
+            self._claim(connection, new, now, number)
+        return Reserved(number=number, results=results)
+
+    def _claim(
+        self,
+        connection: sqlite3.Connection,
+        claims: Sequence[IdempotencyRecord],
+        now: Instant,
+        reservation: int | None,
+    ) -> None:
+        _add(connection, claims, reservation)
+        self._since += len(claims)
+        while self._since >= CLAIMS_A_RANGE:
+            self._since -= CLAIMS_A_RANGE
+            connection.execute(PURGE, (now, 2 * CLAIMS_A_RANGE))
+            _store_range(connection)
 
     def _found(
         self, connection: sqlite3.Connection, wanted: Sequence[tuple[TenantId, bytes]], now: Instant
@@ -118,9 +160,12 @@ class SqliteClaims:
         named = encoded([(tenant,) for tenant, _ in wanted]), b"".join([key for _, key in wanted])
         return {
             (tenant, bytes.fromhex(key)): IdempotencyResult(
-                fresh=False, fingerprint=bytes.fromhex(fingerprint), answer=bytes.fromhex(answer)
+                fresh=False,
+                fingerprint=bytes.fromhex(fingerprint),
+                answer=bytes.fromhex(answer),
+                confirmed=bool(confirmed),
             )
-            for tenant, key, fingerprint, answer in rows(connection, FIND, (*named, now))
+            for tenant, key, fingerprint, answer, confirmed in rows(connection, FIND, (*named, now))
         }
 
     def _forget(self) -> None:
@@ -136,7 +181,9 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.execute(ROUND_BEGIN)
 
 
-def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> None:
+def _add(
+    connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord], reservation: int | None
+) -> None:
     tail = BlobTail([c.key for c in claims])
     packed = encoded(
         [
@@ -152,7 +199,7 @@ def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) ->
         ]
     )
     joined = tail.joined()
-    last = connection.execute(ADD, (packed, joined)).lastrowid
+    last = connection.execute(ADD, (packed, joined, reservation)).lastrowid
     assert last is not None
     connection.execute(ADD_KEYS, (packed, joined, last - len(claims) + 1))
 

@@ -11,12 +11,12 @@ from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.inbound_rows import FIELDS, received_of, values_of
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import Channel
-from clarion.model.ids import Instant, MessageId, TenantId, UserNo
+from clarion.model.ids import Instant, TenantId
 from clarion.model.inbound import (
     FOR_A_PERSON,
     REPLY_WITHIN_MS,
@@ -34,27 +34,11 @@ _columns = schema.inbound.c
 _tenant: Any = bindparam("of_tenant")
 _mine = _columns.tenant == _tenant
 _this = (_mine, _columns.seq == bindparam("of_seq"))
-_all = (
-    _columns.seq,
-    _columns.tenant,
-    _columns.digest,
-    _columns.channel,
-    _columns.integration,
-    _columns.sender,
-    _columns.user,
-    _columns.message_id,
-    _columns.verdict,
-    _columns.at,
-    _columns.reviewed_at,
-    _columns.reply,
-    _columns.reply_due_at,
-    _columns.sealed,
-)
-_FIELDS = tuple(column.name for column in _all)
+_all = tuple(_columns[name] for name in FIELDS)
 
 ADD = Command(
     insert(schema.inbound)
-    .values({name: bindparam(f"new_{name}") for name in _FIELDS if name != "seq"})
+    .values({name: bindparam(f"new_{name}") for name in FIELDS[1:]})
     .on_conflict_do_nothing()
 )
 KNOWN = Query(select(*_all).where(_mine, _columns.digest == bindparam("of_digest")))
@@ -145,7 +129,7 @@ class SqliteInbound:
         found = await self._readers.call(
             lambda connection: GET.rows(connection, of_tenant=tenant, of_seq=seq)
         )
-        return next(map(_inbound, found), None)
+        return next(map(received_of, found), None)
 
     async def page(
         self, tenant: TenantId, where: InboundFilter, before: int | None, limit: int
@@ -166,7 +150,7 @@ class SqliteInbound:
                 most=limit,
             )
         )
-        return [_inbound(row) for row in found]
+        return [received_of(row) for row in found]
 
     async def review(
         self, tenant: TenantId, seq: int, verdict: InboundVerdict, at: Instant
@@ -176,7 +160,7 @@ class SqliteInbound:
             this = {"of_tenant": tenant, "of_seq": seq}
             if not REVIEW(connection, **this, new_verdict=verdict.value, new_reviewed_at=at):
                 return None, effects
-            (reviewed,) = map(_inbound, GET.rows(connection, **this))
+            (reviewed,) = map(received_of, GET.rows(connection, **this))
             self._carry_out(connection, reviewed, effects)
             return reviewed, effects
 
@@ -185,7 +169,7 @@ class SqliteInbound:
     async def claim_replies(self, now: Instant, limit: int) -> Sequence[ReceivedMessage]:
         def claim(connection: sqlite3.Connection) -> list[ReceivedMessage]:
             claimed = []
-            for one in map(_inbound, DUE.rows(connection, now=now, most=limit)):
+            for one in map(received_of, DUE.rows(connection, now=now, most=limit)):
                 late = one.at + REPLY_WITHIN_MS <= now
                 status = ReplyStatus.FAILED if late else ReplyStatus.SENDING
                 _reply(connection, one.tenant, one.seq, status, None)
@@ -205,8 +189,11 @@ class SqliteInbound:
     def _take(
         self, connection: sqlite3.Connection, message: ReceivedMessage, effects: _Effects
     ) -> InboundStored:
-        new = ADD(connection, **{f"new_{name}": _value(message, name) for name in _FIELDS if name != "seq"})
-        (stored,) = map(_inbound, KNOWN.rows(connection, of_tenant=message.tenant, of_digest=message.digest))
+        values = zip(FIELDS[1:], values_of(message), strict=True)
+        new = ADD(connection, **{f"new_{name}": value for name, value in values})
+        (stored,) = map(
+            received_of, KNOWN.rows(connection, of_tenant=message.tenant, of_digest=message.digest)
+        )
         if not new:
             return InboundStored(inbound=stored, new=False)
         changed = self._carry_out(connection, stored, effects)
@@ -248,22 +235,3 @@ def _reply(
 def _listed(names: frozenset[Any]) -> str:
     """`,a,b,`; empty for none."""
     return f",{','.join(name.value for name in names)}," if names else ""
-
-
-def _value(message: ReceivedMessage, name: str) -> Any:
-    value = getattr(message, name)
-    return value.value if isinstance(value, Channel | InboundVerdict | ReplyStatus) else value
-
-
-def _inbound(row: Sequence[Any]) -> ReceivedMessage:
-    fields = dict(zip(_FIELDS, row, strict=True))
-    return ReceivedMessage(
-        **{
-            **fields,
-            "user": UserNo(fields["user"]),
-            "channel": Channel(fields["channel"]),
-            "verdict": InboundVerdict(fields["verdict"]),
-            "message_id": MessageId(fields["message_id"]) if fields["message_id"] else None,
-            "reply": None if fields["reply"] is None else ReplyStatus(fields["reply"]),
-        }
-    )

@@ -29,6 +29,7 @@ from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
+from clarion.adapters.ledgers.sqlite.partitions import SqlitePartitions
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
 from clarion.adapters.ledgers.sqlite.quotas import SqliteQuotas
@@ -106,6 +107,7 @@ class SqliteLedger(Store):
         user_rows = UserRows(vault, keyring, clock, random, eraser)
         suppressions = SqliteSuppressions(writer, readers, cached_users)
         self.log = log
+        self.partitions = SqlitePartitions(writer)
         self.inboxes = inboxes
         self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, cached_users, user_rows)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clarion.adapters.ledgers.admission import Admission
+from clarion.adapters.admission import Admission
 from clarion.adapters.ledgers.claims import first_claims, fresh, judged
 from clarion.adapters.ledgers.sqlite import log_statements as sql
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims

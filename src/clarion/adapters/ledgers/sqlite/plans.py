@@ -12,7 +12,7 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks, continuations, journal
+from clarion.adapters.ledgers.sqlite import checks, continuations, journal, partitions
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
@@ -113,8 +113,10 @@ class SqlitePlans:
             if plan.worker not in live:
                 results.append(REFUSED)
             elif (
-                plan.consumed and cursors.any_planned(connection, plan.consumed)
-            ) or not continuations.ended(connection, plan):
+                (plan.consumed and cursors.any_planned(connection, plan.consumed))
+                or not continuations.ended(connection, plan)
+                or not partitions.moved(connection, plan.positions)
+            ):
                 results.append(REPEATED)
             else:
                 results.append(None)

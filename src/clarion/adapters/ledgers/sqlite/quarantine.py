@@ -14,10 +14,7 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId
-from clarion.model.quarantine import Quarantined, QuarantineFilter, QuarantineKind
-
-MOST = 1_000
-"""Of one kind and tenant."""
+from clarion.model.quarantine import MOST, Quarantined, QuarantineFilter, QuarantineKind
 
 _columns = schema.strays.c
 _tenant: Any = bindparam("of_tenant")

@@ -8,27 +8,36 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from clarion.adapters.ledgers.spending_rows import (
+    CHARGE,
+    COST,
+    RANGE,
+    SPENT,
+    Key,
+    charge_row,
+    costs_of,
+    range_of,
+    range_row,
+    ranges_asked,
+    spent_of,
+    sums_of,
+)
 from clarion.adapters.ledgers.sqlite.files import write
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import IDS, encoded, keys
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.settlement import Settlement
-from clarion.model.setup import Money
 from clarion.model.spending import Charge, Charged, MessageCost, NumberRange, RangeLimit, Spent
 from clarion.rules.exact import StoredSpending, charge, confirmed, given_back, is_blocked, unblocked
 
 PAID = f"SELECT message_id, attempt FROM charges WHERE message_id IN {IDS}"
-PAY = """
-    INSERT INTO charges (message_id, attempt, tenant, day, channel, country, integration, amount, currency)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+PAY = f"INSERT INTO charges ({CHARGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 GIVE_BACK = """
     DELETE FROM charges WHERE message_id = ? AND attempt = ?
     RETURNING tenant, day, channel, country, integration, currency, amount
 """
-COSTS = f"SELECT message_id, country, currency, amount FROM charges WHERE message_id IN {IDS} AND currency <> '' ORDER BY 1, attempt"
+COSTS = f"SELECT {COST} FROM charges WHERE message_id IN {IDS} AND currency <> '' ORDER BY 1, attempt"
 SUM = """
     SELECT amount, calls FROM spending
     WHERE tenant = ? AND day = ? AND channel = ? AND country = ? AND integration = ? AND currency = ?
@@ -38,22 +47,17 @@ SUM_DROP = """
     DELETE FROM spending
     WHERE tenant = ? AND day = ? AND channel = ? AND country = ? AND integration = ? AND currency = ?
 """
-SPENT = """
-    SELECT day, channel, country, integration, currency, amount, calls FROM spending
+SPENT_ON = f"""
+    SELECT {SPENT} FROM spending
     WHERE tenant = ?1 AND day >= ?2 AND day < ?3 ORDER BY day, channel, country, integration, currency
 """
-_RANGE = "tenant, digits, level, at, sent, confirmed, blocked_at, blocked_until"
 RANGES = (
-    f"SELECT {_RANGE} FROM number_ranges WHERE tenant = ?1 AND digits IN (SELECT value FROM json_each(?2))"
+    f"SELECT {RANGE} FROM number_ranges WHERE tenant = ?1 AND digits IN (SELECT value FROM json_each(?2))"
 )
-RANGES_BLOCKED = (
-    f"SELECT {_RANGE} FROM number_ranges WHERE tenant = ?1 AND blocked_until > ?2 ORDER BY digits"
-)
-RANGE_IS = f"INSERT OR REPLACE INTO number_ranges ({_RANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+RANGES_BLOCKED = f"SELECT {RANGE} FROM number_ranges WHERE tenant = ?1 AND blocked_until > ?2 ORDER BY digits"
+RANGE_IS = f"INSERT OR REPLACE INTO number_ranges ({RANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _JUST_BEHIND = "~"
 """Behind a day and everything that begins with it."""
-
-Key = tuple[Any, ...]
 
 
 class SqliteSpending:
@@ -89,7 +93,7 @@ class SqliteNumberRanges:
             known = {one.digits: one for one in _known(connection, RANGES, (tenant, digits))}
             for limit in ranges:
                 before = known.get(limit.digits) or NumberRange(tenant=tenant, digits=limit.digits, at=at)
-                connection.execute(RANGE_IS, _range_row(confirmed(before, limit, at)))
+                connection.execute(RANGE_IS, range_row(confirmed(before, limit, at)))
 
         await self._writer.call(confirm)
 
@@ -101,7 +105,7 @@ class SqliteNumberRanges:
             known = _known(connection, RANGES, (tenant, encoded([digits])))
             if not known or not is_blocked(known[0], at):
                 return False
-            connection.execute(RANGE_IS, _range_row(unblocked(known[0], at)))
+            connection.execute(RANGE_IS, range_row(unblocked(known[0], at)))
             return True
 
         return bool(await self._writer.call(unblock))
@@ -126,55 +130,25 @@ def _charge_all(connection: sqlite3.Connection, charges: Sequence[Charge]) -> Ch
     days = {(one.tenant, one.day) for one in charges if one.budgets}
     spent = {(of, day): _spent(connection, of, day, day + _JUST_BEHIND) for of, day in days}
     decisions = charge(charges, StoredSpending(frozenset(paid), spent, _ranges(connection, charges)))
-    write(connection, PAY, [_row(one) for one in decisions.paid])
-    sums: dict[Key, tuple[Decimal, int]] = {}
-    for one in decisions.paid:
-        if one.cost is not None:
-            key = (*_where(one), one.cost.currency)
-            amount, calls = sums.get(key, (Decimal(0), 0))
-            sums[key] = amount + Decimal(one.cost.amount), calls + 1
-    for key, (amount, calls) in sums.items():
+    write(connection, PAY, [charge_row(one) for one in decisions.paid])
+    for key, (amount, calls) in sums_of(decisions.paid).items():
         _add(connection, key, amount, calls)
-    write(connection, RANGE_IS, [_range_row(known) for known in decisions.ranges])
+    write(connection, RANGE_IS, [range_row(known) for known in decisions.ranges])
     return decisions.result
 
 
 def _ranges(
     connection: sqlite3.Connection, charges: Sequence[Charge]
 ) -> dict[tuple[TenantId, str], NumberRange]:
-    asked: dict[TenantId, set[str]] = {}
-    for one in charges:
-        if one.ranges:
-            asked.setdefault(one.tenant, set()).update(limit.digits for limit in one.ranges)
     return {
         (known.tenant, known.digits): known
-        for tenant, digits in asked.items()
-        for known in _known(connection, RANGES, (tenant, encoded(sorted(digits))))
+        for tenant, digits in ranges_asked(charges).items()
+        for known in _known(connection, RANGES, (tenant, encoded(digits)))
     }
 
 
 def _known(connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> list[NumberRange]:
-    return [
-        NumberRange(
-            tenant=tenant,
-            digits=digits,
-            level=level,
-            at=at,
-            sent=sent,
-            confirmed=entered,
-            blocked_at=blocked_at,
-            blocked_until=blocked_until,
-        )
-        for tenant, digits, level, at, sent, entered, blocked_at, blocked_until in connection.execute(
-            sql, values
-        ).fetchall()
-    ]
-
-
-def _range_row(one: NumberRange) -> tuple[Any, ...]:
-    """As `RANGE_IS`."""
-    counts = (one.level, one.at, one.sent, one.confirmed)
-    return (one.tenant, one.digits, *counts, one.blocked_at, one.blocked_until)
+    return [range_of(row) for row in connection.execute(sql, values).fetchall()]
 
 
 def _add(connection: sqlite3.Connection, key: Key, amount: Decimal, calls: int) -> None:
@@ -188,41 +162,8 @@ def _add(connection: sqlite3.Connection, key: Key, amount: Decimal, calls: int) 
 
 
 def _spent(connection: sqlite3.Connection, tenant: TenantId, since: str, until: str) -> list[Spent]:
-    return [
-        Spent(
-            day=day,
-            channel=Channel(channel),
-            country=country,
-            integration=integration,
-            cost=Money(amount=amount, currency=currency),
-            calls=calls,
-        )
-        for day, channel, country, integration, currency, amount, calls in connection.execute(
-            SPENT, (tenant, since, until)
-        ).fetchall()
-    ]
+    return [spent_of(row) for row in connection.execute(SPENT_ON, (tenant, since, until)).fetchall()]
 
 
 def _costs(connection: sqlite3.Connection, messages: Sequence[MessageId]) -> list[MessageCost]:
-    sums: dict[tuple[bytes, str, str], Decimal] = {}
-    for message_id, country, currency, amount in connection.execute(COSTS, keys(messages)).fetchall():
-        key = (message_id, country, currency)
-        sums[key] = sums.get(key, Decimal(0)) + Decimal(amount)
-    return [
-        MessageCost(
-            message_id=MessageId(message_id),
-            country=country,
-            cost=Money(amount=f"{amount:f}", currency=currency),
-        )
-        for (message_id, country, currency), amount in sums.items()
-    ]
-
-
-def _row(one: Charge) -> tuple[Any, ...]:
-    """As `PAY`. What costs nothing has no currency."""
-    cost = one.cost or Money(amount="", currency="")
-    return (one.message_id, one.attempt, *_where(one), cost.amount, cost.currency)
-
-
-def _where(one: Charge) -> Key:
-    return (one.tenant, one.day, one.channel.value, one.country, one.integration)
+    return costs_of(connection.execute(COSTS, keys(messages)).fetchall())

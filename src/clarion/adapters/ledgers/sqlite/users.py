@@ -6,38 +6,34 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-import structlog
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
-from clarion.adapters.ledgers.sqlite.puncturable_prf import SECRET_BYTES
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.adapters.ledgers.user_cache import UserCache
-from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
+from clarion.adapters.ledgers.user_sealing import (
+    EMPTY,
+    UserSealing,
+    contacts,
+    hashes,
+    tell_unreadable,
+    with_profile,
+)
+from clarion.errors import InvalidInput, SealBroken
 from clarion.model.channel import Channel
-from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
-from clarion.model.user import WEEK, Profile, User, UserPut, UserSeen
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
-from clarion.ports.vault import Vault, contact_hash
+from clarion.ports.vault import Vault
 
-log = structlog.get_logger(__name__)
-
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Profile).decode
-
-EMPTY = Profile()
 LAST = 2**63 - 1
 """Behind every number."""
-UNDECODABLE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError)
-"""What comes of bytes that are no profile."""
-PREFERENCES = Profile.__struct_fields__.index("preferences")
 
 
 class SqliteUsers:
@@ -146,10 +142,9 @@ class UserRows:
     """Opens and seals the rows of users, on whatever connection and thread."""
 
     def __init__(self, vault: Vault, keyring: Keyring, clock: Clock, random: Random, erase: Eraser) -> None:
-        self._vault = vault
+        self._sealing = UserSealing(vault, random)
         self._keyring = keyring
         self._clock = clock
-        self._random = random
         self.erase = erase
 
     def number(self, connection: sqlite3.Connection, tenant: TenantId, user_id: str) -> UserNo | None:
@@ -177,11 +172,7 @@ class UserRows:
         self.erase(connection, [no for no, user in found.items() if user is None])  # what a full disk cut off
         read = [user for user in found.values() if user is not None]
         stored = {user.id: user for user in self._with_suppressions(connection, read)}
-        _require_revisions(stored, puts)
-        users = dict(stored)
-        for put in puts:
-            user = users.get(put.id) or self._new(tenant, put.id, now)
-            users[put.id] = self._replaced(user, put.profile, now)
+        users = self._sealing.put(stored, tenant, puts, now)
         added = self._numbered(connection, [user for user in users.values() if user.id not in stored])
         changed = [user for user in users.values() if user.id in stored and user is not stored[user.id]]
         self._add(connection, added)
@@ -196,10 +187,7 @@ class UserRows:
     ) -> list[User]:
         """The users with other profiles, in a transaction of the writer."""
         now = self._clock.now()
-        users = []
-        for user, profile in profiles:
-            _require_readable(user)
-            users.append(replace(user, profile=profile, revision=user.revision + 1, updated_at=now))
+        users = [with_profile(user, profile, now) for user, profile in profiles]
         self._change(connection, users)
         written = self._with_suppressions(connection, users)
         _replace_contacts(connection, written, written)
@@ -207,7 +195,7 @@ class UserRows:
 
     def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
         """What an address is recognised by."""
-        return contact_hash(self._vault, tenant, channel, address)
+        return self._sealing.hash_of(tenant, channel, address)
 
     def rehash(
         self, connection: sqlite3.Connection, numbers: Iterable[int]
@@ -216,7 +204,7 @@ class UserRows:
         moved: list[tuple[TenantId, Channel, bytes, bytes]] = []
         changed: list[User] = []
         for user in self.opened(connection, sql.USERS_BY_NUMBER, (encoded(list(numbers)),)):
-            profile = self._hashed(user.tenant, user.profile)
+            profile = self._sealing.hashed(user.tenant, user.profile)
             pairs = zip(user.profile.contacts, profile.contacts, strict=True)
             other = [(user.tenant, old.channel, old.hash, new.hash) for old, new in pairs if old != new]
             if other:
@@ -225,39 +213,6 @@ class UserRows:
         self._change(connection, changed)
         _replace_contacts(connection, changed, changed)
         return moved
-
-    def _new(self, tenant: TenantId, id: str, now: Instant) -> User:
-        return User(
-            no=NO_USER,
-            tenant=tenant,
-            id=id,
-            key=self._random.bytes(SECRET_BYTES),
-            profile=EMPTY,
-            revision=1,
-            inbox_epoch=self._random.bytes(8).hex(),
-            created_at=now,
-            updated_at=now,
-        )
-
-    def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
-        if profile is None:
-            return user
-        _require_readable(user)
-        kept = user.profile
-        profile = replace(self._hashed(user.tenant, profile), endpoints=kept.endpoints, devices=kept.devices)
-        if profile == user.profile:
-            return user
-        revision = user.revision + 1 if user.no else 1
-        return replace(user, profile=profile, revision=revision, updated_at=now)
-
-    def _hashed(self, tenant: TenantId, profile: Profile) -> Profile:
-        return replace(
-            profile,
-            contacts=tuple(
-                replace(contact, hash=self.hash_of(tenant, contact.channel, contact.address))
-                for contact in profile.contacts
-            ),
-        )
 
     def _numbered(self, connection: sqlite3.Connection, users: Sequence[User]) -> list[User]:
         if not users:
@@ -271,7 +226,7 @@ class UserRows:
         tail = BlobTail()
         packed = []
         for user in users:
-            key, profile = self._keyring.wrap(user.no, user.key), self._sealed(user)
+            key, profile = self._keyring.wrap(user.no, user.key), self._sealing.sealed(user)
             assert key is not None, "the number is new"
             packed.append(
                 (
@@ -295,12 +250,9 @@ class UserRows:
         tail = BlobTail()
         packed = []
         for user in users:
-            profile = self._sealed(user)
+            profile = self._sealing.sealed(user)
             packed.append((user.no, user.revision, user.updated_at, tail.add(profile), len(profile)))
         connection.execute(sql.USERS_REPLACE, (encoded(packed), tail.joined()))
-
-    def _sealed(self, user: User) -> bytes:
-        return self._vault.seal(user.key, _pack(user.profile))
 
     def _open(self, row: list[Any]) -> User | None:
         no, tenant, user_id, wrapped, profile, revision, inbox_epoch, created_at, updated_at = row
@@ -310,9 +262,9 @@ class UserRows:
             if unwrapped is None:
                 return None
             key = unwrapped
-            opened = _profile(self._vault.open(key, bytes.fromhex(profile)))
-        except (SealBroken, *UNDECODABLE) as fault:
-            log.error("user_unreadable", tenant=tenant, user=no, error=type(fault).__name__)
+            opened = self._sealing.profile(no, tenant, key, bytes.fromhex(profile))
+        except (SealBroken, ValueError) as fault:
+            tell_unreadable(no, tenant, fault)
         return User(
             no=no,
             tenant=tenant,
@@ -327,59 +279,20 @@ class UserRows:
         )
 
     def _with_suppressions(self, connection: sqlite3.Connection, users: list[User]) -> list[User]:
-        contacts = [(user.tenant, digest) for user in users for _, digest in user.profile.addresses()]
-        if not contacts:
+        addresses = [(user.tenant, digest) for user in users for _, digest in user.profile.addresses()]
+        if not addresses:
             return users
-        wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
+        wanted = (encoded([tenant for tenant, _ in addresses]), b"".join(digest for _, digest in addresses))
         gone = frozenset(bytes.fromhex(row[0]) for row in rows(connection, sql.SUPPRESSED, wanted))
-        return [replace(user, suppressed=_hashes(user) & gone) if gone else user for user in users]
-
-
-def _profile(packed: bytes) -> Profile:
-    """As it was packed; weekdays that were numbers then have their names."""
-    try:
-        return _unpack(packed)
-    except msgspec.ValidationError:
-        fields = msgspec.msgpack.decode(packed)
-        for window in fields[PREFERENCES].get("quiet_hours", ()):
-            window["days"] = [day if isinstance(day, str) else WEEK[day] for day in window.get("days", WEEK)]
-        return msgspec.convert(fields, Profile)
-
-
-def _require_readable(user: User) -> None:
-    """What cannot be opened must not be written over: with it would go what the person has chosen."""
-    if user.unreadable:
-        raise UserUnreadable(user.id)
-
-
-def _hashes(user: User) -> frozenset[bytes]:
-    return frozenset(digest for _, digest in user.profile.addresses())
-
-
-def _require_revisions(stored: Mapping[str, User], puts: Iterable[UserPut]) -> None:
-    for put in puts:
-        if put.revision is None:
-            continue
-        found = stored[put.id].revision if put.id in stored else 0
-        if found != put.revision:
-            raise Conflict(
-                f"the user was changed meanwhile: expected revision {put.revision}, found {found}; "
-                "read it again and repeat the change"
-            )
+        return [replace(user, suppressed=hashes(user) & gone) if gone else user for user in users]
 
 
 def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], changed: Sequence[User]) -> None:
     if changed:
         connection.execute(sql.CONTACTS_DROP, (encoded([user.no for user in changed]),))
-    contacts = {
-        (user.tenant, channel, user.no, digest)
-        for user in users
-        for channel, digest in user.profile.addresses()
-    }
-    if contacts:
-        ordered = sorted(contacts)
+    if ordered := contacts(users):
         parameters = (
-            encoded([(t, c, no) for t, c, no, _ in ordered]),
+            encoded([(tenant, channel, no) for tenant, channel, no, _ in ordered]),
             b"".join(contact[3] for contact in ordered),
         )
         connection.execute(sql.CONTACTS_ADD, parameters)

@@ -5,26 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from clarion.adapters.ledgers.sqlite.files import one as single
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import Channel
-from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.adapters.ledgers.verification_rows import COLUMNS, row_of, verification_of
+from clarion.model.ids import Instant, TenantId
 from clarion.model.verification import Resend, Verification, VerificationId, VerificationStatus
 from clarion.rules.exact import checked, finished, resent
 
-_COLUMNS = (
-    "id, tenant, user, contact, channels, workflow, digits, hash, status, sends, checks, created_at, sent_at, "
-    "expires_at, finished_at"
-)
-PUT = (
-    f"INSERT OR REPLACE INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-GET = f"SELECT {_COLUMNS} FROM verifications WHERE id = ? AND tenant = ?"
+PUT = f"INSERT OR REPLACE INTO verifications ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+GET = f"SELECT {COLUMNS} FROM verifications WHERE id = ? AND tenant = ?"
 LATELY = "SELECT count(*) FROM verifications WHERE tenant = ? AND contact = ? AND created_at >= ?"
-PENDING = f"SELECT {_COLUMNS} FROM verifications WHERE tenant = ? AND contact = ? AND status = 'pending'"
+PENDING = f"SELECT {COLUMNS} FROM verifications WHERE tenant = ? AND contact = ? AND status = 'pending'"
 
 
 class SqliteVerifications:
@@ -40,7 +33,7 @@ class SqliteVerifications:
             if single(connection, LATELY, (*address, since)) >= most:
                 return False
             for row in connection.execute(PENDING, address).fetchall():
-                before = _verification(row)
+                before = verification_of(row)
                 _put(connection, finished(before, VerificationStatus.CANCELED, verification.created_at))
             _put(connection, verification)
             return True
@@ -86,47 +79,8 @@ def _get(
     connection: sqlite3.Connection, tenant: TenantId, verification_id: VerificationId
 ) -> Verification | None:
     row = connection.execute(GET, (verification_id, tenant)).fetchone()
-    return None if row is None else _verification(row)
+    return None if row is None else verification_of(row)
 
 
 def _put(connection: sqlite3.Connection, one: Verification) -> None:
-    channels = ",".join(one.channels)
-    who = (one.id, one.tenant, one.user, one.contact, channels, one.workflow, one.digits, one.hash)
-    state = (one.status.value, one.sends, one.checks)
-    connection.execute(PUT, (*who, *state, one.created_at, one.sent_at, one.expires_at, one.finished_at))
-
-
-def _verification(row: tuple[Any, ...]) -> Verification:
-    """A row of `_COLUMNS`."""
-    (
-        verification_id,
-        tenant,
-        user,
-        contact,
-        channels,
-        workflow,
-        digits,
-        hash_,
-        status,
-        sends,
-        checks,
-        *times,
-    ) = row
-    created_at, sent_at, expires_at, finished_at = times
-    return Verification(
-        id=VerificationId(verification_id),
-        tenant=tenant,
-        user=UserNo(user),
-        contact=contact,
-        channels=tuple(Channel(channel) for channel in channels.split(",") if channel),
-        workflow=workflow,
-        digits=digits,
-        hash=hash_,
-        status=VerificationStatus(status),
-        sends=sends,
-        checks=checks,
-        created_at=created_at,
-        sent_at=sent_at,
-        expires_at=expires_at,
-        finished_at=finished_at,
-    )
+    connection.execute(PUT, row_of(one))

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0041"
-down_revision = "0040"
+revision = "0042"
+down_revision = "0041"
 
 _STEPS = (
     "ALTER TABLE workers ADD COLUMN version TEXT DEFAULT '' NOT NULL",

@@ -1,0 +1,157 @@
+"""How users are stored: sealed with a key of their own, and recognised by the hashes of their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from clarion.errors import Conflict, SealBroken, UserUnreadable
+from clarion.model.channel import Channel
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
+from clarion.model.user import WEEK, Profile, User, UserPut
+from clarion.ports.clock import Random
+from clarion.ports.vault import Vault, contact_hash
+
+log = structlog.get_logger(__name__)
+
+KEY_BYTES = 32
+EMPTY = Profile()
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Profile).decode
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError)
+"""What comes of bytes that are no profile."""
+PREFERENCES = Profile.__struct_fields__.index("preferences")
+
+
+class UserSealing:
+    """Makes users, and their profiles what may be stored."""
+
+    def __init__(self, vault: Vault, random: Random) -> None:
+        self._vault = vault
+        self._random = random
+
+    def new(self, tenant: TenantId, id: str, now: Instant) -> User:
+        """Somebody who has no number yet."""
+        return User(
+            no=NO_USER,
+            tenant=tenant,
+            id=id,
+            key=self._random.bytes(KEY_BYTES),
+            profile=EMPTY,
+            revision=1,
+            inbox_epoch=self._random.bytes(8).hex(),
+            created_at=now,
+            updated_at=now,
+        )
+
+    def put(
+        self, stored: Mapping[str, User], tenant: TenantId, puts: Iterable[UserPut], now: Instant
+    ) -> dict[str, User]:
+        """Everybody who was stored or is put, as they are afterwards; whoever does not change is the same object.
+
+        Raises Conflict when somebody has another revision than the one that is put, and UserUnreadable.
+        """
+        puts = list(puts)
+        _require_revisions(stored, puts)
+        users = dict(stored)
+        for put in puts:
+            user = users.get(put.id) or self.new(tenant, put.id, now)
+            users[put.id] = self._replaced(user, put.profile, now)
+        return users
+
+    def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
+        """What an address is recognised by."""
+        return contact_hash(self._vault, tenant, channel, address)
+
+    def hashed(self, tenant: TenantId, profile: Profile) -> Profile:
+        """With the hashes of its contacts."""
+        return replace(
+            profile,
+            contacts=tuple(
+                replace(contact, hash=self.hash_of(tenant, contact.channel, contact.address))
+                for contact in profile.contacts
+            ),
+        )
+
+    def sealed(self, user: User) -> bytes:
+        """The profile as it is stored."""
+        return self._vault.seal(user.key, _pack(user.profile))
+
+    def profile(self, user: UserNo, tenant: TenantId, key: bytes, sealed: bytes) -> Profile | None:
+        """The profile that was stored; None when it cannot be read."""
+        try:
+            return _profile(self._vault.open(key, sealed))
+        except (SealBroken, *_UNDECODABLE) as fault:
+            tell_unreadable(user, tenant, fault)
+            return None
+
+    def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
+        if profile is None:
+            return user
+        require_readable(user)
+        kept = user.profile
+        profile = replace(self.hashed(user.tenant, profile), endpoints=kept.endpoints, devices=kept.devices)
+        if profile == user.profile:
+            return user
+        revision = user.revision + 1 if user.no else 1
+        return replace(user, profile=profile, revision=revision, updated_at=now)
+
+
+def with_profile(user: User, profile: Profile, now: Instant) -> User:
+    """The next revision of somebody."""
+    require_readable(user)
+    return replace(user, profile=profile, revision=user.revision + 1, updated_at=now)
+
+
+def require_readable(user: User) -> None:
+    """What cannot be opened must not be written over: with it would go what the person has chosen."""
+    if user.unreadable:
+        raise UserUnreadable(user.id)
+
+
+def tell_unreadable(user: UserNo, tenant: TenantId, fault: Exception) -> None:
+    """In the log, for whoever has to mend it."""
+    log.error("user_unreadable", tenant=tenant, user=user, error=type(fault).__name__)
+
+
+def hashes(user: User) -> frozenset[bytes]:
+    """Of all addresses."""
+    return frozenset(digest for _, digest in user.profile.addresses())
+
+
+def contacts(users: Iterable[User]) -> list[tuple[TenantId, Channel, UserNo, bytes]]:
+    """Everything these are recognised by."""
+    return sorted(
+        {
+            (user.tenant, channel, user.no, digest)
+            for user in users
+            for channel, digest in user.profile.addresses()
+        }
+    )
+
+
+def _profile(packed: bytes) -> Profile:
+    """As it was packed; weekdays that were numbers then have their names."""
+    try:
+        return _unpack(packed)
+    except msgspec.ValidationError:
+        fields = msgspec.msgpack.decode(packed)
+        for window in fields[PREFERENCES].get("quiet_hours", ()):
+            window["days"] = [day if isinstance(day, str) else WEEK[day] for day in window.get("days", WEEK)]
+        return msgspec.convert(fields, Profile)
+
+
+def _require_revisions(stored: Mapping[str, User], puts: Iterable[UserPut]) -> None:
+    for put in puts:
+        if put.revision is None:
+            continue
+        found = stored[put.id].revision if put.id in stored else 0
+        if found != put.revision:
+            raise Conflict(
+                f"the user was changed meanwhile: expected revision {put.revision}, found {found}; "
+                "read it again and repeat the change"
+            )
