@@ -15,10 +15,15 @@ from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
 from clarion.testing.ledger_contract.conversations import CONVERSATIONS_CONTRACT
 from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
+from clarion.testing.ledger_contract.events import what_could_not_be_planned_is_kept_once
 from clarion.testing.ledger_contract.inbound import INBOUND_CONTRACT
 from clarion.testing.ledger_contract.leases import everybody_sees_who_works
 from clarion.testing.ledger_contract.lives import LIVES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
+from clarion.testing.ledger_contract.operations import (
+    an_operation_is_found_by_its_tenant_only,
+    operations_come_newest_first,
+)
 from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
@@ -75,6 +80,9 @@ IN_POSTGRESQL = (
     *CONVERSATIONS_CONTRACT,
     *LIVES_CONTRACT,
     *TERMS_CONTRACT,
+    what_could_not_be_planned_is_kept_once,
+    an_operation_is_found_by_its_tenant_only,
+    operations_come_newest_first,
 )
 LATER = frozenset(
     (

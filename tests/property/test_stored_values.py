@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers import journal as packed_journal
-from clarion.adapters.ledgers import user_sealing
-from clarion.adapters.ledgers.sqlite import journal, operations
+from clarion.adapters.ledgers import operation_rows, user_sealing
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
 from clarion.flow import live_states, provider_scores, sealing
@@ -142,7 +142,7 @@ STORED = [
         of(packed_journal._unpack_said),
     ),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
-    Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operations._filter),
+    Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),

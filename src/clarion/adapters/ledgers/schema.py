@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.operation import OperationKind, OperationStatus
+from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
@@ -39,6 +40,10 @@ metadata = MetaData()
 
 CODES: dict[Status, int] = {status: code for code, status in enumerate(Status)}
 """The numbers statuses are stored as; the table `statuses` tells them to whoever opens the file. For ever."""
+
+
+RECEIPTS: dict[ReceiptKind, int] = {kind: 1 << place for place, kind in enumerate(ReceiptKind)}
+"""The bit of `messages.receipts` that says that something of this kind has been taken. For ever."""
 
 
 def coded(statuses: Iterable[Status]) -> str:

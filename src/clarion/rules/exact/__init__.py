@@ -6,9 +6,12 @@ Every store does the same three steps in one transaction: it loads what is store
 
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
+from clarion.rules.exact.endpoints import health
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
 from clarion.rules.exact.number_ranges import confirmed, is_blocked, unblocked
+from clarion.rules.exact.operations import StepRefusal, closed, refused, stepped
 from clarion.rules.exact.quotas import take
+from clarion.rules.exact.receipts import recorded, rounds, says_more
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 from clarion.rules.exact.verifications import checked, finished, resent
@@ -20,23 +23,31 @@ __all__ = [
     "Decisions",
     "DedupeHolder",
     "KeyHolder",
+    "StepRefusal",
     "Stored",
     "StoredSpending",
     "Waiting",
     "charge",
     "checked",
+    "closed",
     "confirmed",
     "counts_from",
     "decide",
     "delivered",
     "finished",
     "given_back",
+    "health",
     "is_blocked",
     "lifted_by",
     "needed",
     "needs_reply",
+    "recorded",
     "recount",
+    "refused",
     "resent",
+    "rounds",
+    "says_more",
+    "stepped",
     "suppression_of",
     "take",
     "unblocked",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -22,10 +21,10 @@ from clarion.model.operation import (
     OperationProgress,
     OperationStatus,
     OperationStep,
-    ended,
 )
-from clarion.model.status import RETRYABLE_BY_HAND, Status
+from clarion.rules.exact import StepRefusal, closed, refused, stepped
 
+Wrong = Mapping[MessageId, StepRefusal]
 NO_ERRORS: Mapping[int, ErrorRow] = {}
 
 
@@ -76,7 +75,7 @@ class MemoryOperations:
             found = self._get(tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return change(self._tables, found, status=OperationStatus.CANCELED, updated_at=at)
+            return store(self._tables, replace(found, status=OperationStatus.CANCELED, updated_at=at))
 
         return await self._transactions.write(cancel)
 
@@ -90,7 +89,7 @@ class MemoryOperations:
             rows = self._tables.errors.get(found.id, NO_ERRORS)
             self._tables.errors[found.id] = {n: replace(row, again=True) for n, row in rows.items()}
             queued = OperationStatus.QUEUED
-            return change(self._tables, found, status=queued, updated_at=at, finished_at=None)
+            return store(self._tables, replace(found, status=queued, updated_at=at, finished_at=None))
 
         return await self._transactions.write(retry)
 
@@ -134,15 +133,11 @@ class MemoryOperationSteps:
         if now != operation:
             return OperationProgress(operation=now or operation)
         if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
-            return OperationProgress(operation=self._close(operation, step.at))
+            return OperationProgress(operation=store(self._tables, closed(operation, step.at)))
         moved = frozenset() if step.broken else self._move(operation, step)
-        wrong = {
-            one: error
-            for one in step.ids
-            if one not in moved and (error := self._error(operation, one, step)) is not None
-        }
+        wrong = refused(operation, step, moved, {m.id: m for m in self._ours(operation, step.ids)})
         counted = self._recount if operation.swept else self._count
-        return OperationProgress(operation=counted(operation, step, wrong), moved=moved)
+        return OperationProgress(operation=store(self._tables, counted(operation, step, wrong)), moved=moved)
 
     def _move(self, operation: Operation, step: OperationStep) -> frozenset[MessageId]:
         if operation.kind is OperationKind.CANCEL_MESSAGES:
@@ -156,42 +151,16 @@ class MemoryOperationSteps:
         named = [found(self._tables, one) for one in ids]
         return [m for m in named if m is not None and m.tenant == operation.tenant]
 
-    def _error(self, operation: Operation, message_id: MessageId, step: OperationStep) -> Any:
-        """Code and detail of why a message was not moved; None when it is where it was to go, by whoever's hand."""
-        ours = self._ours(operation, [message_id])
-        if not ours:
-            return "not_found", "The message does not exist any more."
-        (message,) = ours
-        if step.broken:
-            return "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
-        if operation.kind is OperationKind.RETRY_MESSAGES:
-            failed = message.status in RETRYABLE_BY_HAND
-            return ("conflict", f"The message is {message.status}: it was not retried.") if failed else None
-        if message.status is Status.CANCELED:
-            return None
-        begun = message_id in step.begun
-        why = "Its call has begun" if begun else f"The message is {message.status}"
-        return "conflict", f"{why}: only what has not started to be sent can be canceled."
-
-    def _count(self, operation: Operation, step: OperationStep, wrong: Mapping[MessageId, Any]) -> Operation:
+    def _count(self, operation: Operation, step: OperationStep, wrong: Wrong) -> Operation:
         """The operation behind a part of what its filter found."""
-        seen = operation.done + operation.failed
         rows = dict(self._tables.errors.get(operation.id, NO_ERRORS))
-        for index, one in enumerate(step.ids, seen):
+        for index, one in enumerate(step.ids, operation.done + operation.failed):
             if one in wrong:
                 rows[index] = _row(index, one, wrong[one])
         self._tables.errors[operation.id] = rows
-        return self._gone_on(
-            operation,
-            step,
-            done=operation.done + len(step.ids) - len(wrong),
-            failed=operation.failed + len(wrong),
-            swept=step.following is None,
-        )
+        return stepped(operation, step, done=len(step.ids) - len(wrong), failed=len(wrong))
 
-    def _recount(
-        self, operation: Operation, step: OperationStep, wrong: Mapping[MessageId, Any]
-    ) -> Operation:
+    def _recount(self, operation: Operation, step: OperationStep, wrong: Wrong) -> Operation:
         """The operation behind a part of what had failed and was tried again."""
         rows = dict(self._tables.errors.get(operation.id, NO_ERRORS))
         mended = 0
@@ -203,46 +172,15 @@ class MemoryOperationSteps:
                 del rows[index]
                 mended += 1
         self._tables.errors[operation.id] = rows
-        return self._gone_on(
-            operation, step, done=operation.done + mended, failed=operation.failed - mended, swept=True
-        )
-
-    def _gone_on(
-        self, operation: Operation, step: OperationStep, *, done: int, failed: int, swept: bool
-    ) -> Operation:
-        return change(
-            self._tables,
-            operation,
-            status=OperationStatus.RUNNING,
-            total=step.total if operation.total is None else operation.total,
-            done=done,
-            failed=failed,
-            cursor=step.following or operation.cursor,
-            swept=swept,
-            updated_at=step.at,
-            started_at=operation.started_at or step.at,
-        )
-
-    def _close(self, operation: Operation, at: Instant) -> Operation:
-        if operation.status is OperationStatus.CANCELED:
-            return change(self._tables, operation, finished_at=at)
-        return change(
-            self._tables,
-            operation,
-            status=ended(operation.done, operation.failed),
-            # What was counted before may have moved by itself meanwhile.
-            total=operation.done + operation.failed,
-            updated_at=at,
-            finished_at=at,
-        )
+        return stepped(operation, step, done=mended, failed=-mended)
 
 
-def change(tables: Tables, operation: Operation, **fields: Any) -> Operation:
-    """Inside a transaction: the operation with other fields."""
-    tables.operations[operation.id] = changed = replace(operation, **fields)
-    return changed
+def store(tables: Tables, operation: Operation) -> Operation:
+    """Inside a transaction: the operation is like this now."""
+    tables.operations[operation.id] = operation
+    return operation
 
 
-def _row(index: int, message_id: MessageId, wrong: Any) -> ErrorRow:
-    code, detail = wrong
-    return ErrorRow(error=OperationError(index=index, message_id=message_id, code=code, detail=detail))
+def _row(index: int, message_id: MessageId, wrong: StepRefusal) -> ErrorRow:
+    error = OperationError(index=index, message_id=message_id, code=wrong.code, detail=wrong.detail)
+    return ErrorRow(error=error)

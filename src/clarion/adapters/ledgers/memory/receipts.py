@@ -18,9 +18,8 @@ from clarion.model.message import Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.rules.exact import says_more
 
-_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED, ReceiptKind.FAILED})
-"""These say nothing but where the message is."""
 _SEEN = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED})
 
 
@@ -62,8 +61,7 @@ class MemoryReceipts:
         if m is None:
             return False
         moves = c.status is not None and allowed(m.status, c.status)
-        says_more = c.kind not in _A_STATUS or c.suppression is not None
-        if not moves and not (says_more and not self._known(m.id, c.kind)):
+        if not moves and not (says_more(c) and not self._known(m.id, c.kind)):
             return False
         moved = self._moved(m, c) if moves and c.status is not None else m
         new = replace(

@@ -6,21 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from clarion.adapters.ledgers.cutoffs import Cutoffs, bound, day_of
 from clarion.adapters.ledgers.memory.devices import drop
 from clarion.adapters.ledgers.memory.tables import Table, Tables, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel
-from clarion.model.ids import Instant, TenantId, first_id_at
+from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.clock import Clock
 
 LOOK = 500
-DAY_MS = 86_400_000
 
 Total = tuple[TenantId, int, str, Channel, Status, Reason | None]
-Cutoffs = Mapping[TenantId, Instant]
 
 
 class MemoryRetention:
@@ -78,7 +77,7 @@ class MemoryRetention:
         old = [
             (place, entry.tenant)
             for place, entry in tables.log.items()
-            if entry.event_id < _bound(cutoffs, entry.tenant)
+            if entry.event_id < bound(cutoffs, entry.tenant)
             if place[1] <= tables.positions.get(place[0], 0)
             if entry.key not in asked
             and entry.key not in tables.continuations
@@ -95,12 +94,12 @@ class MemoryRetention:
         old = [
             (message.id, message.tenant)
             for message in tables.messages.values()
-            if message.status not in ACTIVE and message.id < _bound(cutoffs, message.tenant)
+            if message.status not in ACTIVE and message.id < bound(cutoffs, message.tenant)
             if message.id not in tables.inboxes.get(message.user, {})
         ][:LOOK]
         for message_id, _ in old:
             self._forget(tables.messages[message_id])
-        for run in [run for run in tables.runs.values() if run.id < _bound(cutoffs, run.tenant)]:
+        for run in [run for run in tables.runs.values() if run.id < bound(cutoffs, run.tenant)]:
             if not any(plan.message_id in tables.messages for plan in run.channels):
                 del tables.runs[run.id]
                 tables.canceled.pop(run.event_id, None)
@@ -156,7 +155,7 @@ class MemoryRetention:
         expired: Counter[TenantId] = Counter()
         for user, items in [*tables.inboxes.items()]:
             old = [
-                item.message_id for item in items.values() if item.message_id < _bound(cutoffs, item.tenant)
+                item.message_id for item in items.values() if item.message_id < bound(cutoffs, item.tenant)
             ]
             expired.update(items[one].tenant for one in old)
             if old:
@@ -166,8 +165,14 @@ class MemoryRetention:
 
 def _total(message: Message) -> Total:
     """What a message counts as."""
-    day = int.from_bytes(message.id[:6], "big") // DAY_MS
-    return message.tenant, day, message.workflow, message.channel, message.status, message.reason
+    return (
+        message.tenant,
+        day_of(message.id),
+        message.workflow,
+        message.channel,
+        message.status,
+        message.reason,
+    )
 
 
 def _by_time(table: Table[int, Any], cutoffs: Cutoffs) -> Counter[TenantId]:
@@ -181,8 +186,3 @@ def _dropped(table: Table[Any, Any], old: Iterable[tuple[Any, TenantId]]) -> Cou
     for key, _ in some:
         del table[key]
     return Counter(tenant for _, tenant in some)
-
-
-def _bound(cutoffs: Cutoffs, tenant: TenantId) -> bytes:
-    """Ids below this are old for the tenant."""
-    return first_id_at(cutoffs.get(tenant, Instant(0)))

@@ -6,23 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.adapters.ledgers.postgresql.address import read_address
+from clarion.adapters.ledgers.postgresql.captures import PostgresCaptures
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
+from clarion.adapters.ledgers.postgresql.continuations import PostgresContinuations
 from clarion.adapters.ledgers.postgresql.conversations import PostgresConversations
 from clarion.adapters.ledgers.postgresql.database import Database, open_database
+from clarion.adapters.ledgers.postgresql.deliveries import PostgresDeliveries
 from clarion.adapters.ledgers.postgresql.devices import PostgresDevices
 from clarion.adapters.ledgers.postgresql.directory import PostgresDirectory
 from clarion.adapters.ledgers.postgresql.endpoints import PostgresEndpoints
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
+from clarion.adapters.ledgers.postgresql.events import PostgresEvents
 from clarion.adapters.ledgers.postgresql.inbound import PostgresInbound
 from clarion.adapters.ledgers.postgresql.inboxes import PostgresInboxes
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
+from clarion.adapters.ledgers.postgresql.operations import PostgresOperations, PostgresOperationSteps
 from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
 from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
+from clarion.adapters.ledgers.postgresql.receipts import PostgresReceipts
+from clarion.adapters.ledgers.postgresql.records import PostgresRecords
+from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
 from clarion.adapters.ledgers.postgresql.revision import require_current
+from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
 from clarion.adapters.ledgers.postgresql.spending import PostgresNumberRanges, PostgresSpending
 from clarion.adapters.ledgers.postgresql.states import tag_of
@@ -66,7 +75,7 @@ class PostgresLedger(Store):
         eraser = PostgresEraser(terminations, clock)
         self.users = PostgresUsers(database, user_rows, cached_users, eraser)
         self.suppressions = suppressions = PostgresSuppressions(database)
-        self.devices = PostgresDevices(database, user_rows)
+        self.devices = devices = PostgresDevices(database, user_rows)
         self.endpoints = PostgresEndpoints(database, user_rows, suppressions)
         self.topics = PostgresTopics(database)
         self.directory = PostgresDirectory(database, user_rows)
@@ -74,16 +83,26 @@ class PostgresLedger(Store):
         self.spending = PostgresSpending(database)
         self.quotas = PostgresQuotas(database)
         self.claims = claims = PostgresClaims(database, clock)
-        self.log = PostgresLog(database, claims)
+        self.log = log = PostgresLog(database, claims)
+        self.set_aside = PostgresSetAsides(database, log)
         self.partitions = PostgresPartitions(database)
-        self.leases = PostgresLeases(database)
-        self.inboxes = PostgresInboxes(database, kinds, terminations)
+        self.leases = leases = PostgresLeases(database)
+        self.continuations = PostgresContinuations(database, leases)
+        self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         self.number_ranges = PostgresNumberRanges(database)
         self.verifications = PostgresVerifications(database)
         self.quarantine = PostgresQuarantine(database)
         self.inbound = PostgresInbound(database, suppressions)
         self.lives = PostgresLives(database)
         self.conversations = PostgresConversations(database)
+        self.receipts = PostgresReceipts(database, kinds, terminations, suppressions)
+        self.records = records = PostgresRecords(database, kinds, terminations)
+        self.events = PostgresEvents(database, log, records, terminations)
+        self.operations = PostgresOperations(database)
+        self.steps = PostgresOperationSteps(database, records)
+        self.captures = PostgresCaptures(database)
+        self.deliveries = PostgresDeliveries(database)
+        self.retention = PostgresRetention(database, kinds, inboxes, devices)
 
     async def tag(self, subject: Subject) -> str | None:
         return await self._database.read(lambda connection: tag_of(connection, subject))

@@ -10,11 +10,9 @@ from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
 from clarion.model.endpoint import Delivery, DeliveryFilter
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import MessageId, TenantId
 from clarion.model.settlement import Settlement
-
-Place = tuple[TenantId, bytes]
-"""An endpoint of a tenant."""
+from clarion.rules.exact import health
 
 
 class SqliteDeliveries:
@@ -37,24 +35,11 @@ def store(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> 
     if not calls:
         return
     tail = BlobTail([part for call in calls for part in (call.message_id, call.endpoint)])
-    packed = [
+    rows = [
         (c.tenant, c.user, c.ok, c.status, c.took_ms, c.at, tail.add(c.sealed), len(c.sealed)) for c in calls
     ]
-    connection.execute(sql.DELIVERIES_ADD, (encoded(packed), tail.joined()))
-    _follow(connection, calls)
-
-
-def _follow(connection: sqlite3.Connection, calls: Sequence[Delivery]) -> None:
-    """An endpoint fails from its first failure behind its last success."""
-    well: dict[Place, None] = {}
-    failing: dict[Place, Instant] = {}
-    for call in calls:
-        place = call.tenant, call.endpoint
-        if call.ok:
-            well[place] = None
-            failing.pop(place, None)
-        else:
-            failing.setdefault(place, call.at)
+    connection.execute(sql.DELIVERIES_ADD, (encoded(rows), tail.joined()))
+    well, failing = health(calls)
     if well:
         packed = encoded([(tenant,) for tenant, _ in well])
         connection.execute(sql.ENDPOINTS_WELL, (packed, b"".join(digest for _, digest in well)))

@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.log import SqliteLog, bodies_of
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
-from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
+from clarion.adapters.ledgers.sqlite.set_aside import newest_of
 from clarion.adapters.ledgers.sqlite.terminations import NOT_STARTED, Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES
@@ -94,7 +94,7 @@ class SqliteEvents:
             waits |= continuations.left(connection, event_id, tenant)
             # Only now: every route that is in what is being read is in memory by then.
             search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
-            kept = set_aside_of(connection, tenant, event_id)
+            kept = newest_of(connection, tenant, event_id)
             first = runs_of(connection, tenant, event_id, None, runs)
             found, following = self._records.read(connection, search, limit)
             if not (waits or kept or first or found):

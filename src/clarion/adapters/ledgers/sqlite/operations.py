@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.operation_rows import operation_of, row_of
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
-from clarion.model.message import Message, MessageFilter
+from clarion.model.message import MessageFilter
 from clarion.model.operation import (
     Operation,
     OperationError,
@@ -27,9 +28,8 @@ from clarion.model.operation import (
     OperationProgress,
     OperationStatus,
     OperationStep,
-    ended,
 )
-from clarion.model.status import RETRYABLE_BY_HAND, Status
+from clarion.rules.exact import StepRefusal, closed, refused, stepped
 
 _table, _errors = schema.operations, schema.operation_errors
 _columns, _failed = _table.c, schema.operation_errors.c
@@ -95,8 +95,6 @@ FAILED_AGAIN = Command(
     .values(again=0, code=bindparam("new_code"), detail=bindparam("new_detail"))
 )
 
-_filter = msgspec.msgpack.Decoder(MessageFilter)
-
 
 class SqliteOperations:
     """Implements `ports.ledger.Operations`."""
@@ -110,7 +108,7 @@ class SqliteOperations:
             ((unfinished,),) = UNFINISHED.rows(connection, of_tenant=operation.tenant)
             if unfinished >= most:
                 return False
-            ADD(connection, **_row(operation))
+            ADD(connection, **_bound(operation))
             return True
 
         return await self._writer.call(add)
@@ -134,7 +132,7 @@ class SqliteOperations:
                 most=limit,
             )
         )
-        return [_operation(row) for row in found]
+        return [operation_of(row) for row in found]
 
     async def errors(
         self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
@@ -155,7 +153,7 @@ class SqliteOperations:
             found = _stored(connection, tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return _changed(connection, found, status=OperationStatus.CANCELED, updated_at=at)
+            return _changed(connection, replace(found, status=OperationStatus.CANCELED, updated_at=at))
 
         return await self._writer.call(cancel)
 
@@ -167,7 +165,8 @@ class SqliteOperations:
             if found is None or not found.status.has_failures:
                 return found
             ASK_AGAIN(connection, of_id=operation_id)
-            return _changed(connection, found, status=OperationStatus.QUEUED, updated_at=at, finished_at=None)
+            queued = replace(found, status=OperationStatus.QUEUED, updated_at=at, finished_at=None)
+            return _changed(connection, queued)
 
         return await self._writer.call(retry)
 
@@ -184,7 +183,7 @@ class SqliteOperationSteps:
         found = await self._readers.call(
             lambda connection: WAITING.rows(connection, behind=after, most=limit)
         )
-        return [_operation(row) for row in found]
+        return [operation_of(row) for row in found]
 
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
         search = self._records.search(operation.tenant, operation.where, before)
@@ -203,18 +202,13 @@ class SqliteOperationSteps:
             if now is None or now != operation:
                 return OperationProgress(operation=now or operation)
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
-                return OperationProgress(operation=_closed(connection, operation, step.at))
+                return OperationProgress(operation=_changed(connection, closed(operation, step.at)))
             moved = frozenset() if step.broken else self._moved(connection, operation, step)
-            stored = self._records.stored(
-                connection, operation.tenant, [one for one in step.ids if one not in moved]
-            )
-            wrong = {
-                one: error
-                for one in step.ids
-                if one not in moved and (error := _error(operation.kind, stored.get(one), step)) is not None
-            }
+            left = [one for one in step.ids if one not in moved]
+            wrong = refused(operation, step, moved, self._records.stored(connection, operation.tenant, left))
             count = _recount if operation.swept else _count
-            return OperationProgress(operation=count(connection, operation, step, wrong), moved=moved)
+            changed = _changed(connection, count(connection, operation, step, wrong))
+            return OperationProgress(operation=changed, moved=moved)
 
         return await self._writer.call(advance, rows=len(step.ids) + 1)
 
@@ -229,58 +223,30 @@ class SqliteOperationSteps:
         return self._records.requeued(connection, search, step.ids, step.at, len(step.ids), step.versions)
 
 
-Wrong = tuple[str, str]
-"""Code and detail of an error."""
-
-
-def _error(kind: OperationKind, message: Message | None, step: OperationStep) -> Wrong | None:
-    """Why a message was not moved; None when it is where it was to go, by whoever's hand."""
-    if message is None:
-        return "not_found", "The message does not exist any more."
-    if step.broken:
-        return "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
-    if kind is OperationKind.RETRY_MESSAGES:
-        gone = message.status not in RETRYABLE_BY_HAND
-        return None if gone else ("conflict", f"The message is {message.status}: it was not retried.")
-    if message.status is Status.CANCELED:
-        return None
-    if message.id in step.begun:
-        return "conflict", "Its call has begun: only what has not started to be sent can be canceled."
-    return (
-        "conflict",
-        f"The message is {message.status}: only what has not started to be sent can be canceled.",
-    )
+Wrong = Mapping[MessageId, StepRefusal]
 
 
 def _count(
-    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: dict[MessageId, Wrong]
+    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: Wrong
 ) -> Operation:
     """The operation behind a part of what its filter found."""
     seen = operation.done + operation.failed
     for place, one in enumerate(step.ids):
         if one in wrong:
-            code, detail = wrong[one]
             FAIL(
                 connection,
                 new_operation=operation.id,
                 new_number=seen + place,
                 new_message_id=one,
-                new_code=code,
-                new_detail=detail,
+                new_code=wrong[one].code,
+                new_detail=wrong[one].detail,
                 new_again=0,
             )
-    return _gone_on(
-        connection,
-        operation,
-        step,
-        done=operation.done + len(step.ids) - len(wrong),
-        failed=operation.failed + len(wrong),
-        swept=step.following is None,
-    )
+    return stepped(operation, step, done=len(step.ids) - len(wrong), failed=len(wrong))
 
 
 def _recount(
-    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: dict[MessageId, Wrong]
+    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: Wrong
 ) -> Operation:
     """The operation behind a part of what had failed and was tried again."""
     mended = 0
@@ -292,78 +258,18 @@ def _recount(
         elif message in tried:
             MENDED(connection, of_id=operation.id, of_number=number)
             mended += 1
-    return _gone_on(
-        connection,
-        operation,
-        step,
-        done=operation.done + mended,
-        failed=operation.failed - mended,
-        swept=True,
-    )
+    return stepped(operation, step, done=mended, failed=-mended)
 
 
-def _gone_on(
-    connection: sqlite3.Connection,
-    operation: Operation,
-    step: OperationStep,
-    *,
-    done: int,
-    failed: int,
-    swept: bool,
-) -> Operation:
-    return _changed(
-        connection,
-        operation,
-        status=OperationStatus.RUNNING,
-        total=step.total if operation.total is None else operation.total,
-        done=done,
-        failed=failed,
-        cursor=step.following or operation.cursor,
-        swept=swept,
-        updated_at=step.at,
-        started_at=operation.started_at or step.at,
-    )
-
-
-def _closed(connection: sqlite3.Connection, operation: Operation, at: Instant) -> Operation:
-    if operation.status is OperationStatus.CANCELED:
-        return _changed(connection, operation, finished_at=at)
-    return _changed(
-        connection,
-        operation,
-        status=ended(operation.done, operation.failed),
-        # What was counted before may have moved by itself meanwhile.
-        total=operation.done + operation.failed,
-        updated_at=at,
-        finished_at=at,
-    )
-
-
-def _changed(connection: sqlite3.Connection, operation: Operation, **fields: Any) -> Operation:
-    changed = msgspec.structs.replace(operation, **fields)
-    CHANGE(connection, of_id=operation.id, **_row(changed))
-    return changed
+def _changed(connection: sqlite3.Connection, operation: Operation) -> Operation:
+    CHANGE(connection, of_id=operation.id, **_bound(operation))
+    return operation
 
 
 def _stored(connection: sqlite3.Connection, tenant: TenantId, operation_id: OperationId) -> Operation | None:
     found = ONE.rows(connection, of_tenant=tenant, of_id=operation_id)
-    return _operation(found[0]) if found else None
+    return operation_of(found[0]) if found else None
 
 
-def _row(operation: Operation) -> dict[str, Any]:
-    fields = {f"new_{name}": getattr(operation, name) for name in _values if name != "body"}
-    fields["new_kind"], fields["new_status"] = operation.kind.value, operation.status.value
-    fields["new_swept"] = int(operation.swept)
-    return {**fields, "new_body": msgspec.msgpack.encode(operation.where)}
-
-
-def _operation(row: Sequence[Any]) -> Operation:
-    fields = dict(zip(_values, row, strict=True))
-    return Operation(
-        where=_filter.decode(fields.pop("body")),
-        kind=OperationKind(fields.pop("kind")),
-        status=OperationStatus(fields.pop("status")),
-        cursor=fields.pop("cursor") or None,
-        swept=bool(fields.pop("swept")),
-        **fields,
-    )
+def _bound(operation: Operation) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in row_of(operation).items()}

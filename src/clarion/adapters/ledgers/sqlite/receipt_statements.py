@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clarion.adapters.ledgers.schema import CODES, coded
+from clarion.adapters.ledgers.schema import CODES, RECEIPTS, coded
 from clarion.adapters.ledgers.sqlite.call_statements import journal_now, status_now, updated_now
 from clarion.adapters.ledgers.sqlite.message_statements import MESSAGE, may_move
 from clarion.adapters.ledgers.sqlite.recent_statements import recent
@@ -15,11 +15,8 @@ MESSAGES_FOUND = f"""
     WHERE id IN (SELECT {id_at(0, 1)} FROM json_each(?1))
 """
 
-KINDS: dict[ReceiptKind, int] = {kind: 1 << place for place, kind in enumerate(ReceiptKind)}
-"""The bit of `messages.receipts` that says that something of this kind has been taken. For ever."""
-
 _SEEN = ", ".join(
-    str(KINDS[kind]) for kind in (ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED)
+    str(RECEIPTS[kind]) for kind in (ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.ACKNOWLEDGED)
 )
 
 RECEIPTS_KNOWN = """
@@ -55,7 +52,7 @@ RECEIVE = f"""
         sent_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.delivered_at, new.at), messages.delivered_at),
         seen_at = iif(new.kind IN ({_SEEN}), coalesce(messages.seen_at, new.at), messages.seen_at),
-        clicked_at = iif(new.kind = {KINDS[ReceiptKind.CLICKED]}, coalesce(messages.clicked_at, new.at), messages.clicked_at),
+        clicked_at = iif(new.kind = {RECEIPTS[ReceiptKind.CLICKED]}, coalesce(messages.clicked_at, new.at), messages.clicked_at),
         journal = new.journal,
         receipts = messages.receipts | new.kind
     FROM new WHERE messages.id = new.id

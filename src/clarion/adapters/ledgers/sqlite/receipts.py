@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.schema import CODES, RECEIPTS
 from clarion.adapters.ledgers.sqlite import journal, message_statements
 from clarion.adapters.ledgers.sqlite import receipt_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -19,16 +19,15 @@ from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressio
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import CHANNELS, Channel
-from clarion.model.ids import Instant, MessageId, TenantId, UserNo, first_id_at
+from clarion.model.ids import Instant, MessageId, UserNo, first_id_at
 from clarion.model.message import Change, Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.rules.exact import recorded, rounds, says_more
 
 _ACTIVE = frozenset(CODES[status] for status in ACTIVE)
 _STATUS = tuple(Status)
-_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED, ReceiptKind.FAILED})
-"""These say nothing but where the message is."""
 
 
 class _Received(NamedTuple):
@@ -63,7 +62,7 @@ class SqliteReceipts:
         return {message.id: message for message in messages}
 
     async def known(self, ids: Sequence[MessageId], kind: ReceiptKind) -> frozenset[MessageId]:
-        found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), sql.KINDS[kind]))
+        found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), RECEIPTS[kind]))
         return frozenset([MessageId(bytes.fromhex(one)) for (one,) in found])
 
     async def receive(self, consequences: Sequence[ReceiptEffect]) -> Sequence[bool]:
@@ -90,7 +89,7 @@ class SqliteReceipts:
 
     def _receive(self, connection: sqlite3.Connection, consequences: Sequence[ReceiptEffect]) -> _Received:
         taken = [False] * len(consequences)
-        for places in _rounds(consequences):
+        for places in rounds(consequences):
             some = [consequences[place] for place in places]
             moved = self._store(connection, some)
             for place, consequence in zip(places, some, strict=True):
@@ -106,10 +105,10 @@ class SqliteReceipts:
         if not found:
             return {}
         taken = [some[place] for place, *_ in found]
-        changes = [_change(c, *now) for c, (_, *now, _) in zip(taken, found, strict=True)]
+        changes = [_change(c, row) for c, row in zip(taken, found, strict=True)]
         positions = journal.add(connection, changes, [before for *_, before in found])
         moves = [
-            (position, CODES[change.status], change.reason, c.at, sql.KINDS[c.kind])
+            (position, CODES[change.status], change.reason, c.at, RECEIPTS[c.kind])
             for c, change, position in zip(taken, changes, positions, strict=True)
         ]
         connection.execute(sql.RECEIVE, (encoded(moves), b"".join([c.message.id for c in taken])))
@@ -132,49 +131,19 @@ class SqliteReceipts:
         self._suppressions.stored(received.suppressed)
 
 
-def _rounds(consequences: Sequence[ReceiptEffect]) -> Iterator[list[int]]:
-    """Places, in order, so that no round has a receipt about a message that an earlier one of it is about, cancels or
-    advances: a later receipt builds on what the earlier did."""
-    left = list(range(len(consequences)))
-    while left:
-        touched: set[bytes] = set()
-        now: list[int] = []
-        later: list[int] = []
-        for place in left:
-            c = consequences[place]
-            (later if c.message.id in touched else now).append(place)
-            touched.update((c.message.id, *c.cancels))
-            if c.advances is not None:
-                touched.add(c.advances)
-        yield now
-        left = later
-
-
 def _row(c: ReceiptEffect) -> tuple[Any, ...]:
-    says_more = c.kind not in _A_STATUS or c.suppression is not None
-    return (sql.KINDS[c.kind], CODES[c.status] if c.status else None, says_more)
+    return (RECEIPTS[c.kind], CODES[c.status] if c.status else None, says_more(c))
 
 
-def _change(
-    c: ReceiptEffect,
-    moves: int,
-    status: int,
-    reason: str | None,
-    attempt: int,
-    integration: str | None,
-    tenant: TenantId,
-) -> Change:
-    """What is recorded: the message where it goes, or where it is."""
-    moved = bool(moves) and c.status is not None
-    return Change(
-        message_id=c.message.id,
-        tenant=tenant,
-        at=c.at,
-        status=c.status if moved and c.status is not None else _STATUS[status],
-        reason=c.reason if moved else reason,  # type: ignore[arg-type]  # as it is stored
+def _change(c: ReceiptEffect, found: Sequence[Any]) -> Change:
+    """From a row of `receipt_statements.RECEIVABLE`."""
+    _, moves, status, reason, attempt, integration, tenant, _ = found
+    return recorded(
+        c,
+        moves=bool(moves),
+        status=_STATUS[status],
+        reason=reason,  # as it is stored
         attempt=attempt,
         integration=integration,
-        outcome=c.kind.value,
-        provider_id=c.provider_id,
-        detail=c.detail,
+        tenant=tenant,
     )

@@ -8,6 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from clarion.adapters.ledgers.cutoffs import (
+    DAY_MS,
+    Cutoffs,
+    bound,
+    day_of,
+    highest_bound,
+    number_of,
+    place_of,
+)
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite import (
     continuations,
@@ -32,8 +41,6 @@ from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-
-DAY_MS = 86_400_000
 
 _STATUS = tuple(Status)
 
@@ -100,7 +107,6 @@ class _Found(NamedTuple):
     """On the event loop, after the commit."""
 
 
-Cutoffs = Mapping[TenantId, Instant]
 Search = Callable[[sqlite3.Connection, Cutoffs, bytes, int], _Found]
 """The last one: how many rows to look at."""
 
@@ -199,8 +205,8 @@ class SqliteRetention:
 
     def _messages(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Those that are over. What became of them is counted."""
-        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), limit)).fetchall()
-        old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
+        found = connection.execute(MESSAGES_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
+        old = [row for row in found if row[0] < bound(cutoffs, self._routes[row[2]].tenant)]
         totals = Counter(self._total(row) for row in old)
 
         def delete(connection: sqlite3.Connection) -> None:
@@ -218,14 +224,13 @@ class SqliteRetention:
     def _total(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         message_id, _, number, status, reason = row
         route = self._routes[number]
-        day = int.from_bytes(message_id[:6], "big") // DAY_MS
-        return route.tenant, day, route.workflow, route.channel.value, status, reason or ""
+        return route.tenant, day_of(message_id), route.workflow, route.channel.value, status, reason or ""
 
     def _planned(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """What says that an event was planned: no message of it is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), limit)).fetchall()
-        old = [row[:1] for row in found if row[0] < _bound(bounds, row[1])]
+        found = connection.execute(PLANNED_OLD, (place, highest_bound(bounds), limit)).fetchall()
+        old = [row[:1] for row in found if row[0] < bound(bounds, row[1])]
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM events WHERE id = ?", old)
@@ -236,15 +241,15 @@ class SqliteRetention:
     def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Timelines and explanations from before the oldest message that is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(JOURNAL_OLD, (_number(place), limit)).fetchall()
+        found = connection.execute(JOURNAL_OLD, (number_of(place), limit)).fetchall()
         old = [row[:1] for row in found if row[1] < bounds.get(row[2], 0)]
         following = _following_in_time(found, bounds, limit)
         return _Found({}, _deleting("DELETE FROM journal WHERE seq = ?", old), following)
 
     def _items(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Items of inboxes; their messages stay for as long as messages are kept."""
-        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), limit)).fetchall()
-        old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
+        found = connection.execute(ITEMS_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
+        old = [row for row in found if row[0] < bound(cutoffs, self._routes[row[2]].tenant)]
         items = [
             InboxItem(
                 tenant=self._routes[number].tenant,
@@ -268,7 +273,7 @@ class SqliteRetention:
         self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int
     ) -> _Found:
         """Those that were not registered for long."""
-        asked = (_number(place[:8]), _number(place[8:]), max(cutoffs.values()), limit)
+        asked = (number_of(place[:8]), number_of(place[8:]), max(cutoffs.values()), limit)
         found = connection.execute(device_statements.DEVICES_OLD, asked).fetchall()
         old: dict[TenantId, dict[UserNo, list[str]]] = {}
         expired: Counter[TenantId] = Counter()
@@ -282,7 +287,7 @@ class SqliteRetention:
             for tenant, of in old.items():
                 written.extend(self._devices.drop(connection, tenant, of))
 
-        following = _place(found[-1][0]) + _place(found[-1][1]) if len(found) == limit else None
+        following = place_of(found[-1][0]) + place_of(found[-1][1]) if len(found) == limit else None
         return _Found(expired, delete, following, lambda: self._devices.dropped(written))
 
     def _events_of(self, lane: Lane) -> Search:
@@ -291,18 +296,18 @@ class SqliteRetention:
 
         def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
             planned = position_of(connection, lane)
-            found = connection.execute(statement, (_number(place), planned, limit)).fetchall()
+            found = connection.execute(statement, (number_of(place), planned, limit)).fetchall()
             old = [
                 row
                 for row in found
-                if row[1] < _bound(cutoffs, row[2])
+                if row[1] < bound(cutoffs, row[2])
                 and one(connection, SET_ASIDE, (row[1], row[3])) is None
                 and not continuations.left(connection, row[1], row[2])
                 and one(connection, event_statements.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1]))
                 is None
             ]
-            newest = _newest(cutoffs)
-            following = None if len(found) < limit or found[-1][1] >= newest else _place(found[-1][0])
+            highest = highest_bound(cutoffs)
+            following = None if len(found) < limit or found[-1][1] >= highest else place_of(found[-1][0])
 
             def delete(connection: sqlite3.Connection) -> None:
                 connection.executemany(
@@ -316,7 +321,7 @@ class SqliteRetention:
 
     def _by_time(self, kind: RetentionKind) -> Search:
         def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
-            found = connection.execute(BY_TIME[kind], (_number(place), limit)).fetchall()
+            found = connection.execute(BY_TIME[kind], (number_of(place), limit)).fetchall()
             if kind is RetentionKind.CAPTURES:
                 found = [(seq, at, self._routes[route].tenant) for seq, at, route in found]
             old = [row for row in found if row[1] < cutoffs.get(row[2], 0)]
@@ -333,11 +338,11 @@ def _pointers_of(table: str) -> Search:
 
     def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         found = connection.execute(statement, (place, limit)).fetchall()
-        newest = _newest(cutoffs)
+        highest = highest_bound(cutoffs)
         old = [
             (key,)
             for key, message_id in found
-            if message_id < newest and one(connection, record_statements.STATUS_OF, (message_id,)) is None
+            if message_id < highest and one(connection, record_statements.STATUS_OF, (message_id,)) is None
         ]
         return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found, limit))
 
@@ -346,20 +351,20 @@ def _pointers_of(table: str) -> Search:
 
 def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
     """What failed in old operations: there may be much of one."""
-    operation, number = place[:-8], _number(place[-8:])
+    operation, number = place[:-8], number_of(place[-8:])
     if not place:
         number = -1
-    asked = (operation, number, _newest(cutoffs), limit)
+    asked = (operation, number, highest_bound(cutoffs), limit)
     found = connection.execute(OPERATION_ERRORS_OLD, asked).fetchall()
     old = [row[:2] for row in found if _is_finished(row[2:], cutoffs)]
-    following = found[-1][0] + _place(found[-1][1]) if len(found) == limit else None
+    following = found[-1][0] + place_of(found[-1][1]) if len(found) == limit else None
     delete = _deleting("DELETE FROM operation_errors WHERE operation = ? AND number = ?", old)
     return _Found({}, delete, following)
 
 
 def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
     """Those that finished long ago."""
-    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), limit)).fetchall()
+    found = connection.execute(OPERATIONS_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
     old = [row for row in found if _is_finished(row[1:], cutoffs)]
     delete = _deleting("DELETE FROM operations WHERE id = ?", [row[:1] for row in old])
     return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found, limit))
@@ -367,7 +372,7 @@ def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, 
 
 def _verifications(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
     """Those whose time was over long ago."""
-    found = connection.execute(VERIFICATIONS_OLD, (place, _newest(cutoffs), limit)).fetchall()
+    found = connection.execute(VERIFICATIONS_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
     old = [row for row in found if row[2] < cutoffs.get(row[1], 0)]
     delete = _deleting("DELETE FROM verifications WHERE id = ?", [row[:1] for row in old])
     return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found, limit))
@@ -405,24 +410,6 @@ def _deleting(statement: str, keys: Iterable[tuple[Any, ...]]) -> Callable[[sqli
     return delete
 
 
-def _newest(cutoffs: Cutoffs) -> bytes:
-    """No row with a higher id is old for anybody."""
-    return first_id_at(Instant(max(cutoffs.values())))
-
-
-def _bound(cutoffs: Cutoffs, tenant: TenantId) -> bytes:
-    """Ids below this are old for the tenant."""
-    return first_id_at(cutoffs.get(tenant, Instant(0)))
-
-
-def _place(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
-def _number(place: bytes) -> int:
-    return int.from_bytes(place, "big")
-
-
 def _following(found: Sequence[tuple[Any, ...]], limit: int) -> bytes | None:
     """Behind the last row of a search by ids or keys."""
     return found[-1][0] if len(found) == limit else None
@@ -432,4 +419,4 @@ def _following_in_time(found: Sequence[tuple[Any, ...]], cutoffs: Cutoffs, limit
     """Behind the last row of a search by numbers that rise with time: `(seq, at, ...)`."""
     if len(found) < limit or found[-1][1] >= max(cutoffs.values()):
         return None
-    return _place(found[-1][0])
+    return place_of(found[-1][0])

@@ -10,14 +10,13 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.set_aside_rows import set_aside_of
 from clarion.adapters.ledgers.sqlite.log import Kept, SqliteLog
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import Lane
 from clarion.model.event import Consumed, Entry, SetAside
 from clarion.model.ids import EventId, Instant, TenantId
-from clarion.model.status import Reason
 
 _table = schema.set_aside
 _columns = _table.c
@@ -90,12 +89,12 @@ class SqliteSetAsides:
                 connection, of_tenant=tenant, before=_NEWEST if before is None else before, most=limit
             )
         )
-        return [_set_aside(row) for row in found]
+        return [set_aside_of(row) for row in found]
 
     async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[SetAside]:
         def look(connection: sqlite3.Connection) -> list[SetAside]:
             found = (ONE.rows(connection, of_tenant=tenant, of_seq=seq) for seq in dict.fromkeys(seqs))
-            return [_set_aside(row) for rows in found for row in rows]
+            return [set_aside_of(row) for rows in found for row in rows]
 
         return await self._readers.call(look)
 
@@ -121,27 +120,12 @@ class SqliteSetAsides:
         self._waiting = waiting
 
 
-def set_aside_of(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId) -> SetAside | None:
+def newest_of(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId) -> SetAside | None:
     """The newest of an event, also if it was discarded."""
     found = OF_EVENT.rows(connection, of_tenant=tenant, of_event=event_id)
-    return _set_aside(found[0]) if found else None
+    return set_aside_of(found[0]) if found else None
 
 
 def _waiting(connection: sqlite3.Connection) -> int:
     ((count,),) = WAITING.rows(connection)
     return int(count)
-
-
-def _set_aside(row: Sequence[Any]) -> SetAside:
-    seq, event_id, tenant, lane, workflow, reason, detail, at, discarded_at = row
-    return SetAside(
-        seq=seq,
-        event_id=EventId(event_id),
-        tenant=tenant,
-        lane=Lane(lane),
-        workflow=workflow,
-        reason=Reason(reason),
-        detail=detail,
-        at=at,
-        discarded_at=discarded_at,
-    )
