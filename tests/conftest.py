@@ -11,7 +11,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.needs import in_ci
 
-pytest_plugins = [f"tests.servers.{name}" for name in ("postgresql", "redis", "rabbitmq", "elasticmq")]
+pytest_plugins = [
+    f"tests.servers.{name}" for name in ("postgresql", "redis", "rabbitmq", "elasticmq", "kafka")
+]
 
 FOUND = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache" / "hypothesis")
 
@@ -36,7 +38,9 @@ settings.register_profile("deep", max_examples=5_000, deadline=None, database=FO
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci() else "default"))
 
 # A failed check of a contract shows its values, like any other assertion.
-pytest.register_assert_rewrite("clarion.testing.ledger_contract", "clarion.testing.provider_contract")
+pytest.register_assert_rewrite(
+    "clarion.testing.ledger_contract", "clarion.testing.provider_contract", "clarion.testing.source_contract"
+)
 
 ACCEPTANCE = Path(__file__).parent / "acceptance"
 

@@ -37,8 +37,10 @@ from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.model.worker import Process
+from clarion.plugins import formats
 from clarion.plugins import providers as installed
 from clarion.ports.provider import ProviderPlugin
+from clarion.ports.source import SourcePlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
@@ -146,6 +148,8 @@ class Engine:
         self.tenant = TenantId(1)
         self.limited = InThread()
         self.network = NetworkCalls()
+        self.sources: dict[str, SourcePlugin] = {}
+        """Kinds that sources may be of; set before it is opened."""
         self._network_until_s = 0.0
 
     async def open(self) -> Engine:
@@ -193,6 +197,8 @@ class Engine:
             limited=self.limited,
             unsubscribe=unsubscribe,
             base_url=BASE_URL,
+            sources=self.sources,
+            formats=formats(),
         )
         self.inbox_actions = self.services.inbox_actions
         await self.pipeline.start()
@@ -348,9 +354,12 @@ async def engine(
     provider: Scripted | None = None,
     clock: ManualClock | None = None,
     seed: int = 1,
+    sources: Mapping[str, SourcePlugin] | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that is stopped at the end."""
-    one = await Engine(store, clock or ManualClock(), provider or RecordingProvider(batch=50), seed).open()
+    one = Engine(store, clock or ManualClock(), provider or RecordingProvider(batch=50), seed)
+    one.sources.update(sources or {})
+    await one.open()
     try:
         yield one
     finally:

@@ -1,19 +1,25 @@
-"""Loads plug-ins through entry points: providers, databases, brokers, fan-outs."""
+"""Loads plug-ins through entry points: providers, sources and their formats, databases, brokers, fan-outs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderPlugin
+from clarion.ports.record_format import FormatPlugin
+from clarion.ports.source import SourcePlugin
 
 PROVIDERS = "clarion.providers"
+SOURCES = "clarion.sources"
+FORMATS = "clarion.formats"
 LEDGERS = "clarion.ledgers"
 BROKERS = "clarion.brokers"
 FANOUTS = "clarion.fanouts"
+
+P = TypeVar("P", ProviderPlugin, SourcePlugin, FormatPlugin)
 
 
 def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, ProviderPlugin]:
@@ -21,17 +27,32 @@ def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Provide
 
     Raises ConfigError naming the package when one cannot be loaded, is no plug-in, or takes another's name.
     """
-    loaded = _load(entry_points(group=PROVIDERS) if found is None else found, "provider")
-    for name, (plugin, package) in loaded.items():
-        if not isinstance(plugin, ProviderPlugin):
+    return _named(entry_points(group=PROVIDERS) if found is None else found, "provider", ProviderPlugin)
+
+
+def sources() -> Mapping[str, SourcePlugin]:
+    """Every installed kind of source by name. Raises ConfigError as `providers` does."""
+    return _named(entry_points(group=SOURCES), "source", SourcePlugin)
+
+
+def formats() -> Mapping[str, FormatPlugin]:
+    """Every installed format of records by name. Raises ConfigError as `providers` does."""
+    return _named(entry_points(group=FORMATS), "format", FormatPlugin)
+
+
+def _named(found: Iterable[EntryPoint], noun: str, kind: type[P]) -> Mapping[str, P]:
+    plugins: dict[str, P] = {}
+    for name, (plugin, package) in _load(found, noun).items():
+        if not isinstance(plugin, kind):
             raise ConfigError(
-                f"the provider `{name}` of {package} is not a ProviderPlugin: point its entry point at one"
+                f"the {noun} `{name}` of {package} is not a {kind.__name__}: point its entry point at one"
             )
         if plugin.name != name:
             raise ConfigError(
-                f"the provider of {package} is `{plugin.name}` but its entry point `{name}`: give both one name"
+                f"the {noun} of {package} is `{plugin.name}` but its entry point `{name}`: give both one name"
             )
-    return {name: plugin for name, (plugin, _) in loaded.items()}
+        plugins[name] = plugin
+    return plugins
 
 
 def backend(group: str, setting: str, url: str, found: Iterable[EntryPoint] | None = None) -> Any:

@@ -25,6 +25,7 @@ from clarion.testing.ledger_contract.operations import (
     operations_come_newest_first,
 )
 from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
+from clarion.testing.ledger_contract.readings import READINGS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
@@ -79,6 +80,7 @@ IN_POSTGRESQL = (
     *INBOUND_CONTRACT,
     *CONVERSATIONS_CONTRACT,
     *LIVES_CONTRACT,
+    *READINGS_CONTRACT,
     *TERMS_CONTRACT,
     what_could_not_be_planned_is_kept_once,
     an_operation_is_found_by_its_tenant_only,

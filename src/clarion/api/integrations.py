@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, post, put
 
-from clarion.api import faults, request_bodies
+from clarion.api import faults, secret_fields
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, FOR_GOOD, Caller, Parts, the_user
 from clarion.api.integration_health import get_integration_health
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.problems import below
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.errors import ConfigError, Conflict, InvalidInput, UnknownReference
@@ -31,9 +30,6 @@ from clarion.rules.time_format import rfc3339
 
 LONGEST_CALL_S = HELD_MS // 2_000
 """Half of what a message may wait in memory before its call."""
-
-MASK = "********"
-"""Stands for a secret. Sent back, it keeps the stored one."""
 
 
 class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=False):
@@ -175,8 +171,9 @@ async def _store(
     _check_bounds(sent, plugin)
     _check_conditions(sent)
     stored = made_from or parts.ledger.setup.integrations.all(caller.tenant).get(sent.key)
-    config = unmasked(sent.config, stored, plugin)
-    check_config(config, plugin)
+    known = stored.config if stored is not None and stored.provider == plugin.name else {}
+    config = secret_fields.unmasked(sent.config, known, plugin.secrets, "config")
+    secret_fields.check(config, plugin.config, "config", plugin.title)
     whole = msgspec.structs.replace(sent, config=config)
     if whole.enabled:
         await _check_open(whole, plugin, parts)
@@ -332,35 +329,10 @@ async def _recipient_of(
 def masked(integration: Integration, caller: Identity, parts: ApiParts) -> IntegrationDocument:
     """The integration with every secret replaced. Of an unknown provider nothing is shown."""
     plugin = parts.providers.get(integration.provider)
-    config = {
-        name: MASK if plugin is None or name in plugin.secrets else value
-        for name, value in integration.config.items()
-    }
+    config = secret_fields.masked(integration.config, None if plugin is None else plugin.secrets)
     document = shown(IntegrationDocument, msgspec.structs.replace(integration, config=config))
     url = parts.services.callbacks.url(caller.tenant, integration)
     return msgspec.structs.replace(document, callback_url=url or None)
-
-
-def unmasked(config: dict[str, Any], stored: Integration | None, plugin: ProviderPlugin) -> dict[str, Any]:
-    """The config with masks replaced by what is stored for the same provider."""
-    known = stored.config if stored is not None and stored.provider == plugin.name else {}
-    whole = dict(config)
-    for name in plugin.secrets:
-        if whole.get(name) == MASK:
-            if name not in known:
-                raise InvalidInput(
-                    f"there is no stored {name} to keep: send the secret.", pointer=f"#/config/{name}"
-                )
-            whole[name] = known[name]
-    return whole
-
-
-def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
-    """The provider's own type accepts it. Says where it does not, and never quotes a secret."""
-    try:
-        request_bodies.convert(config, plugin.config, quote=False)
-    except InvalidInput as wrong:
-        raise below("/config", f"config of {plugin.title}", wrong) from None
 
 
 async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: ApiParts) -> None:

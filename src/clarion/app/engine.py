@@ -57,6 +57,8 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         mailboxes=mailboxes(settings.inbound, tools),
         mail_home=settings.inbound.tenant,
         mail_poll_s=settings.inbound.poll_s,
+        sources=resources.sources,
+        formats=resources.formats,
         disable_endpoints_after_s=settings.outbound.disable_endpoints_after_days * 86_400,
     )
     ends.push_async_callback(services.api_keys.flush)

@@ -21,6 +21,8 @@ from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Random
 from clarion.ports.fanout import Fanout
 from clarion.ports.provider import ProviderPlugin, ProviderTools
+from clarion.ports.record_format import FormatPlugin
+from clarion.ports.source import SourcePlugin
 from clarion.ports.vault import Vault
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
@@ -45,6 +47,8 @@ class Resources:
     random: Random
     tools: ProviderTools
     providers: Mapping[str, ProviderPlugin]
+    sources: Mapping[str, SourcePlugin]
+    formats: Mapping[str, FormatPlugin]
     broker: Broker
     fanout: Fanout
 
@@ -74,6 +78,8 @@ async def open_resources(
         random=given.random,
         tools=tools_of(settings, ledger, given),
         providers=plugins.providers(),
+        sources=plugins.sources(),
+        formats=plugins.formats(),
         broker=await ends.enter_async_context(broker_of(settings, given, ledger)),
         fanout=await ends.enter_async_context(fanout_of(settings, given)),
     )

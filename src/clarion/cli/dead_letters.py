@@ -28,6 +28,7 @@ program = typer.Typer(no_args_is_help=True, help="List and retry messages that f
 
 PATH = "/v1/dead-letters/retry"
 EVENTS = "/v1/dead-letters/events"
+RECORDS = "/v1/dead-letters/records"
 PER_CALL = 1_000
 
 
@@ -180,3 +181,86 @@ def discard_event(
 
     connect().call("DELETE", f"{EVENTS}/{event}")
     output.out().print("Discarded.")
+
+
+Origin = Annotated[
+    str | None, typer.Option("--origin", help="Only those of the source or sink with this key.")
+]
+RecordIds = Annotated[list[str] | None, typer.Argument(help="Ids from the list of records.")]
+EveryRecord = Annotated[bool, typer.Option("--all", help="The newest 1,000, or those of --origin.")]
+
+
+@program.command()
+@connected
+def records(origin: Origin = None, limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
+    """List records of sources, and events for sinks, that could not be done, newest first.
+
+    \b
+    Example:
+      clarion dead-letters records --origin orders
+    """
+    from clarion.cli import output
+
+    found = connect().pages(RECORDS, limit, origin=origin)
+    if json:
+        output.as_json(list(found))
+    else:
+        columns = ("id", "kind", "origin", "place", "reason", "detail", "created_at")
+        output.table(columns, ([one[column] for column in columns] for one in found))
+
+
+@program.command("retry-records")
+@connected
+def retry_records(
+    ids: RecordIds = None,
+    everything: EveryRecord = False,
+    origin: Origin = None,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Do records and events again, as their source or sink is set up now.
+
+    \b
+    Examples:
+      clarion dead-letters retry-records 7
+      clarion dead-letters retry-records --all --origin orders
+    """
+    from clarion.cli import output
+
+    answer = connect().call("POST", f"{RECORDS}/retry", _chosen(ids, everything, origin))
+    if json:
+        output.as_json(answer)
+    else:
+        output.out().print(f"{answer['retried']} done.")
+    if answer["refused"]:
+        for one in answer["refused"]:
+            output.complain(f"{one['id']}: {one['reason']}: {one['detail']}")
+        raise typer.Exit(1)
+
+
+@program.command("discard-records")
+@connected
+def discard_records(
+    ids: RecordIds = None,
+    everything: EveryRecord = False,
+    origin: Origin = None,
+    *,
+    connect: Connect,
+) -> None:
+    """Discard records and events: nothing is sent.
+
+    \b
+    Example:
+      clarion dead-letters discard-records 7
+    """
+    from clarion.cli import output
+
+    answer = connect().call("POST", f"{RECORDS}/discard", _chosen(ids, everything, origin))
+    output.out().print(f"{answer['discarded']} discarded.")
+
+
+def _chosen(ids: list[str] | None, everything: bool, origin: str | None) -> dict[str, object]:
+    if bool(ids) == everything or (ids and origin):
+        raise typer.BadParameter("give ids, or --all (--origin is optional)")
+    return {"ids": ids} if ids else {"all": True, "origin": origin}

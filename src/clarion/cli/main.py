@@ -32,6 +32,7 @@ from clarion.cli import (
     serve,
     setup,
     sms_guard,
+    sources,
     stats,
     store,
     suppressions,
@@ -123,6 +124,7 @@ program.add_typer(suppressions.program, name="suppressions")
 program.add_typer(setup.workflows, name="workflows")
 program.add_typer(setup.categories, name="categories")
 program.add_typer(setup.integrations, name="integrations")
+program.add_typer(sources.program, name="sources")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")

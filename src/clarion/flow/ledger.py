@@ -46,6 +46,8 @@ class Ledger:
         self.inboxes = store.inboxes
         self.captures = store.captures
         self.conversations = store.conversations
+        self.readings = store.readings
+        self.dead_records = store.dead_records
         self.claims = store.claims
         self.retention = store.retention
 

@@ -27,6 +27,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports import terms
 from clarion.ports.clock import Clock
@@ -68,6 +70,8 @@ class SetupView:
             store.whatsapp_templates, self
         )
         """By the key of their integration."""
+        self.sources: DocumentsView[Source] = DocumentsView(store.sources, self)
+        self.sinks: DocumentsView[Sink] = DocumentsView(store.sinks, self)
         self.keys: ApiKeyStore = store.keys
 
     async def catch_up(self, revision: int | None = None) -> None:
@@ -114,6 +118,8 @@ class SetupView:
         self.partials.show(delta.partials, whole=whole)
         self.integrations.show(delta.integrations, whole=whole)
         self.whatsapp_templates.show(delta.whatsapp_templates, whole=whole)
+        self.sources.show(delta.sources, whole=whole)
+        self.sinks.show(delta.sinks, whole=whole)
         self.revision = delta.revision
 
 

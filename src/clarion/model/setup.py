@@ -11,6 +11,8 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.model.user import Value, Window
 from clarion.model.whatsapp import WhatsAppTemplates
 
@@ -436,6 +438,8 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     partials: tuple[DocumentNow[Partial], ...] = ()
     integrations: tuple[DocumentNow[Integration], ...] = ()
     whatsapp_templates: tuple[DocumentNow[WhatsAppTemplates], ...] = ()
+    sources: tuple[DocumentNow[Source], ...] = ()
+    sinks: tuple[DocumentNow[Sink], ...] = ()
 
 
 def channels_of(step: SendStep) -> tuple[Channel, ...]:

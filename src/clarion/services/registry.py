@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from clarion.flow.ledger import Ledger
@@ -15,6 +16,8 @@ from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
+from clarion.ports.record_format import FormatPlugin
+from clarion.ports.source import SourcePlugin
 from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
@@ -41,6 +44,7 @@ from clarion.services.retries import Retries
 from clarion.services.seen_countries import SeenCountries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
+from clarion.services.sources import SourceService
 from clarion.services.spending_alerts import SpendingAlerts
 from clarion.services.suppressions import SuppressionService
 from clarion.services.templates import TemplateService
@@ -93,6 +97,7 @@ class Services:
     seen_countries: SeenCountries
     verifications: VerificationService
     number_ranges: NumberRangeService
+    sources: SourceService
 
     @classmethod
     def on(
@@ -109,9 +114,11 @@ class Services:
         mail_home: str = "",
         mail_poll_s: float = 30.0,
         disable_endpoints_after_s: float = 5 * 86_400,
+        sources: Mapping[str, SourcePlugin] = MappingProxyType({}),
+        formats: Mapping[str, FormatPlugin] = MappingProxyType({}),
     ) -> Services:
         """Those of a pipeline. `limited` runs what authors wrote; `base_url`: where providers reach us;
-        `mail_home` names the tenant whose mail comes in."""
+        `mail_home` names the tenant whose mail comes in; `sources` and `formats`: what can be read."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
         inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
         retries = Retries(ledger, clock)
@@ -131,6 +138,7 @@ class Services:
         )
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
+        dry_runs = DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
@@ -157,7 +165,8 @@ class Services:
             templates=TemplateService(setup, limited, clock),
             previews=Previews(limited, clock),
             test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
-            dry_runs=DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random),
+            dry_runs=dry_runs,
+            sources=SourceService(ledger, pipeline, dry_runs, sources, formats, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
             unsubscribe=unsubscribe,
@@ -184,6 +193,7 @@ class Services:
             pipeline.loops.start("reply", self.inbound_replies.run)
         if Role.WORKER in roles:
             pipeline.loops.start("spending-alerts", self.spending_alerts.run)
+            pipeline.loops.start("read-sources", self.sources.loops.run)
         if Role.TIMERS in roles:
             self._start_timers(pipeline)
 
@@ -218,6 +228,8 @@ class Services:
             "receipts_asked": self.receipt_fetcher.asked,
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
+            **{f"source_records.{outcome}": count for outcome, count in self.sources.records.items()},
+            **{f"source_lag.{source}": lag for source, lag in self.sources.loops.lags().items()},
             "operation_items.done": self.operations.done,
             "operation_items.failed": self.operations.failed,
             **{f"deleted.{kind}": self.retention.deleted[kind] for kind in RetentionKind},

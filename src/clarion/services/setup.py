@@ -9,9 +9,11 @@ from clarion.errors import NotFound
 from clarion.flow.setup_view import DocumentsView, SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.rules.match import nearest
 
-D = TypeVar("D", Category, Workflow, Template, Integration)
+D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink)
 
 
 class SetupService:
@@ -24,6 +26,8 @@ class SetupService:
             Workflow: setup.workflows,
             Template: setup.templates,
             Integration: setup.integrations,
+            Source: setup.sources,
+            Sink: setup.sinks,
         }
 
     async def put(self, tenant: TenantId, document: D, before: D | None) -> D:

@@ -42,11 +42,13 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.plugins import formats
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.testing.memory_topic import MemoryTopic
 from clarion.testing.ports import provider_tools
 from tests.ledger_files import new_ledger
 from tests.limited import InThread
@@ -155,6 +157,8 @@ class Installation:
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
         )
+        self.topic = MemoryTopic()
+        """What sources of the kind `memory` read."""
         self.services = Services.on(
             self.pipeline,
             ledger=self.ledger,
@@ -163,6 +167,8 @@ class Installation:
             limited=InThread(),
             unsubscribe=unsubscribe,
             base_url=PUBLIC_URL,
+            sources={"memory": self.topic.plugin()},
+            formats=formats(),
         )
         self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}

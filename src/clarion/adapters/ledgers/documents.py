@@ -21,6 +21,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports.ledger.setup import Document
 from clarion.ports.vault import Vault
@@ -96,6 +98,8 @@ class DocumentKinds:
         self.partials = DocumentKind("partial", Partial, vault, versioned=True)
         self.integrations = DocumentKind("integration", Integration, vault, sealed=True)
         self.whatsapp_templates = DocumentKind("whatsapp", WhatsAppTemplates, vault)
+        self.sources = DocumentKind("source", Source, vault, sealed=True)
+        self.sinks = DocumentKind("sink", Sink, vault, sealed=True)
 
     def delta(self, after: int, revision: int, tenants: Iterable[bytes], rows: Sequence[Row]) -> SetupDelta:
         """What changed between two revisions."""
@@ -112,6 +116,8 @@ class DocumentKinds:
             partials=self.partials.now(rows),
             integrations=self.integrations.now(rows),
             whatsapp_templates=self.whatsapp_templates.now(rows),
+            sources=self.sources.now(rows),
+            sinks=self.sinks.now(rows),
         )
 
 

@@ -26,13 +26,14 @@ from sqlalchemy import (
 
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.operation import OperationKind, OperationStatus
+from clarion.model.reading import DeadRecordKind, ReadingKind
 from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0042"
+REVISION = "0043"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -853,3 +854,42 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 """What became of every call of an endpoint."""
+
+# ── topics and queues of tenants ──────────────────────────────────────────────────────────────────────────
+
+readings = Table(
+    "readings",
+    metadata,
+    _key("tenant"),
+    _text_key("kind"),
+    _text_key("key"),
+    _text("position", default="{}"),
+    _number("fence", default=0),
+    _number("repeat", default=0),
+    _number("worker", null=True),
+    _number("lag", null=True),
+    _text("trouble", default=""),
+    _number("at", null=True),
+    _one_of("kind", ReadingKind),
+    sqlite_with_rowid=False,
+)
+"""How far sources and sinks have come, and which worker reads them."""
+
+dead_records = Table(
+    "dead_records",
+    metadata,
+    _counted("seq"),
+    _number("tenant"),
+    _text("kind"),
+    _text("origin"),
+    _text("place"),
+    _text("reason"),
+    _text("detail"),
+    _blob("sealed"),
+    _number("at"),
+    _one_of("kind", DeadRecordKind),
+    UniqueConstraint("tenant", "kind", "origin", "place"),
+    Index("dead_records_tenant", "tenant", "seq"),
+    sqlite_autoincrement=True,
+)
+"""Records of sources and events for sinks that wait for a person."""

@@ -105,6 +105,14 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "queued_reports"): MetricHelp(
         "clarion_queued_reports_total", "Reports fetched from the queues of providers."
     ),
+    ("pipeline", "source_records"): MetricHelp(
+        "clarion_source_records_total", "Records read from sources, by what became of them.", ("outcome",)
+    ),
+    ("pipeline", "source_lag"): MetricHelp(
+        "clarion_source_lag_records",
+        "Records that wait in a source that this process reads.",
+        ("source",),
+    ),
     ("pipeline", "receipts_asked"): MetricHelp(
         "clarion_receipts_asked_total", "Messages whose receipts providers were asked for."
     ),

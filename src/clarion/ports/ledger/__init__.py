@@ -24,6 +24,7 @@ from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.quotas import Quotas
+from clarion.ports.ledger.readings import DeadRecords, Readings
 from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
@@ -45,6 +46,7 @@ __all__ = [
     "Captures",
     "Continuations",
     "Conversations",
+    "DeadRecords",
     "Deliveries",
     "Devices",
     "Directory",
@@ -66,6 +68,7 @@ __all__ = [
     "Plans",
     "Quarantine",
     "Quotas",
+    "Readings",
     "Receipts",
     "Retention",
     "SetAsides",
@@ -113,6 +116,8 @@ class Store(Protocol):
     inboxes: Inboxes
     captures: Captures
     conversations: Conversations
+    readings: Readings
+    dead_records: DeadRecords
     retention: Retention
     claims: IdempotencyStore
 

@@ -19,6 +19,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.model.whatsapp import WhatsAppTemplates
 
 T = TypeVar("T")
@@ -68,6 +70,8 @@ class SetupStore(Protocol):
     integrations: DocumentStore[Integration]
     whatsapp_templates: DocumentStore[WhatsAppTemplates]
     """By the key of their integration."""
+    sources: DocumentStore[Source]
+    sinks: DocumentStore[Sink]
     keys: ApiKeyStore
 
     async def delta(self, after: int) -> SetupDelta:

@@ -23,6 +23,7 @@ from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
+from clarion.testing.ledger_contract.readings import READINGS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
@@ -55,6 +56,7 @@ LEDGER_CONTRACT = (
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
     *LIVES_CONTRACT,
+    *READINGS_CONTRACT,
     *RETENTION_CONTRACT,
     *TERMS_CONTRACT,
 )

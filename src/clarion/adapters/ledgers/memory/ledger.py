@@ -22,6 +22,7 @@ from clarion.adapters.ledgers.memory.partitions import MemoryPartitions
 from clarion.adapters.ledgers.memory.plans import MemoryPlans
 from clarion.adapters.ledgers.memory.quarantine import MemoryQuarantine
 from clarion.adapters.ledgers.memory.quotas import MemoryQuotas
+from clarion.adapters.ledgers.memory.readings import MemoryDeadRecords, MemoryReadings
 from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.retention import MemoryRetention
@@ -84,6 +85,8 @@ class MemoryLedger(Store):
         self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations, partitions)
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)
+        self.readings = MemoryReadings(tables, transactions, leases)
+        self.dead_records = MemoryDeadRecords(tables, transactions)
         self.number_ranges = MemoryNumberRanges(tables, transactions)
         self.verifications = MemoryVerifications(tables, transactions)
         self.receipts = MemoryReceipts(tables, transactions, rows)

@@ -26,6 +26,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.sink import Sink
+from clarion.model.source import Source
 from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
@@ -210,6 +212,8 @@ class MemorySetup(SetupStore):
         self.whatsapp_templates = self._whatsapp_templates = MemoryDocuments[WhatsAppTemplates](
             "whatsapp", *parts
         )
+        self.sources = self._sources = MemoryDocuments[Source]("source", *parts)
+        self.sinks = self._sinks = MemoryDocuments[Sink]("sink", *parts)
         self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
         self.keys = MemoryKeys(tables, transactions)
 
@@ -230,6 +234,8 @@ class MemorySetup(SetupStore):
             partials=self._partials.now(),
             integrations=self._integrations.now(),
             whatsapp_templates=self._whatsapp_templates.now(),
+            sources=self._sources.now(),
+            sinks=self._sinks.now(),
         )
 
     async def release(

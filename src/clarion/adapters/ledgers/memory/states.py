@@ -126,7 +126,10 @@ KINDS: Mapping[str, Find] = {
     "message": _message,
     "operation": _operation,
     "live": _live_resource,
-    **{kind: _live(kind) for kind in ("category", "integration", "draft", "workflow", "template", "partial")},
+    **{
+        kind: _live(kind)
+        for kind in ("category", "integration", "source", "sink", "draft", "workflow", "template", "partial")
+    },
 }
 
 

@@ -19,6 +19,7 @@ from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
 from clarion.model.quota import QuotaState
+from clarion.model.reading import DeadRecord, Reading, ReadingPlace
 from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
@@ -187,6 +188,10 @@ class Tables:
         self.inbound: Table[int, ReceivedMessage] = self._table()
         self.conversations: Table[tuple[TenantId, str, bytes], Instant] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()
+        self.readings: Table[ReadingPlace, Reading] = self._table()
+        self.readers: Table[ReadingPlace, WorkerId] = self._table()
+        """Who reads a source or a sink."""
+        self.dead_records: Table[int, DeadRecord] = self._table()
         self.operations: Table[OperationId, Operation] = self._table()
         self.errors: Table[OperationId, Mapping[int, ErrorRow]] = self._table()
 

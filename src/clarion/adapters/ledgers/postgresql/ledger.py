@@ -27,6 +27,7 @@ from clarion.adapters.ledgers.postgresql.operations import PostgresOperations, P
 from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
 from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
+from clarion.adapters.ledgers.postgresql.readings import PostgresDeadRecords, PostgresReadings
 from clarion.adapters.ledgers.postgresql.receipts import PostgresReceipts
 from clarion.adapters.ledgers.postgresql.records import PostgresRecords
 from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
@@ -103,6 +104,8 @@ class PostgresLedger(Store):
         self.captures = PostgresCaptures(database)
         self.deliveries = PostgresDeliveries(database)
         self.retention = PostgresRetention(database, kinds, inboxes, devices)
+        self.readings = PostgresReadings(database)
+        self.dead_records = PostgresDeadRecords(database)
 
     async def tag(self, subject: Subject) -> str | None:
         return await self._database.read(lambda connection: tag_of(connection, subject))

@@ -239,6 +239,8 @@ class PostgresSetup(SetupStore):
         self.partials = self._partials = PostgresDocuments(kinds.partials, *parts)
         self.integrations = integrations = PostgresDocuments(kinds.integrations, *parts)
         self.whatsapp_templates = PostgresDocuments(kinds.whatsapp_templates, *parts)
+        self.sources = PostgresDocuments(kinds.sources, *parts)
+        self.sinks = PostgresDocuments(kinds.sinks, *parts)
         self.tenants = PostgresTenants(revisions, integrations)
         self.keys = PostgresApiKeys(database)
 

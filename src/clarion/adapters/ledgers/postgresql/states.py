@@ -62,7 +62,7 @@ KINDS: Mapping[str, ResourceKind] = {
     "operation": ResourceKind(OPERATION, id_key),
     "live": ResourceKind(LIVE),
     "category": ResourceKind(DOCUMENT.format(shelf="category")),
-    "integration": ResourceKind(DOCUMENT.format(shelf="integration")),
+    **{shelf: ResourceKind(DOCUMENT.format(shelf=shelf)) for shelf in ("integration", "source", "sink")},
     "draft": ResourceKind(DRAFT, tag=lambda row: f"d{row[0]}"),
     **{
         shelf: ResourceKind(VERSION.format(shelf=shelf), tag=lambda row: f"v{row[0]}")

@@ -34,6 +34,7 @@ from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
 from clarion.adapters.ledgers.sqlite.quotas import SqliteQuotas
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.readings import SqliteDeadRecords, SqliteReadings
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
@@ -129,6 +130,8 @@ class SqliteLedger(Store):
         )
         self.spending = SqliteSpending(writer, readers)
         self.quotas = SqliteQuotas(writer)
+        self.readings = SqliteReadings(writer, readers, leases)
+        self.dead_records = SqliteDeadRecords(writer, readers)
         self.number_ranges = SqliteNumberRanges(writer, readers)
         self.verifications = SqliteVerifications(writer, readers)
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions, recent)

@@ -289,6 +289,8 @@ class SqliteSetup(SetupStore):
         self.partials = self._partials = SqliteDocuments(kinds.partials, *parts)
         self.integrations = self._integrations = SqliteDocuments(kinds.integrations, *parts)
         self.whatsapp_templates = SqliteDocuments(kinds.whatsapp_templates, *parts)
+        self.sources = SqliteDocuments(kinds.sources, *parts)
+        self.sinks = SqliteDocuments(kinds.sinks, *parts)
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 

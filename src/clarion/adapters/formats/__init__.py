@@ -1,0 +1,1 @@
+"""Formats: how the records of sources are written, one file each."""

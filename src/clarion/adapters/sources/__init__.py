@@ -1,0 +1,1 @@
+"""Sources: topics, queues and streams that tenants have elsewhere, one file each."""

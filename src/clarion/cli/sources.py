@@ -1,0 +1,187 @@
+"""`clarion sources`: topics, queues and streams of your own, whose records start workflows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.documents import Key, Noun, add, report
+from clarion.cli.options import Connect, Json, connected
+
+program = typer.Typer(
+    no_args_is_help=True, help="Read your own topics, queues and streams: their records start workflows."
+)
+
+Tried = Annotated[int, typer.Option("--limit", min=1, max=100, help="How many of the last records to try.")]
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="earliest, latest, or a time such as 2026-05-01T09:30:00Z."),
+]
+Position = Annotated[
+    list[str] | None,
+    typer.Option("--position", help="PARTITION=OFFSET of the last record that is done; may be repeated."),
+]
+SendAgain = Annotated[
+    bool, typer.Option("--send-again", help="Records that started something before start it again.")
+]
+ENDS = ("earliest", "latest")
+
+add(
+    program,
+    Noun(
+        path="sources",
+        one="source",
+        columns={
+            "key": lambda one: one["key"],
+            "kind": lambda one: one["kind"],
+            "format": lambda one: one["format"],
+            "state": lambda one: "paused" if one["paused"] else "reading",
+        },
+        example="orders",
+        change="when=\"data.status == 'shipped'\"",
+    ),
+)
+
+
+@program.command("test")
+@connected
+def try_out(key: Key, limit: Tried = 10, *, connect: Connect, json: Json = False) -> None:
+    """Try the last real records: what each would start, or why not. Nothing is taken or sent.
+
+    \b
+    Examples:
+      clarion sources test orders
+      clarion sources test orders --limit 50 --json
+    """
+    from clarion.cli import output
+
+    tested = connect().call("POST", f"{_at(key)}/test", {"limit": limit})
+    if json:
+        output.as_json(tested)
+        return
+    items = tested["items"]
+    output.table(
+        ["record", "key", "workflow", "recipients", "what happens"],
+        ([one["place"], one["key"] or "", _starts(one), _recipients(one), _outcome(one)] for one in items),
+    )
+    if refused := sum(one["outcome"] == "refused" for one in items):
+        output.complain(f"{refused} of {len(items)} would become dead letters.")
+        raise typer.Exit(1)
+
+
+@program.command()
+@connected
+def status(key: Key, *, connect: Connect, json: Json = False) -> None:
+    """Show how far a source has been read, and how many records wait.
+
+    \b
+    Example:
+      clarion sources status orders
+    """
+    show_status(connect().get(f"{_at(key)}/status"), json=json)
+
+
+@program.command()
+@connected
+def pause(key: Key, *, connect: Connect, json: Json = False) -> None:
+    """Stop reading a source.
+
+    \b
+    Example:
+      clarion sources pause orders
+    """
+    report(connect().call("POST", f"{_at(key)}/pause"), f"{key} is paused.", json=json)
+
+
+@program.command()
+@connected
+def resume(key: Key, *, connect: Connect, json: Json = False) -> None:
+    """Read a source on from where it stopped.
+
+    \b
+    Example:
+      clarion sources resume orders
+    """
+    report(connect().call("POST", f"{_at(key)}/resume"), f"{key} is being read.", json=json)
+
+
+@program.command()
+@connected
+def rewind(
+    key: Key,
+    to: To = None,
+    position: Position = None,
+    send_again: SendAgain = False,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Read a source on from another position, backwards or forwards.
+
+    \b
+    Examples:
+      clarion sources rewind orders --to earliest
+      clarion sources rewind orders --to 2026-05-01T09:30:00Z --send-again
+      clarion sources rewind orders --position 0=1041 --position 1=977
+    """
+    body = rewound(to, position) | {"send_again": send_again}
+    show_status(connect().call("POST", f"{_at(key)}/rewind", body), json=json)
+
+
+def rewound(to: str | None, position: list[str] | None) -> dict[str, Any]:
+    """The body of a rewind."""
+    from clarion.cli.assignments import assigned
+
+    if (to is None) == (position is None):
+        raise typer.BadParameter("give one of --to and --position")
+    if to is not None:
+        return {"to": to} if to in ENDS else {"at": to}
+    return {"position": {name: str(offset) for name, offset in assigned(position or ()).items()}}
+
+
+def show_status(status: dict[str, Any], *, json: bool) -> None:
+    """How far a source or a sink has come."""
+    from clarion.cli import output
+
+    if json:
+        output.as_json(status)
+        return
+    output.field("state", "paused" if status["paused"] else "running")
+    output.field("waiting", "not known" if status["lag"] is None else str(status["lag"]))
+    output.field("position", ", ".join(f"{name}={at}" for name, at in status["position"].items()) or "none")
+    output.field("as of", output.clock(status["updated_at"]) or "never")
+    if status["error"]:
+        output.field("error", status["error"])
+
+
+def _at(key: str) -> str:
+    from clarion.cli.client import segment
+
+    return f"/v1/sources/{segment(key)}"
+
+
+def _starts(one: dict[str, Any]) -> str:
+    workflows = dict.fromkeys(message["workflow"] for message in one["messages"])
+    return ", ".join(workflows) or one["workflow"] or one["type"] or ""
+
+
+def _recipients(one: dict[str, Any]) -> str:
+    named = [
+        recipient if isinstance(recipient, str) else recipient.get("user_id") or recipient.get("topic") or ""
+        for recipient in one["recipients"]
+    ]
+    return ", ".join(named or dict.fromkeys(message["user_id"] for message in one["messages"]))
+
+
+def _outcome(one: dict[str, Any]) -> str:
+    if one["outcome"] == "refused":
+        return f"{one['reason']}: {one['detail']}"
+    if one["outcome"] == "passed_over":
+        return "passed over: the condition is false"
+    if not one["messages"]:
+        return "starts nothing: no workflow listens to this type"
+    return ", ".join(
+        f"{message['channel']} {message['status']}" + (f" ({message['reason']})" if message["reason"] else "")
+        for message in one["messages"]
+    )

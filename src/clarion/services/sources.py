@@ -1,0 +1,327 @@
+"""Reads the topics, queues and streams of tenants: each record starts a workflow, is passed over, or waits as a dead letter.
+
+A record is done when what it starts is durable; only then the position moves. So a crash repeats records and never loses
+one, and a repeat is recognised by the place of its record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from clarion.errors import ClarionError, ConfigError, InvalidInput, NotFound
+from clarion.flow.intake.record_mapping import RecordMapping
+from clarion.flow.ledger import Ledger
+from clarion.flow.pipeline import Pipeline
+from clarion.model.channel import Lane
+from clarion.model.ids import Instant, TenantId
+from clarion.model.message import Run
+from clarion.model.reading import (
+    DeadRecord,
+    DeadRecordFilter,
+    DeadRecordKind,
+    Reading,
+    ReadingKind,
+    ReadingPlace,
+)
+from clarion.model.source import Source, StartAt
+from clarion.model.submission import Submission
+from clarion.ports import terms
+from clarion.ports.provider import ProviderTools
+from clarion.ports.record_format import Decoded, FormatPlugin, RecordFormat
+from clarion.ports.source import Position, RecordReader, SourcePlugin, SourceRecord
+from clarion.services.dry_runs import DryRuns
+from clarion.services.reading_loops import ReadingLoops, Turn
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 500
+"""Records that are handled together."""
+CHUNK = 32
+"""Records between two looks at more urgent work."""
+LAG_EVERY_S = 5.0
+MOST_DEAD = 1_000
+"""Dead letters of a source that may wait: then it is not read on, so that a wrong expression does not make one of every
+record."""
+UNREADABLE = "unreadable_record"
+NOT_MAPPED = "mapping_failed"
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(SourceRecord).decode
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a record starts nothing."""
+
+    reason: str
+    detail: str
+    pointer: str | None = None
+    """JSON pointer of the expression that is to blame, if one is."""
+
+
+class RecordTested(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record would start."""
+
+    record: SourceRecord
+    decoded: Decoded | None = None
+    submission: Submission | None = None
+    runs: Sequence[tuple[str, Run]] = ()
+    """Whose, and what is decided about their messages."""
+    refused: Refused | None = None
+    """None, and no submission: the condition is false."""
+
+
+class SourceService:
+    """Reads sources, tries them out, and does their dead letters again."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        dry_runs: DryRuns,
+        kinds: Mapping[str, SourcePlugin],
+        formats: Mapping[str, FormatPlugin],
+        tools: ProviderTools,
+    ) -> None:
+        self.kinds = kinds
+        self.formats = formats
+        self._ledger = ledger
+        self._submit = pipeline.submit
+        self._priority = pipeline.priority
+        self._dry_runs = dry_runs
+        self.tools = tools
+        self._vault = tools.vault
+        self._clock = tools.clock
+        self.loops = ReadingLoops(
+            ReadingKind.SOURCE, ledger.setup.sources, self._read, ledger, pipeline.lease, self._clock
+        )
+        self.records: Counter[str] = Counter()
+        """What became of records; read by metrics."""
+
+    async def readings(self, tenant: TenantId) -> Mapping[str, Reading]:
+        """How far the sources of a tenant have come, by key."""
+        return await self._ledger.readings.of(tenant, ReadingKind.SOURCE)
+
+    async def pause(self, tenant: TenantId, key: str, *, paused: bool) -> Source:
+        """Stop reading, or go on where it stopped. Records that are already fetched are still done."""
+        sources = self._ledger.setup.sources
+        source = self._source(tenant, key)
+        if source.paused == paused:
+            return source
+        return await sources.put(tenant, replace(source, paused=paused), before=source)
+
+    async def delete(self, tenant: TenantId, key: str) -> None:
+        """With its position. Its dead letters stay."""
+        self._source(tenant, key)
+        await self._ledger.setup.sources.delete(tenant, key)
+        await self._ledger.readings.forget(_place(tenant, key))
+
+    async def test(self, tenant: TenantId, source: Source, limit: int) -> Sequence[RecordTested]:
+        """What its last records would start. Nothing is taken or stored."""
+        async with self._opened(source) as (reader, format_):
+            records = await reader.peek(limit)
+            mapping = RecordMapping(source)
+            await format_.prepare(records)
+            return [await self._tested(tenant, one, format_, mapping) for one in records]
+
+    async def rewind(
+        self, tenant: TenantId, key: str, to: StartAt | Instant | Position, *, repeat: bool
+    ) -> Position:
+        """Read on from there. `repeat`: records that were done are done again."""
+        async with self._opened(self._source(tenant, key)) as (reader, _):
+            position = await reader.seek(to)
+        await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=repeat)
+        return position
+
+    async def discard(self, tenant: TenantId, seqs: Sequence[int]) -> int:
+        """Take dead letters off the list; how many were there."""
+        return await self._ledger.dead_records.drop(tenant, seqs) if seqs else 0
+
+    async def retry(self, dead: DeadRecord) -> Refused | None:
+        """Do a dead letter again, as its source is set up by now; why it is refused again, or None: it is done."""
+        source = self._source(dead.tenant, dead.origin)
+        record = _unpack(self._vault.open(self._vault.tenant_key(dead.tenant), dead.sealed))
+        mapping = RecordMapping(source)
+        format_ = self._format(source)
+        try:
+            await format_.prepare([record])
+            outcome = _mapped(record, format_, mapping, 0)
+        finally:
+            await format_.close()
+        if isinstance(outcome, Submission) and terms.dry_running():
+            await self._dry_runs.runs(dead.tenant, outcome)
+            outcome = None
+        if isinstance(outcome, Submission):
+            (answer,) = await self._submit(dead.tenant, [outcome])
+            if isinstance(answer, ClarionError):
+                return _refused_by_intake(answer)
+            outcome = None
+        return outcome
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    async def _read(self, turn: Turn[Source]) -> None:
+        """Until cancelled, or something is in the way."""
+        source = turn.document
+        mapping = RecordMapping(source)
+        async with self._opened(source) as (reader, format_):
+            found = await reader.seek(turn.reading.position or source.start_at)
+            if not turn.reading.position:
+                await turn.move(found)  # so that `latest` is the same place after a restart
+            told_s = float("-inf")
+            while True:
+                if self._clock.monotonic() - told_s >= LAG_EVERY_S:
+                    await self._check_dead(turn)
+                    await turn.tell(lag=await reader.lag())
+                    told_s = self._clock.monotonic()
+                records = await reader.fetch(AT_ONCE)
+                if records:
+                    await self._take(turn, records, format_, mapping)
+                    await reader.done(records)
+
+    async def _take(
+        self,
+        turn: Turn[Source],
+        records: Sequence[SourceRecord],
+        format_: RecordFormat,
+        mapping: RecordMapping,
+    ) -> None:
+        """Everything is durable when this returns, with the position."""
+        tenant = turn.place.tenant
+        await format_.prepare(records)
+        starting: list[tuple[SourceRecord, Submission]] = []
+        dead: list[DeadRecord] = []
+        passed = 0
+        for place, record in enumerate(records):
+            outcome = _mapped(record, format_, mapping, turn.reading.repeat)
+            if isinstance(outcome, Submission):
+                starting.append((record, outcome))
+            elif outcome is not None:
+                dead.append(self._dead(turn.place, record, outcome))
+            else:
+                passed += 1
+            if place % CHUNK == CHUNK - 1:
+                await self._priority.turn(Lane.NORMAL)
+        repeated = 0
+        if starting:
+            answers = await self._submit(tenant, [submission for _, submission in starting])
+            for (record, _), answer in zip(starting, answers, strict=True):
+                if isinstance(answer, ClarionError):
+                    dead.append(self._dead(turn.place, record, _refused_by_intake(answer)))
+                else:
+                    repeated += answer.repeated
+        if dead:
+            await self._ledger.dead_records.keep(dead)
+        await turn.move({record.partition: record.offset for record in records if record.offset})
+        self.records.update(
+            started=len(records) - passed - len(dead) - repeated,
+            repeated=repeated,
+            passed_over=passed,
+            dead=len(dead),
+        )
+
+    async def _check_dead(self, turn: Turn[Source]) -> None:
+        where = DeadRecordFilter(kind=DeadRecordKind.SOURCE_RECORD, origin=turn.place.key)
+        if await self._ledger.dead_records.count(turn.place.tenant, where, MOST_DEAD) >= MOST_DEAD:
+            raise ConfigError(
+                f"{MOST_DEAD:,} of its records wait as dead letters, so it is not read on: correct the source, then "
+                "retry or discard them"
+            )
+
+    def _dead(self, place: ReadingPlace, record: SourceRecord, refused: Refused) -> DeadRecord:
+        return DeadRecord(
+            tenant=place.tenant,
+            kind=DeadRecordKind.SOURCE_RECORD,
+            origin=place.key,
+            place=record.place,
+            reason=refused.reason,
+            detail=refused.detail,
+            sealed=self._vault.seal(
+                self._vault.tenant_key(place.tenant), _pack(replace(record, receipt=None))
+            ),
+            at=self._clock.now(),
+        )
+
+    async def _tested(
+        self, tenant: TenantId, record: SourceRecord, format_: RecordFormat, mapping: RecordMapping
+    ) -> RecordTested:
+        outcome = _mapped(record, format_, mapping, 0)
+        decoded = None
+        if not isinstance(outcome, Refused) or outcome.reason != UNREADABLE:
+            decoded = format_.decode(record)
+        if not isinstance(outcome, Submission):
+            return RecordTested(record=record, decoded=decoded, refused=outcome)
+        try:
+            runs = await self._dry_runs.runs(tenant, outcome)
+        except InvalidInput as wrong:
+            refused = _refused_by_intake(wrong)
+            return RecordTested(record=record, decoded=decoded, submission=outcome, refused=refused)
+        return RecordTested(record=record, decoded=decoded, submission=outcome, runs=runs)
+
+    # -- opening ----------------------------------------------------------------------------------------------
+
+    def _source(self, tenant: TenantId, key: str) -> Source:
+        source = self._ledger.setup.sources.all(tenant).get(key)
+        if source is None:
+            raise NotFound(f"There is no source {key!r}.")
+        return source
+
+    def _opened(self, source: Source) -> _Opened:
+        kind = self.kinds.get(source.kind)
+        if kind is None:
+            raise ConfigError(f"no package that is installed reads `{source.kind}`")
+        config = msgspec.convert(source.connection, kind.config)
+        return _Opened(kind.open(config, self.tools), self._format(source))
+
+    def _format(self, source: Source) -> RecordFormat:
+        format_ = self.formats.get(source.format)
+        if format_ is None:
+            raise ConfigError(f"no package that is installed reads records in `{source.format}`")
+        return format_.open(msgspec.convert(source.schema_registry, format_.config), self.tools)
+
+
+class _Opened:
+    """A reader and a format, closed at the end."""
+
+    def __init__(self, reader: RecordReader, format_: RecordFormat) -> None:
+        self._both = reader, format_
+
+    async def __aenter__(self) -> tuple[RecordReader, RecordFormat]:
+        return self._both
+
+    async def __aexit__(self, *fault: object) -> None:
+        for one in self._both:
+            await one.close()
+
+
+def _mapped(
+    record: SourceRecord, format_: RecordFormat, mapping: RecordMapping, repeat: int
+) -> Submission | Refused | None:
+    """What a record starts; None: its condition is false."""
+    try:
+        decoded = format_.decode(record)
+    except InvalidInput as wrong:
+        return Refused(reason=UNREADABLE, detail=wrong.detail)
+    try:
+        return mapping.submission(record, decoded, repeat)
+    except InvalidInput as wrong:
+        return Refused(reason=NOT_MAPPED, detail=_placed(wrong), pointer=wrong.pointer)
+
+
+def _placed(wrong: InvalidInput) -> str:
+    """With the field whose expression it is."""
+    place = (wrong.pointer or "").removeprefix("#/").replace("/", ".")
+    return f"{place}: {wrong.detail}" if place else wrong.detail
+
+
+def _refused_by_intake(wrong: ClarionError) -> Refused:
+    return Refused(reason=wrong.code, detail=wrong.detail, pointer=wrong.pointer)
+
+
+def _place(tenant: TenantId, key: str) -> ReadingPlace:
+    return ReadingPlace(tenant=tenant, kind=ReadingKind.SOURCE, key=key)
