@@ -36,7 +36,11 @@ async def new_database(server: PostgreSql) -> str:
                 AND relnamespace = 'public'::regnamespace"""
         )
         # Cheaper than TRUNCATE by far, as there is next to nothing in them.
-        _made[url] = "; ".join(f'DELETE FROM "{name}"' for (name,) in found if name not in KEPT)
+        emptied = [f'DELETE FROM "{name}"' for (name,) in found if name not in KEPT]
+        counted = (
+            "SELECT setval(seqrelid, 1, false) FROM pg_sequence"  # as everywhere else: numbers begin at 1
+        )
+        _made[url] = "; ".join([*emptied, counted])
     finally:
         await connection.close()
     return url

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
@@ -23,12 +24,14 @@ from clarion.model.plan import PlanCommit
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
+from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ledger_contract.spending import charge as payment
 from clarion.testing.ledger_contract.subject import later, rungs
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 from tests.needs import examples
+from tests.postgresql_ledgers import new_database
 
 KEYS = [bytes([n]) * 16 for n in range(2)]
 CHANNELS = (Channel.EMAIL, Channel.IN_APP)
@@ -302,24 +305,34 @@ class Story:
         }
 
 
-async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
+async def _agree(
+    ledgers: Sequence[Callable[[Tools], Awaitable[Store]]], steps: list[tuple[Any, ...]]
+) -> None:
     stories = []
-    for name in ("sqlite", "memory"):
+    for opened in ledgers:
         clock, random = ManualClock(), SeededRandom()
-        tools: dict[str, Any] = {"vault": LocalVault(b"k" * 32, random), "clock": clock, "random": random}
-        ledger: Any = (
-            MemoryLedger(**tools)
-            if name == "memory"
-            else SqliteLedger.open(new_ledger(folder / "clarion.db"), **tools)
-        )
+        ledger = await opened(Tools(LocalVault(b"k" * 32, random), clock, random))
         stories.append(Story(await LedgerSubject(ledger, clock, SeededRandom(7)).create_setup()))
-    sqlite, memory = stories
+    ours, referee = stories
     try:
         for step in steps:
-            assert await sqlite.tell(step) == await memory.tell(step), step
-            assert await sqlite.state() == await memory.state(), step
+            assert await ours.tell(step) == await referee.tell(step), step
+            assert await ours.state() == await referee.state(), step
     finally:
-        await sqlite.subject.ledger.close()
+        await ours.subject.ledger.close()
+
+
+class Tools(NamedTuple):
+    """What a ledger is opened with."""
+
+    vault: LocalVault
+    clock: ManualClock
+    random: SeededRandom
+
+
+async def in_memory(tools: Tools) -> Store:
+    """The referee."""
+    return MemoryLedger(**tools._asdict())
 
 
 @given(STEPS)
@@ -334,4 +347,23 @@ async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
 def test_ledgers_agree(steps):
     """After every step, in everything that can be asked."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        asyncio.run(_both(Path(folder), steps))
+
+        async def in_sqlite(tools: Tools) -> Store:
+            return SqliteLedger.open(new_ledger(Path(folder) / "clarion.db"), **tools._asdict())
+
+        asyncio.run(_agree([in_sqlite, in_memory], steps))
+
+
+@given(steps=STEPS)
+@settings(
+    max_examples=examples(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_postgresql_agrees(postgresql, steps):
+    """Just so, on a server."""
+
+    async def in_postgresql(tools: Tools) -> Store:
+        return await PostgresLedger.open(await new_database(postgresql), **tools._asdict())
+
+    asyncio.run(_agree([in_postgresql, in_memory], steps))

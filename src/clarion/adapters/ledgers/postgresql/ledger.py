@@ -23,8 +23,10 @@ from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
+from clarion.adapters.ledgers.postgresql.messages import PostgresMessages
 from clarion.adapters.ledgers.postgresql.operations import PostgresOperations, PostgresOperationSteps
 from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
+from clarion.adapters.ledgers.postgresql.plans import PostgresPlans
 from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.readings import PostgresDeadRecords, PostgresReadings
@@ -33,6 +35,7 @@ from clarion.adapters.ledgers.postgresql.records import PostgresRecords
 from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
 from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
+from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
 from clarion.adapters.ledgers.postgresql.spending import PostgresNumberRanges, PostgresSpending
 from clarion.adapters.ledgers.postgresql.states import tag_of
@@ -90,6 +93,9 @@ class PostgresLedger(Store):
         self.leases = leases = PostgresLeases(database)
         self.continuations = PostgresContinuations(database, leases)
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
+        effects = PostgresSettlementEffects(terminations, inboxes)
+        self.plans = PostgresPlans(database, log, kinds, terminations, leases, effects)
+        self.messages = PostgresMessages(database, kinds, terminations, effects, suppressions, leases)
         self.number_ranges = PostgresNumberRanges(database)
         self.verifications = PostgresVerifications(database)
         self.quarantine = PostgresQuarantine(database)
