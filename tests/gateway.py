@@ -16,6 +16,7 @@ from clarion.model.ids import id_text
 from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User
 from clarion.ports.clock import Random
+from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Inboxes, Users
 from clarion.rules.origins import Origins
 from clarion.services.inbox_actions import InboxActions
@@ -34,12 +35,17 @@ class GatewayServer:
         limits: GatewayLimits | None = None,
         origins: tuple[str, ...] = (),
         inboxes: MemoryInboxes | None = None,
+        fanout: Fanout | None = None,
+        beside: GatewayServer | None = None,
     ) -> None:
+        """`fanout`: instead of one in memory. `beside`: another gateway, whose users and inboxes it serves too."""
         self.clock = ManualClock()
         random = SeededRandom(1)
         self.vault = LocalVault(b"k" * 32, random)
-        self.users = MemoryUsers(self.vault)
-        self.inboxes = inboxes or MemoryInboxes()
+        self.users: MemoryUsers = beside.users if beside else MemoryUsers(self.vault)
+        self.memory_fanout = MemoryFanout()
+        self.fanout = fanout or self.memory_fanout
+        self.inboxes: MemoryInboxes = beside.inboxes if beside else inboxes or MemoryInboxes()
         self.gateway = self.build(self.users, self.inboxes, random, limits, origins)
         self.connections: list[Connection] = []
 
@@ -52,7 +58,6 @@ class GatewayServer:
         origins: tuple[str, ...],
     ) -> Gateway:
         """Build the gateway without starting it."""
-        self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
         self.inbox_actions = InboxActions(inboxes, self.fanout, self.clock)
         return create(

@@ -198,7 +198,7 @@ class Settings(_Section):
     data_dir: Path = Path("clarion-data")
     """Directory of the database and the key file."""
     database: str = "sqlite:clarion.db"
-    """URL of the database; `sqlite:` and a file, relative to `data_dir`, or a `postgresql:` server."""
+    """URL of the database; `sqlite:` and a file, relative to `data_dir`."""
     roles: tuple[Role, ...] = ROLES
     """What this process does: `api`, `worker`, `gateway`, `timers`. With fewer than all, others on the same database do
     the rest."""
@@ -212,7 +212,10 @@ class Settings(_Section):
     """URL of the broker, where accepted events wait until they are planned; `database:` is the database itself."""
     fanout: str = "memory:"
     """URL of what carries inbox changes to the live inboxes; `memory:` reaches those of this process, `unix:` those of
-    all processes on the store behind that socket. What is not set follows `database` where that is `unix:`."""
+    all processes on the store behind that socket, `redis:`, `rediss:` and `postgresql:` those of all machines. What is not set
+    follows `redis`, or `database` where that is `unix:` or `postgresql:`."""
+    redis: str = ""
+    """URL of the Redis or Valkey server through which processes share rate limits; empty: none."""
     key_file: Path = Path("installation.key")
     """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
     lease_s: float = Field(default=LEASE_MS / 1_000, ge=1)
@@ -231,11 +234,11 @@ class Settings(_Section):
     @classmethod
     def _reaches_every_inbox(cls, given: Any) -> Any:
         """Whoever shares a store shares its live inboxes."""
-        if (
-            isinstance(given, dict)
-            and "fanout" not in given
-            and str(given.get("database")).startswith("unix:")
-        ):
+        if not isinstance(given, dict) or "fanout" in given:
+            return given
+        if given.get("redis"):
+            return {**given, "fanout": given["redis"]}
+        if str(given.get("database")).startswith(("unix:", "postgresql:")):
             return {**given, "fanout": given["database"]}
         return given
 
@@ -460,7 +463,7 @@ def _nearest(key: str, known: Iterable[str], spell: Any) -> str:
     return f" Did you mean {spell(close[0])}?" if close else " See docs/reference/configuration.md."
 
 
-_SECRET = re.compile("password|secret|token|^(database|broker|fanout)$")
+_SECRET = re.compile("password|secret|token|^(database|broker|fanout|redis)$")
 
 
 def _problem(

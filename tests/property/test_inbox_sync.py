@@ -137,11 +137,13 @@ class Devices(RuleBasedStateMachine):
         self.inboxes.overtake = partial(self.deliver_but_publish_later, who)
 
     @precondition(lambda self: self.held_back)
-    @rule(data=st.data(), forget=st.booleans(), bare=st.booleans())
-    def publish_late(self, data: st.DataObject, forget: bool, bare: bool) -> None:
+    @rule(data=st.data(), forget=st.booleans(), bare=st.booleans(), announced=st.booleans())
+    def publish_late(self, data: st.DataObject, forget: bool, bare: bool, announced: bool) -> None:
         change = self.held_back.pop(data.draw(st.integers(0, len(self.held_back) - 1)))
         if bare:
             change = InboxChange(tenant=change.tenant, user=change.user, items=change.items)
+        if announced:
+            change = InboxChange(tenant=change.tenant, user=change.user, items=(), upto=change.offset)
 
         async def do() -> None:
             self.server.fanout.publish([] if forget else [change, change])

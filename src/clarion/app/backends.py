@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from clarion.errors import ConfigError
 from clarion.flow.ledger import Ledger
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS, backend
 from clarion.ports.backend import BackendTools, OpenBroker, OpenFanout, OpenStore
@@ -15,6 +16,7 @@ from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Store
 
 if TYPE_CHECKING:
+    from clarion.adapters.redis.server import Server
     from clarion.config import Settings
 
 
@@ -45,3 +47,20 @@ def fanout_of(settings: Settings, tools: BackendTools) -> AbstractAsyncContextMa
     url = settings.fanout
     opened: OpenFanout = backend(FANOUTS, "fanout", url)
     return opened(url, tools)
+
+
+@contextlib.asynccontextmanager
+async def redis_of(settings: Settings, tools: BackendTools, ledger: Ledger) -> AsyncIterator[Server | None]:
+    """The server that `redis` names, if any: from here on the ledger's rate limits ask it first."""
+    if not settings.redis:
+        yield None
+        return
+    try:
+        from clarion.adapters.redis.quotas import RedisQuotas
+        from clarion.adapters.redis.server import opened
+        from clarion.adapters.redis.token_pool import TokenPool
+    except ModuleNotFoundError as missing:
+        raise ConfigError(f"redis: {missing}: install it with `pip install 'clarion[redis]'`") from None
+    async with opened(settings.redis, tools) as server:
+        ledger.quotas = RedisQuotas(ledger.quotas, TokenPool(server), tools.clock)
+        yield server

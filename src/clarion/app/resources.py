@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from clarion import plugins
 from clarion.adapters.http import Fetch, HttpClient
-from clarion.app.backends import broker_of, fanout_of, store_of
+from clarion.app.backends import broker_of, fanout_of, redis_of, store_of
 from clarion.app.data_directory import only_process, tools_in
 from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
@@ -27,6 +28,9 @@ from clarion.ports.vault import Vault
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
+
+if TYPE_CHECKING:
+    from clarion.adapters.redis.server import Server
 
 URL_CHECK_S = 9.0
 """Name servers that are slower do not hold up whoever stores a URL."""
@@ -51,6 +55,8 @@ class Resources:
     formats: Mapping[str, FormatPlugin]
     broker: Broker
     fanout: Fanout
+    redis: Server | None
+    """What processes share besides the store."""
 
 
 async def open_resources(
@@ -82,6 +88,7 @@ async def open_resources(
         formats=plugins.formats(),
         broker=await ends.enter_async_context(broker_of(settings, given, ledger)),
         fanout=await ends.enter_async_context(fanout_of(settings, given)),
+        redis=await ends.enter_async_context(redis_of(settings, given, ledger)),
     )
 
 

@@ -57,7 +57,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     """The key, the schema, every enabled integration of every tenant, and what its workflows lack."""
     from contextlib import AsyncExitStack
 
-    from clarion.app.backends import broker_of, fanout_of, ledger_of
+    from clarion.app.backends import broker_of, fanout_of, ledger_of, redis_of
     from clarion.app.resources import backend_tools_of, tools_of
     from clarion.errors import ClarionError
     from clarion.flow.coverage import Coverage
@@ -77,8 +77,12 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             await ends.enter_async_context(broker_of(settings, given, ledger))
             yield part, ""
             part = "fanout"
-            await ends.enter_async_context(fanout_of(settings, given))
-            yield part, ""
+            fanout = await ends.enter_async_context(fanout_of(settings, given))
+            yield part, "" if (state := fanout.health()) == "ok" else state
+            if settings.redis:
+                part = "redis"
+                server = await ends.enter_async_context(redis_of(settings, given, ledger))
+                yield part, "" if server is None or (state := server.health()) == "ok" else state
         except ClarionError as error:
             yield part, error.detail
             return

@@ -60,7 +60,18 @@ class ConnectedDevice(ABC):
 class UserStream:
     """All live devices of a user stand at `offset`: a change is encoded once and moves them together."""
 
-    __slots__ = ("announced", "counts", "devices", "epoch", "key", "offset", "reading", "tenant", "user")
+    __slots__ = (
+        "announced",
+        "counts",
+        "devices",
+        "epoch",
+        "followed",
+        "key",
+        "offset",
+        "reading",
+        "tenant",
+        "user",
+    )
 
     def __init__(self, user: User) -> None:
         self.user: UserNo = user.no
@@ -71,6 +82,8 @@ class UserStream:
         self.counts = NOTHING
         self.announced = 0
         """The newest offset somebody has told of; the ledger has it."""
+        self.followed: asyncio.Future[None] | None = None
+        """Done when every change comes here; None: it does."""
         self.reading = asyncio.Lock()
         """Held while the ledger is asked where the inbox stands."""
         self.devices: tuple[ConnectedDevice, ...] = ()

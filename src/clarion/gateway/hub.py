@@ -135,7 +135,9 @@ class Hub:
     def join(self, device: ConnectedDevice) -> None:
         """The device gets every change from here on, once it has loaded its state."""
         stream = device.stream
-        self._streams[stream.user] = stream
+        if self._streams.get(stream.user) is not stream:
+            self._streams[stream.user] = stream
+            stream.followed = self._fanout.follow(stream.user)
         stream.add(device)
         self._devices.add(device)
         self._per_tenant[stream.tenant] += 1
@@ -146,8 +148,8 @@ class Hub:
         stream = device.stream
         device.leave()
         stream.remove(device)
-        if not stream.devices and self._streams.get(stream.user) is stream:
-            del self._streams[stream.user]
+        if not stream.devices:
+            self._forget(stream)
         self._devices.discard(device)
         self._per_tenant[stream.tenant] -= 1
         self._wheel.remove(device)
@@ -157,6 +159,8 @@ class Hub:
     async def load(self, device: ConnectedDevice, asked: Resume | None) -> None:
         """Send the first frame: what `asked` missed, or the full state, never a part of either."""
         stream, session = device.stream, device.session
+        if stream.followed is not None and not stream.followed.done():
+            await asyncio.wait([stream.followed])
         try:
             await self._reader.catch_up(stream, self._push)
             frame = await self._missed(stream, asked)
@@ -238,15 +242,14 @@ class Hub:
             await self._catch_up(stream)
 
     def _follow(self, stream: UserStream, change: InboxChange) -> None:
-        items = change.items
-        if not items:
+        items, offset = change.items, change.offset
+        if not offset:
             self._lose(stream, USER_DELETED)
             return
-        offset = items[-1].offset
         stream.announced = max(stream.announced, offset)
         if offset <= stream.offset:
             return
-        if change.counts is not None and items[0].offset == stream.offset + 1:
+        if items and change.counts is not None and items[0].offset == stream.offset + 1:
             self._push(stream, self._reader.advance(stream, items, change.content, change.counts, offset))
         elif not stream.reading.locked():  # whoever reads sees to what is announced meanwhile
             self._start(self._catch_up(stream))
@@ -282,10 +285,15 @@ class Hub:
 
     def _lose(self, stream: UserStream, close: CloseCode) -> None:
         """End all sessions of a stream; whoever comes back starts a new one."""
-        if self._streams.get(stream.user) is stream:
-            del self._streams[stream.user]
+        self._forget(stream)
         for device in stream.devices:
             self._perform(device, device.session.close(close))
+
+    def _forget(self, stream: UserStream) -> None:
+        """Nobody follows it any more."""
+        if self._streams.get(stream.user) is stream:
+            del self._streams[stream.user]
+            self._fanout.unfollow(stream.user)
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────
 

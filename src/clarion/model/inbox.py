@@ -96,11 +96,19 @@ class InboxChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     tenant: TenantId
     user: UserNo
     items: tuple[InboxItem, ...]
-    """The changed items in their new state, offsets ascending and without gaps. Empty: the inbox is gone with its user."""
+    """The changed items in their new state, offsets ascending and without gaps. Empty and without `upto`: the inbox is
+    gone with its user."""
     counts: InboxCounts | None = None
     """The counters after this change, where the store knows them for free; None: read them."""
     content: tuple[bytes, ...] = ()
     """Content JSON per item while it is still in memory (fresh deliveries); empty: open `sealed`."""
+    upto: int = 0
+    """Where the inbox stands, if the items were left out on the way: read them from the ledger."""
+
+    @property
+    def offset(self) -> int:
+        """Where the inbox stands after this change; 0: it is gone."""
+        return self.items[-1].offset if self.items else self.upto
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -20,6 +20,8 @@ class QuotaAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """`2026-05-04`, where the limit of a day holds."""
     resets_at: Instant = Instant(0)
     """When the next day begins."""
+    held_s: float = 0.0
+    """How long what is taken may be kept before it is used: so much less of a second's limit piles up."""
 
 
 class QuotaGrant(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 
 
@@ -19,5 +21,18 @@ class Fanout(Protocol):
         receive: Callable[[Sequence[InboxChange]], None],
         missed: Callable[[], None] = lambda: None,
     ) -> Callable[[], None]:
-        """Call `receive` on the event loop for every publication, and `missed` when some may have been lost on the way;
-        returns the unsubscribe function."""
+        """Call `receive` on the event loop for every publication about the users who are followed here, and `missed` when
+        some may have been lost on the way; returns the unsubscribe function."""
+
+    def follow(self, user: UserNo) -> asyncio.Future[None] | None:
+        """Receive what is published about this user. It holds at once, or as soon as what is returned is done; and also
+        while nothing comes through, because `missed` is called at the end of that."""
+
+    def unfollow(self, user: UserNo) -> None:
+        """What is published about this user is not needed here any more."""
+
+    def health(self) -> str:
+        """`ok`, or why changes come late."""
+
+    def stats(self) -> Mapping[str, float]:
+        """What was sent to other processes and came from them so far, for metrics; empty where there are none."""

@@ -25,9 +25,19 @@ PATIENCE_S: Final = 30.0
 class FanoutSubject:
     """The fan-outs of one or several processes; each process's receivers hear what any of them publishes."""
 
-    def __init__(self, *processes: Fanout) -> None:
+    def __init__(self, *processes: Fanout, complete: bool = True) -> None:
+        """`complete`: changes come with their items also to other processes, and each of them comes; else only where an
+        inbox stands by now."""
         self.processes = processes
         self.fanout = processes[0]
+        self.complete = complete
+
+    async def follow(self, *users: int) -> None:
+        """Every process wants to hear of them."""
+        waiting = [fanout.follow(UserNo(user)) for fanout in self.processes for user in users]
+        if unfinished := [one for one in waiting if one is not None]:
+            async with asyncio.timeout(PATIENCE_S):  # noqa: TID251 - see below
+                await asyncio.wait(unfinished)
 
 
 class Receiver:
@@ -52,7 +62,15 @@ class Receiver:
 
     async def heard(self, count: int) -> list[int]:
         """The same as offsets."""
-        return [change.items[-1].offset for change in await self.got(count)]
+        return [change.offset for change in await self.got(count)]
+
+    async def heard_upto(self, offset: int) -> list[int]:
+        """The offsets so far, as soon as this one is among them."""
+        async with asyncio.timeout(PATIENCE_S):  # noqa: TID251
+            while offset not in (heard := [change.offset for change in self.changes]):
+                self._came.clear()
+                await self._came.wait()
+        return heard
 
 
 def change(offset: int, user: int = 1) -> InboxChange:
@@ -75,6 +93,10 @@ def change(offset: int, user: int = 1) -> InboxChange:
     )
 
 
+def _user(change: InboxChange) -> int:
+    return change.user
+
+
 def failing(changes: Sequence[InboxChange]) -> None:
     """A receiver that always fails."""
     raise ValueError(len(changes))
@@ -82,6 +104,7 @@ def failing(changes: Sequence[InboxChange]) -> None:
 
 async def every_receiver_gets_what_is_published_after_it_joined(subject: FanoutSubject) -> None:
     """In each process, and nothing from before."""
+    await subject.follow(1)
     first = [Receiver(fanout) for fanout in subject.processes]
     subject.fanout.publish([change(1)])
     for receiver in first:
@@ -94,6 +117,7 @@ async def every_receiver_gets_what_is_published_after_it_joined(subject: FanoutS
 
 async def whoever_publishes_is_heard_everywhere(subject: FanoutSubject) -> None:
     """Also by receivers of the own process, once each."""
+    await subject.follow(1)
     receivers = [Receiver(fanout) for fanout in subject.processes]
     for place, fanout in enumerate(subject.processes, 1):
         fanout.publish([change(place)])
@@ -105,27 +129,40 @@ async def whoever_publishes_is_heard_everywhere(subject: FanoutSubject) -> None:
 
 async def changes_arrive_in_the_order_of_publication(subject: FanoutSubject) -> None:
     """One by one and many at a time, for every receiver."""
+    await subject.follow(1)
     receivers = [Receiver(fanout) for fanout in subject.processes]
     offsets = list(range(1, 1_001))
     for start in range(0, 1_000, 40):
         first, *others = map(change, offsets[start : start + 40])
         subject.fanout.publish([first])
         subject.fanout.publish(others)
-    for receiver in receivers:
-        assert await receiver.heard(1_000) == offsets
+    for receiver, fanout in zip(receivers, subject.processes, strict=True):
+        heard = await receiver.heard_upto(1_000)
+        assert heard == sorted(heard)
+        if subject.complete or fanout is subject.fanout:
+            assert heard == offsets
 
 
 async def a_change_arrives_complete(subject: FanoutSubject) -> None:
-    """Whose inbox it is, its items as they were stored, and the counters; also of an inbox that is gone."""
+    """Whose inbox it is, its items as they were stored, and the counters; also of an inbox that is gone. If the items are
+    left out, it says how far to read."""
     gone = InboxChange(tenant=TenantId(2), user=UserNo(3), items=())
+    sent = [gone, change(1), change(2, user=2)]
+    await subject.follow(1, 2, 3)
     receivers = [Receiver(fanout) for fanout in subject.processes]
-    subject.fanout.publish([gone, change(1), change(2, user=2)])
-    for receiver in receivers:
-        assert await receiver.got(3) == [gone, change(1), change(2, user=2)]
+    subject.fanout.publish(sent)
+    for receiver, fanout in zip(receivers, subject.processes, strict=True):
+        came = await receiver.got(3)
+        if subject.complete or fanout is subject.fanout:
+            assert sorted(came, key=_user) == sorted(sent, key=_user)
+        else:
+            assert {(one.user, one.offset) for one in came} == {(3, 0), (1, 1), (2, 2)}
+            assert not any(one.items for one in came)
 
 
 async def publishing_to_nobody_is_no_trouble(subject: FanoutSubject) -> None:
     """And publishing nothing is none either. Whoever joins meanwhile may hear what is still on its way."""
+    await subject.follow(1)
     subject.fanout.publish([change(1)])
     receiver = Receiver(subject.fanout)
     subject.fanout.publish([])
@@ -136,6 +173,7 @@ async def publishing_to_nobody_is_no_trouble(subject: FanoutSubject) -> None:
 
 async def a_receiver_that_fails_stops_no_other(subject: FanoutSubject) -> None:
     """Whoever publishes does not learn of it, however often it fails; those before and behind it get everything."""
+    await subject.follow(1)
     before = Receiver(subject.fanout)
     subject.fanout.subscribe(failing)
     behind = Receiver(subject.fanout)
@@ -147,6 +185,7 @@ async def a_receiver_that_fails_stops_no_other(subject: FanoutSubject) -> None:
 
 async def whoever_has_unsubscribed_gets_nothing_more(subject: FanoutSubject) -> None:
     """The others do; unsubscribing again changes nothing."""
+    await subject.follow(1)
     leaving, staying = Receiver(subject.fanout), Receiver(subject.fanout)
     subject.fanout.publish([change(1)])
     await leaving.heard(1)
@@ -159,6 +198,7 @@ async def whoever_has_unsubscribed_gets_nothing_more(subject: FanoutSubject) -> 
 
 async def a_receiver_may_unsubscribe_while_it_receives(subject: FanoutSubject) -> None:
     """And another may subscribe: each hears the next publication, or not, as it asked."""
+    await subject.follow(1)
     heard: list[int] = []
     joined: list[Receiver] = []
 
@@ -179,6 +219,7 @@ async def a_receiver_may_unsubscribe_while_it_receives(subject: FanoutSubject) -
 
 async def each_subscription_ends_alone(subject: FanoutSubject) -> None:
     """One receiver that subscribed twice is called twice, and once when one of its subscriptions has ended."""
+    await subject.follow(1)
     receiver = Receiver(subject.fanout)
     second = subject.fanout.subscribe(receiver.receive)
     subject.fanout.publish([change(1)])
@@ -188,6 +229,22 @@ async def each_subscription_ends_alone(subject: FanoutSubject) -> None:
     subject.fanout.publish([change(2)])
     await last.heard(1)
     assert await receiver.heard(3) == [1, 1, 2]
+
+
+async def whom_nobody_follows_may_be_left_out(subject: FanoutSubject) -> None:
+    """Following again brings back what is published from then on; nobody else's changes stop coming."""
+    await subject.follow(1, 2)
+    receivers = [Receiver(fanout) for fanout in subject.processes]
+    for fanout in subject.processes:
+        fanout.unfollow(UserNo(2))
+        fanout.unfollow(UserNo(2))
+    subject.fanout.publish([change(1)])
+    for receiver in receivers:
+        await receiver.heard_upto(1)
+    await subject.follow(2)
+    subject.fanout.publish([change(2, user=2)])
+    for receiver in receivers:
+        await receiver.heard_upto(2)
 
 
 Check = Callable[[FanoutSubject], Awaitable[None]]
@@ -202,4 +259,5 @@ FANOUT_CONTRACT: Final[Sequence[Check]] = (
     whoever_has_unsubscribed_gets_nothing_more,
     a_receiver_may_unsubscribe_while_it_receives,
     each_subscription_ends_alone,
+    whom_nobody_follows_may_be_left_out,
 )

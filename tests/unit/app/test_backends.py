@@ -109,8 +109,8 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         ),
         (
             "fanout",
-            "redis://h.example/1",
-            r"fanout: .* `redis:` URLs, only `memory:`, `unix:`\. Otherwise install",
+            "rediz://h.example/1",
+            r"fanout: .* `rediz:` URLs, only `memory:`, .*`unix:`\. Did you mean `redis:`\? Otherwise install",
         ),
     ],
 )

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange, InboxFilter
+from clarion.ports.fanout import Fanout
 from clarion.services.inbox_actions import SLICE, InboxActions
 from tests.gateway import GatewayServer
 
 
-def listening(fanout: MemoryFanout) -> list[InboxChange]:
+def listening(fanout: Fanout) -> list[InboxChange]:
     heard: list[InboxChange] = []
     fanout.subscribe(heard.extend)
     return heard

@@ -265,7 +265,7 @@ async def test_what_is_said_to_be_lost_is_looked_up_for_everybody_who_is_connect
     inbox_client, connection = follow(await server.connect(anna)), await server.connect(ben)
     server.store(anna, "lost on the way")
     for _ in range(2):
-        server.fanout.missed()
+        server.memory_fanout.missed()
         await settled()
     inbox_client.listen()
     assert screen_of(inbox_client) == truth(server.inboxes, anna)

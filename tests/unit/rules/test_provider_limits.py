@@ -85,3 +85,12 @@ def test_what_the_limit_of_a_second_holds_back_does_not_count_for_the_day():
     """Only what goes is used."""
     _, grant = take(QuotaState(), ask(*[1] * 5, per_second=2, per_day=100), Instant(0))
     assert (grant.granted, grant.by_day, grant.used) == (2, False, 2)
+
+
+def test_what_may_be_used_later_leaves_less_for_the_same_moment():
+    """A second's limit piles up less, so that what was kept and what is taken are within it together; never below one."""
+    _, grant = take(QuotaState(), ask(*[1] * 100, per_second=100, held_s=0.35), Instant(0))
+    assert grant.granted == 65
+    full, _ = take(QuotaState(), ask(per_second=100), Instant(0))
+    assert take(full, ask(*[1] * 100, per_second=100, held_s=0.35), Instant(0))[1].granted == 65
+    assert take(QuotaState(), ask(1, per_second=1, held_s=0.35), Instant(0))[1].granted == 1

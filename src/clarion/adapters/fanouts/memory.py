@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import structlog
 
+from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.fanout import Fanout
@@ -49,6 +51,21 @@ class MemoryFanout:
             self._missed.pop(subscription, None)
 
         return unsubscribe
+
+    def follow(self, user: UserNo) -> asyncio.Future[None] | None:
+        """Everything comes here anyway."""
+        return None
+
+    def unfollow(self, user: UserNo) -> None:
+        """Everything comes here anyway."""
+
+    def health(self) -> str:
+        """There is nothing between publishers and gateways."""
+        return "ok"
+
+    def stats(self) -> Mapping[str, float]:
+        """There are no other processes."""
+        return {}
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ import structlog
 
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.errors import ConfigError
+from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
@@ -93,16 +95,33 @@ class UnixFanout:
         self._clock = clock
         self._here = MemoryFanout()
         self._relay: asyncio.StreamWriter | None = None
+        self._counted = Counter(published=0, received=0, missed=0)
         self.subscribe = self._here.subscribe
 
     def publish(self, changes: Sequence[InboxChange]) -> None:
         """To this process at once, to the others by the relay: sealed only, as they are stored."""
         self._here.publish(changes)
         if changes and self._relay is not None:
+            self._counted["published"] += len(changes)
             body = _encode(
                 [msgspec.structs.replace(one, content=()) if one.content else one for one in changes]
             )
             _send(self._relay, len(body).to_bytes(LENGTH) + body)
+
+    def follow(self, user: UserNo) -> asyncio.Future[None] | None:
+        """Everything comes here anyway."""
+        return None
+
+    def unfollow(self, user: UserNo) -> None:
+        """Everything comes here anyway."""
+
+    def health(self) -> str:
+        """Whether the relay can be reached."""
+        return "ok" if self._relay is not None else f"nothing answers at {self._path}"
+
+    def stats(self) -> Mapping[str, float]:
+        """See `ports.fanout.Fanout`."""
+        return self._counted
 
     async def join(self) -> asyncio.StreamReader:
         """Everything that is published from now on comes from here. Raises OSError or EOFError."""
@@ -116,21 +135,27 @@ class UnixFanout:
         self._relay = writer
         return reader
 
-    async def follow(self, reader: asyncio.StreamReader) -> None:
+    async def listen(self, reader: asyncio.StreamReader) -> None:
         """Hear the others, joining again whenever the relay was away, until cancelled."""
         while True:
             await self._hear(reader)
             reader = await self._joined_again()
-            self._here.missed()
+            self._missed()
+
+    def _missed(self) -> None:
+        self._counted["missed"] += 1
+        self._here.missed()
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         """Until the relay goes away."""
         try:
             while frame := await _frame(reader):
                 if frame == JOINED:
-                    self._here.missed()
+                    self._missed()
                 else:
-                    self._here.publish(_decode(memoryview(frame)[LENGTH:]))
+                    changes = _decode(memoryview(frame)[LENGTH:])
+                    self._counted["received"] += len(changes)
+                    self._here.publish(changes)
         except msgspec.DecodeError:
             log.exception("fanout_not_understood")
         await self.leave()
@@ -160,12 +185,12 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
         raise ConfigError(
             f"fanout: nothing answers at {path}: start the store process (`clarion store`)"
         ) from None
-    following = asyncio.ensure_future(fanout.follow(reader))
+    listening = asyncio.ensure_future(fanout.listen(reader))
     try:
         yield fanout
     finally:
-        following.cancel()
-        await asyncio.wait([following])
+        listening.cancel()
+        await asyncio.wait([listening])
         await fanout.leave()
 
 

@@ -189,7 +189,7 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("store", "rows"): MetricHelp("clarion_store_rows_total", "Rows written."),
     ("store", "redone"): MetricHelp(
         "clarion_store_writes_redone_total",
-        "Writes repeated because another write in the same transaction failed, or changed the same rows.",
+        "Writes repeated because another write in the same transaction failed.",
     ),
     ("store", "failures"): MetricHelp("clarion_store_failures_total", "Commits that failed."),
     ("store", "queued_rows"): MetricHelp("clarion_store_queued_rows", "Rows waiting for the next commit."),
@@ -200,12 +200,6 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("store", "file_bytes"): MetricHelp("clarion_store_file_bytes", "Size of the database."),
     ("store", "wal_bytes"): MetricHelp(
         "clarion_store_wal_bytes", "Size of the write-ahead log of the database."
-    ),
-    ("store", "connections"): MetricHelp(
-        "clarion_store_connections", "Connections to the database server, of this process."
-    ),
-    ("store", "idle_connections"): MetricHelp(
-        "clarion_store_idle_connections", "Those of them that nobody is using."
     ),
     ("gateway", "connections"): MetricHelp(
         "clarion_gateway_connections", "Open WebSockets and event streams."
@@ -220,6 +214,29 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ),
     ("gateway", "closed"): MetricHelp(
         "clarion_gateway_closed_total", "Connections ended, by reason.", ("reason",)
+    ),
+    ("fanout", "published"): MetricHelp(
+        "clarion_fanout_published_total", "Inbox changes sent to other processes."
+    ),
+    ("fanout", "received"): MetricHelp(
+        "clarion_fanout_received_total", "Inbox changes that came from other processes."
+    ),
+    ("fanout", "dropped"): MetricHelp(
+        "clarion_fanout_dropped_total",
+        "Inbox changes that could not be sent. Gateways read them from the database.",
+    ),
+    ("fanout", "missed"): MetricHelp(
+        "clarion_fanout_catch_ups_total",
+        "How often this process looked for inbox changes that it may have missed, for every connected user.",
+    ),
+    ("fanout", "slots"): MetricHelp(
+        "clarion_fanout_slots", "Slots of users, of 1,024, whose changes this process wants to hear of."
+    ),
+    ("redis", "asked"): MetricHelp(
+        "clarion_redis_questions_total", "Questions to the server of the setting `redis`."
+    ),
+    ("redis", "failed"): MetricHelp(
+        "clarion_redis_failures_total", "Questions that it did not answer: the database was asked instead."
     ),
     ("http", "requests"): MetricHelp("clarion_http_requests_total", "Requests to the API.", ("route",)),
     ("http", "problems"): MetricHelp("clarion_http_problems_total", "Error answers by code.", ("code",)),

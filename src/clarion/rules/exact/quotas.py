@@ -24,10 +24,11 @@ def take(state: QuotaState, ask: QuotaAsk, now: Instant) -> tuple[QuotaState, Qu
     granted, wait_s, tokens = len(costs), 0.0, state.tokens
     full = limiter.Bucket.of(ask.per_second)
     if full is not None:
-        left_now = full.tokens if tokens is None else min(tokens, full.burst)
+        burst = max(1.0, full.burst - full.rate * ask.held_s)
+        left_now = burst if tokens is None else min(tokens, burst)
         bucket = limiter.Bucket(
             rate=full.rate,
-            burst=full.burst,
+            burst=burst,
             tokens=left_now,
             at_s=None if tokens is None else state.at / 1_000,
         )

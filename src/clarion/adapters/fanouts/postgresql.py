@@ -1,0 +1,239 @@
+"""Fan-out through PostgreSQL: a notification carries who has something new and where the inbox of each stands, no content.
+Gateways read the rest from the ledger.
+
+Every gateway hears of every change; that is little, since a notification has room for hundreds of users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+import structlog
+
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.fanouts.outbox import RETRY_S, Outbox
+from clarion.errors import ConfigError
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.inbox import InboxChange
+from clarion.ports.backend import BackendTools
+from clarion.ports.clock import Clock
+from clarion.ports.fanout import Fanout
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "clarion_inbox"
+PAYLOAD = 7_900
+"""Bytes of one notification; PostgreSQL takes less than 8,000."""
+MISSED = "missed"
+"""Instead of changes: somebody could not publish, so everybody looks into the ledger."""
+ECHO = "echo"
+"""For whoever sent it alone."""
+NAME_BYTES = 8
+TIMEOUT_S = 5.0
+ASK_S = 5.0
+"""Between two questions whether the server is still there."""
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+OF_THE_DATABASE = frozenset({"connections", "pooled", "replica"})
+REFUSALS = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # a wrong password too
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
+"""Waiting helps against none of them."""
+
+
+class PostgresFanout:
+    """Implements `ports.fanout.Fanout` for publishers and gateways of any number of machines."""
+
+    def __init__(self, url: str, clock: Clock, name: str, trouble: str) -> None:
+        """`name`: by which this process knows its own notifications. `trouble`: why the server is away; empty: it is not."""
+        self._url = url
+        self._clock = clock
+        self._name = name
+        self._here = MemoryFanout()
+        self._outbox = Outbox(self._send, self._announce, FAULTS, clock)
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._connected = asyncio.Event()
+        self._echo = asyncio.Event()
+        """Our own notification came back."""
+        self._one_at_a_time = asyncio.Lock()
+        self._counted = Counter(received=0, missed=0)
+        self._trouble = trouble
+        self.subscribe = self._here.subscribe
+
+    def publish(self, changes: Sequence[InboxChange]) -> None:
+        """To this process at once, to the others soon."""
+        self._here.publish(changes)
+        self._outbox.put(changes)
+
+    def follow(self, user: UserNo) -> asyncio.Future[None] | None:
+        """Every notification comes here anyway."""
+        return None
+
+    def unfollow(self, user: UserNo) -> None:
+        """Every notification comes here anyway."""
+
+    def health(self) -> str:
+        """Both ways."""
+        return self._outbox.fault or self._trouble or "ok"
+
+    def stats(self) -> Mapping[str, float]:
+        """See `ports.fanout.Fanout`."""
+        return {**self._outbox.counted, **self._counted}
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    async def _send(self, changes: Sequence[InboxChange]) -> None:
+        for payload in _payloads({change.user: change.offset for change in changes}):
+            await self._notify(payload)
+
+    async def _announce(self) -> None:
+        await self._notify(MISSED)
+
+    async def _notify(self, payload: str) -> None:
+        await self._connected.wait()
+        async with self._one_at_a_time:
+            if self._connection is None:
+                raise ConnectionError("PostgreSQL is away")
+            await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._name} {payload}")
+
+    # -- hearing -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send and hear, connecting again whenever the server was away, until cancelled."""
+        sending = asyncio.ensure_future(self._outbox.run())
+        try:
+            while True:
+                try:
+                    await self._hear()
+                except FAULTS as fault:
+                    if not self._trouble:
+                        log.warning("fanout_away", error=repr(fault))
+                    self._trouble = _said(fault)
+                await self._clock.sleep(RETRY_S)
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def _hear(self) -> None:
+        """Until the connection is cut."""
+        connection = await connect(self._url)
+        cut = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: cut.set())
+            await connection.add_listener(CHANNEL, self._came)
+            self._connection = connection
+            self._connected.set()
+            await self._hear_ourselves()
+            self._trouble = ""
+            self._missed()
+            while not cut.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout(ASK_S):
+                        await cut.wait()
+                async with self._one_at_a_time:
+                    await connection.execute("SELECT 1")
+        finally:
+            self._connected.clear()
+            self._connection = None
+            connection.terminate()
+            await self._clock.sleep(0)  # it is gone when the loop has had a turn
+
+    async def _hear_ourselves(self) -> None:
+        """A pooler that lends its connections by transaction takes notifications and delivers none."""
+        self._echo.clear()
+        await self._notify(ECHO)
+        try:
+            async with self._clock.timeout(TIMEOUT_S):
+                await self._echo.wait()
+        except TimeoutError:
+            raise ConnectionError(
+                "no notifications come through: let `fanout` lead to PostgreSQL itself, past PgBouncer"
+            ) from None
+
+    def _came(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        sender, _, said = str(payload).partition(" ")
+        if sender == self._name:
+            if said == ECHO:
+                self._echo.set()
+            return
+        if said in (MISSED, ECHO):
+            if said == MISSED:
+                self._missed()
+            return
+        try:
+            changes = [_change(pair) for pair in said.split()]
+        except ValueError:
+            log.warning("fanout_not_understood")
+            self._missed()
+            return
+        self._counted["received"] += len(changes)
+        self._here.publish(changes)
+
+    def _missed(self) -> None:
+        self._counted["missed"] += 1
+        self._here.missed()
+
+
+def _said(fault: Exception) -> str:
+    return f"PostgreSQL cannot be heard ({type(fault).__name__}: {fault})"
+
+
+def _payloads(stands: Mapping[UserNo, int]) -> Iterator[str]:
+    """`user:offset user:offset ...`, as many in each as fit."""
+    waiting: list[str] = []
+    size = 2 * NAME_BYTES
+    for user, offset in stands.items():
+        pair = f"{user}:{offset}"
+        if size + 1 + len(pair) > PAYLOAD:
+            yield " ".join(waiting)
+            waiting, size = [], 2 * NAME_BYTES
+        waiting.append(pair)
+        size += 1 + len(pair)
+    if waiting:
+        yield " ".join(waiting)
+
+
+def _change(pair: str) -> InboxChange:
+    user, _, offset = pair.partition(":")
+    return InboxChange(tenant=TenantId(0), user=UserNo(int(user)), items=(), upto=int(offset))
+
+
+async def connect(url: str) -> asyncpg.Connection[Any]:
+    """A connection of our own. What `database` says about its connections means nothing here."""
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name not in OF_THE_DATABASE]
+    dsn = urlunsplit(parts._replace(query=urlencode(query)))
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(
+        dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, statement_cache_size=0
+    )
+    return connection
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
+    """The fan-out of all processes on this database. One that is away at the start is awaited in the background, because
+    everything works without it. See `ports.backend.OpenFanout`."""
+    trouble = ""
+    try:
+        await (await connect(url)).close()
+    except (*REFUSALS, ValueError) as refused:
+        raise ConfigError(
+            f"fanout: PostgreSQL refuses the connection ({refused}): check user, password and database in the URL"
+        ) from None
+    except FAULTS as fault:
+        trouble = _said(fault)
+        log.warning("fanout_away", error=trouble)
+    fanout = PostgresFanout(url, tools.clock, tools.random.bytes(NAME_BYTES).hex(), trouble)
+    running = asyncio.ensure_future(fanout.run())
+    try:
+        yield fanout
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
