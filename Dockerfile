@@ -1,10 +1,12 @@
 # Clarion in a container: see docs/how-to/install.md. `docker build -t clarion .`
 
 FROM python:3.13-slim AS build
+# `extras` also has what PostgreSQL, Kafka, Redis and the other servers need: `docker build --build-arg PACKAGES=extras .`
+ARG PACKAGES=core
 WORKDIR /src
-COPY requirements/core.txt requirements/
+COPY requirements/*.txt requirements/
 RUN python -m venv /opt/clarion \
-    && /opt/clarion/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/core.txt
+    && /opt/clarion/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/$PACKAGES.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/clarion/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \

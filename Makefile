@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats
-servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats npm
+.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx
+servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx npm go
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -129,6 +129,9 @@ rabbitmq: # a broker
 nats: # a broker
 	@$(call apt,nats-server,nats-server)
 
+nginx: # a proxy in front of several processes
+	@$(call apt,nginx /usr/sbin/nginx,nginx-light)
+
 apt = if ! command -v $(1) >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
   echo "Installing $(2) for the tests ..."; \
   { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); } \
@@ -144,3 +147,20 @@ npm:
 	    && npm install --prefix .cache/npm --no-audit --no-fund --loglevel=error >/dev/null && touch $(NPM_READY) \
 	    || echo "npm could not install them; the tests will say so" >&2; \
 	fi
+
+# Programs in Go, built from source: helm renders the chart, toxiproxy is a bad network. Without Go the tests say so, as above.
+HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
+TOXIPROXY := github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
+GO_BIN := .cache/go
+.PHONY: go
+go: $(GO_BIN)/helm $(GO_BIN)/toxiproxy
+
+$(GO_BIN)/helm:
+	@$(call go_install,$(HELM),helm)
+
+$(GO_BIN)/toxiproxy:
+	@$(call go_install,$(TOXIPROXY),server)
+
+go_install = if command -v go >/dev/null; then echo "Building $(1) for the tests ..."; mkdir -p $(GO_BIN)/new; \
+  { GOBIN=$(CURDIR)/$(GO_BIN)/new CGO_ENABLED=0 go install $(1) >/dev/null 2>&1 && mv $(GO_BIN)/new/$(2) $@; } \
+    || echo "go could not build it; the tests will say so" >&2; fi

@@ -40,6 +40,16 @@ def require_npm(package: str, why: str) -> Path:
     return NPM / package
 
 
+GO = Path(__file__).parent.parent / ".cache" / "go"
+
+
+def require_go(program: str, why: str) -> str:
+    """Path of a program that the Makefile builds with Go; see `require`."""
+    if not (GO / program).is_file():
+        missing(f"{program} is not built: {why} (`make test` builds it where Go is)")
+    return str(GO / program)
+
+
 def missing(reason: str) -> NoReturn:
     """End the test because of what the machine lacks: skipped on a laptop, failed when `CI=true`."""
     if in_ci():

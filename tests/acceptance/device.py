@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,12 +16,14 @@ from tests.acceptance.history import Stream
 class Device:
     """Follows the inbox of `user` until `stopping`, whatever happens to the server."""
 
-    def __init__(self, port: int, user: str, token: str) -> None:
+    def __init__(self, port: int | Sequence[int], user: str, token: str) -> None:
+        """Of several ports it takes the next after each cut."""
         self.user = user
         self.stream = Stream()
         self.stopping = False
         self.socket: Socket | None = None
-        self._port, self._token = port, token
+        self._ports, self._token = cycle([port] if isinstance(port, int) else port), token
+        self._after_s = 0.0
 
     async def run(self) -> None:
         """Connect, read until the line is cut, repeat."""
@@ -27,11 +31,13 @@ class Device:
             resume = {"epoch": self.stream.epoch, "offset": self.stream.offset} if self.stream.epoch else {}
             path = "/v1/inbox/ws?" + urlencode({"token": self._token, **resume})
             try:
-                self.socket = await open_socket(self._port, path, self._frame)
+                self.socket = await open_socket(next(self._ports), path, self._frame)
             except OSError:
                 await asyncio.sleep(0.02)
                 continue
             await self.socket.closed
+            await asyncio.sleep(self._after_s)
+            self._after_s = 0.0
 
     def cut(self) -> None:
         """Lose the line, as in a tunnel."""
@@ -51,6 +57,8 @@ class Device:
                 self.stream.connected(frame["epoch"], frame["offset"], frame["recovered"], sorted(items))
             case "items":
                 self.stream.receive(frame["offset"], items)
+            case "close":
+                self._after_s = frame.get("after_ms", 0) / 1_000
             case "ping" if self.socket is not None:
                 self.socket.send(b'{"type":"pong"}')
 

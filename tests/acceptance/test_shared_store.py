@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -15,9 +14,6 @@ from typing import Any
 
 import pytest
 
-from bench.server import Server
-from bench.wire import Api
-from clarion.adapters.fanouts.unix import relay_path
 from clarion.adapters.ledgers.remote import RemoteStore, at
 from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.model.channel import Channel
@@ -28,8 +24,9 @@ from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
 from tests.acceptance import shared_store
 from tests.acceptance.device import Device, user_token
-from tests.acceptance.setup_data import USERS, create_setup
+from tests.acceptance.setup_data import USERS
 from tests.acceptance.shared_store import CALLED, EFFECTS, LEASE_S, SOCKET, engine_of
+from tests.acceptance.topology import Topology
 from tests.engine import Engine, workflow
 
 PEOPLE = [f"person-{number}" for number in range(20)]
@@ -86,54 +83,6 @@ async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engi
     await remote.close()
 
 
-class Serving(Server):
-    """`clarion serve` on the store of another process."""
-
-    def __init__(self, data: Path, key: str, name: str) -> None:
-        super().__init__(data)
-        self.log = data.with_name(f"{name}.log")
-        self.env = {"CLARION_DATABASE": f"unix:{SOCKET}", "CLARION_PORT": str(self.port)}
-        self._api = Api(self.port, key)
-
-    @property
-    def words(self) -> list[str]:
-        """What `clarion` is started with."""
-        return ["serve", "--data-dir", str(self.data)]
-
-    async def ready(self, within: float = 60) -> None:
-        """Wait until it says so."""
-        async with asyncio.timeout(within):
-            while not await self._works():
-                assert self.running, self.tail()
-                await asyncio.sleep(0.05)
-
-    async def _works(self) -> bool:
-        with contextlib.suppress(OSError):
-            return (await self.api.call("GET", "/readyz")).status == 200
-        return False
-
-
-class Storing(Serving):
-    """`clarion store`, which has the database itself."""
-
-    def __init__(self, data: Path, key: str) -> None:
-        super().__init__(data, key, "store")
-        self.env = {}
-
-    @property
-    def words(self) -> list[str]:
-        """What `clarion` is started with."""
-        return ["store", "--socket", SOCKET, "--data-dir", str(self.data)]
-
-    async def _works(self) -> bool:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_unix_connection(relay_path(self.data / SOCKET))
-            writer.close()
-            await writer.wait_closed()
-            return True
-        return False
-
-
 async def has(device: Device, number: int) -> None:
     """Wait until the device shows so many items."""
     async with asyncio.timeout(60):
@@ -144,16 +93,8 @@ async def has(device: Device, number: int) -> None:
 async def test_a_device_sees_at_once_what_another_process_delivers(server):
     """Two servers on one store: whoever plans and delivers, devices of both are told, and of nothing twice; also behind a
     crash of the store."""
-    await server.start()
-    await create_setup(server.api)
-    await server.stop()
-    key = server.dev["api_key"]
-    (server.data / "dev.json").unlink()  # From now on it is not `clarion dev`'s.
-    store = Storing(server.data, key)
-    serving = [Serving(server.data, key, name) for name in ("first", "second")]
-    try:
-        for process in (store, *serving):
-            await process.start(within=60)
+    async with Topology(server) as installation:
+        serving = [await installation.start(name) for name in ("first", "second")]
         api = serving[0].api
         token = await user_token(api, USERS[0])
         devices = [Device(process.port, USERS[0], token) for process in serving]
@@ -168,8 +109,8 @@ async def test_a_device_sees_at_once_what_another_process_delivers(server):
                 for device in devices:
                     await has(device, number)
             assert [device.stream.connections for device in devices] == [1, 1]
-            store.kill()
-            await store.start()
+            installation.store.kill()
+            await installation.store.start()
             for process in serving:
                 await process.ready()
             asked = {"recipients": [USERS[0]], "data": {"n": 11}}
@@ -180,10 +121,6 @@ async def test_a_device_sees_at_once_what_another_process_delivers(server):
         assert [device.stream.problems for device in devices] == [[], []]
         assert devices[0].stream.items == devices[1].stream.items
         assert len(devices[0].stream.items) == 11
-    finally:
-        for process in (*serving, store):
-            await process.discard()
-            print(process.tail())
 
 
 async def trigger(edge: Engine) -> None:

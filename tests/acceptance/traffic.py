@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from bench.wire import Answer, Connection, connect, request
 from tests.acceptance.history import History, Submission
@@ -32,11 +34,12 @@ class Request:
 
 
 class Traffic:
-    """Load from `callers` connections until `stopping`."""
+    """Load from `callers` connections until `stopping`; of several ports each caller takes the next when one does not
+    answer, as behind a proxy."""
 
     def __init__(
         self,
-        port: int,
+        port: int | Sequence[int],
         key: str,
         history: History,
         seed: int,
@@ -47,7 +50,8 @@ class Traffic:
     ) -> None:
         self.history = history
         self.stopping = False
-        self._port, self._key = port, key
+        self._ports = cycle([port] if isinstance(port, int) else port)
+        self._key = key
         self._callers, self._workflows, self._pause_s = callers, tuple(workflows), pause_s
         self._seed = seed
         self._dice = random.Random(seed)
@@ -63,16 +67,17 @@ class Traffic:
         for again in [r for r in self._requests if not r.answered]:
             while not again.answered:
                 assert time.perf_counter() < until, f"still not accepted: {dict(self.history.answers)}"
-                connection = await connect(self._port)
-                await self._send(connection, again)
-                connection.close()
+                with contextlib.suppress(ConnectionRefusedError):
+                    connection = await connect(next(self._ports))
+                    await self._send(connection, again)
+                    connection.close()
 
     async def _caller(self) -> None:
         connection: Connection | None = None
         while not self.stopping:
             if connection is None or not connection.open:
                 try:
-                    connection = await connect(self._port)
+                    connection = await connect(next(self._ports))
                 except OSError:
                     await asyncio.sleep(0.02)
                     continue

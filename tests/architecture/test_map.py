@@ -48,7 +48,7 @@ def folders() -> set[str]:
     """The folders beside the source, and the kinds of documentation and tests."""
     kinds = [folder for top in ("docs", "tests") for folder in (ROOT / top).iterdir() if folder.is_dir()]
     held = [folder for folder in kinds if any(path.is_file() for path in folder.rglob("*"))]
-    return {"bench", "docs", "tests"} | {
+    return {"bench", "deploy", "docs", "tests"} | {
         str(folder.relative_to(ROOT)) for folder in held if folder.name != "__pycache__"
     }
 

@@ -20,10 +20,9 @@ LONGEST_NODE = 300
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     """A process that works on the database."""
 
-    node: str
-    """Host and process id."""
-    version: str
-    """Empty: one from before processes said so."""
+    node: str | None
+    """Host and process id. Null: it did not say so, nor its version, as earlier versions."""
+    version: str | None
     roles: list[Role]
     lanes: list[Lane]
     """Those that it plans and sends, as a worker."""
@@ -82,7 +81,7 @@ async def get_cluster(parts: Parts) -> ClusterView:
     return ClusterView(
         processes=list(map(_process, state.processes)),
         lanes=list(map(_lane, state.lanes)),
-        versions=sorted({one.worker.process.version for one in state.processes}),
+        versions=sorted({version for one in state.processes if (version := one.worker.process.version)}),
         warnings=dict(state.warnings),
     )
 
@@ -100,8 +99,8 @@ async def drain_process(data: DrainBody, parts: Parts) -> DrainBody:
 def _process(one: ClusterProcess) -> ProcessView:
     worker, process = one.worker, one.worker.process
     return ProcessView(
-        node=process.node,
-        version=process.version,
+        node=process.node or None,
+        version=process.version or None,
         roles=list(process.roles),
         lanes=list(process.lanes),
         channels=list(process.channels),

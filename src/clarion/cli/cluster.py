@@ -65,8 +65,8 @@ def _show(found: dict[str, Any], *, json: bool) -> None:
         ["process", "version", "roles", "lanes", "channels", "status", "renewed", "plans", "held"],
         (
             (
-                one["node"],
-                one["version"],
+                one["node"] or "",
+                one["version"] or "",
                 _some(one["roles"], 4),
                 _some(one["lanes"], 4),
                 _some(one["channels"], 8),

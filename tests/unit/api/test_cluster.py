@@ -27,7 +27,7 @@ async def test_an_operator_sees_every_process_and_what_waits(clarion, operator):
     assert (api["node"], api["roles"], api["timers"], api["plans"]) == ("a:1", ["api", "timers"], False, [])
     assert (worker["lanes"], worker["plans"], worker["held"]) == (["critical", "high"], [], 7)
     assert [one["status"] for one in (api, worker, gateway)] == ["working", "working", "lost"]
-    assert found["versions"] == ["", "1.3", "1.4"]
+    assert found["versions"] == ["1.3", "1.4"]
     assert {one["lane"]: (one["events"], one["messages"]) for one in found["lanes"]} == dict.fromkeys(
         ("critical", "high", "normal", "bulk"), (0, 0)
     )
