@@ -40,6 +40,7 @@ from clarion.model.worker import Process
 from clarion.plugins import formats
 from clarion.plugins import providers as installed
 from clarion.ports.provider import ProviderPlugin
+from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
@@ -149,7 +150,8 @@ class Engine:
         self.limited = InThread()
         self.network = NetworkCalls()
         self.sources: dict[str, SourcePlugin] = {}
-        """Kinds that sources may be of; set before it is opened."""
+        self.sinks: dict[str, SinkPlugin] = {}
+        """Kinds that sources and sinks may be of; set before it is opened."""
         self._network_until_s = 0.0
 
     async def open(self) -> Engine:
@@ -199,6 +201,7 @@ class Engine:
             base_url=BASE_URL,
             sources=self.sources,
             formats=formats(),
+            sinks=self.sinks,
         )
         self.inbox_actions = self.services.inbox_actions
         await self.pipeline.start()
@@ -355,10 +358,12 @@ async def engine(
     clock: ManualClock | None = None,
     seed: int = 1,
     sources: Mapping[str, SourcePlugin] | None = None,
+    sinks: Mapping[str, SinkPlugin] | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that is stopped at the end."""
     one = Engine(store, clock or ManualClock(), provider or RecordingProvider(batch=50), seed)
     one.sources.update(sources or {})
+    one.sinks.update(sinks or {})
     await one.open()
     try:
         yield one

@@ -1,4 +1,4 @@
-"""Loads plug-ins through entry points: providers, sources and their formats, databases, brokers, fan-outs."""
+"""Loads plug-ins through entry points: providers, sources and their formats, sinks, databases, brokers, fan-outs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.record_format import FormatPlugin
+from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 
 PROVIDERS = "clarion.providers"
 SOURCES = "clarion.sources"
 FORMATS = "clarion.formats"
+SINKS = "clarion.sinks"
 LEDGERS = "clarion.ledgers"
 BROKERS = "clarion.brokers"
 FANOUTS = "clarion.fanouts"
 
-P = TypeVar("P", ProviderPlugin, SourcePlugin, FormatPlugin)
+P = TypeVar("P", ProviderPlugin, SourcePlugin, FormatPlugin, SinkPlugin)
 
 
 def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, ProviderPlugin]:
@@ -38,6 +40,11 @@ def sources() -> Mapping[str, SourcePlugin]:
 def formats() -> Mapping[str, FormatPlugin]:
     """Every installed format of records by name. Raises ConfigError as `providers` does."""
     return _named(entry_points(group=FORMATS), "format", FormatPlugin)
+
+
+def sinks() -> Mapping[str, SinkPlugin]:
+    """Every installed kind of sink by name. Raises ConfigError as `providers` does."""
+    return _named(entry_points(group=SINKS), "sink", SinkPlugin)
 
 
 def _named(found: Iterable[EntryPoint], noun: str, kind: type[P]) -> Mapping[str, P]:

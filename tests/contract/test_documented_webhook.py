@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clarion.adapters.providers.webhook import payload, signature
+from clarion.adapters.providers.webhook import payload
 from clarion.adapters.system import SystemRandom
+from clarion.adapters.webhook_signature import signature
 from clarion.model.content import WebhookContent
 from clarion.model.ids import Instant
 from tests.needs import NPM, require_npm

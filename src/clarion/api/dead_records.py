@@ -34,7 +34,8 @@ class DeadRecordView(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     """Topic, partition and offset of the record, or the id of the event."""
     reason: str
-    """`unreadable_record`, `mapping_failed`, `refused_by_receiver`, or the code of the error that a trigger got."""
+    """`unreadable_record`, `mapping_failed`, `refused_by_receiver`, `condition_failed`, or the code of the error that a trigger
+    got."""
     detail: str
     created_at: str
 
@@ -101,11 +102,11 @@ async def retry_dead_records(data: DeadRecordsChosen, caller: Caller, parts: Par
     """Do them again, as their source or sink is set up by now. Those that are refused again stay."""
     done, refused = [], []
     for one in await _chosen(data, caller.tenant, parts):
-        why = await parts.services.sources.retry(one)
+        why = await _again(one, parts)
         if why is None:
             done.append(one.seq)
         else:
-            refused.append(RefusedAgain(id=str(one.seq), reason=why.reason, detail=why.detail))
+            refused.append(why)
     await parts.services.sources.discard(caller.tenant, done)
     return DeadRecordsRetried(retried=len(done), refused=tuple(refused))
 
@@ -115,6 +116,15 @@ async def discard_dead_records(data: DeadRecordsChosen, caller: Caller, parts: P
     """Discard them: nothing is sent, and they leave the list."""
     seqs = [one.seq for one in await _chosen(data, caller.tenant, parts)]
     return DeadRecordsDiscarded(discarded=await parts.services.sources.discard(caller.tenant, seqs))
+
+
+async def _again(one: DeadRecord, parts: ApiParts) -> RefusedAgain | None:
+    """Why it is refused again; None: it is done."""
+    if one.kind is DeadRecordKind.SOURCE_RECORD:
+        why = await parts.services.sources.retry(one)
+        return None if why is None else RefusedAgain(id=str(one.seq), reason=why.reason, detail=why.detail)
+    refused = await parts.services.sinks.retry(one)
+    return None if refused is None else RefusedAgain(id=str(one.seq), reason=one.reason, detail=refused)
 
 
 async def _chosen(data: DeadRecordsChosen, tenant: TenantId, parts: ApiParts) -> list[DeadRecord]:

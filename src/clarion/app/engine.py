@@ -60,6 +60,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         mail_poll_s=settings.inbound.poll_s,
         sources=resources.sources,
         formats=resources.formats,
+        sinks=resources.sinks,
         disable_endpoints_after_s=settings.outbound.disable_endpoints_after_days * 86_400,
     )
     if not settings.fanout.startswith("memory:"):

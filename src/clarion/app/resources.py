@@ -23,6 +23,7 @@ from clarion.ports.clock import Clock, Random
 from clarion.ports.fanout import Fanout
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 from clarion.ports.record_format import FormatPlugin
+from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 from clarion.ports.vault import Vault
 from clarion.services.callback_urls import CallbackUrls
@@ -53,6 +54,7 @@ class Resources:
     providers: Mapping[str, ProviderPlugin]
     sources: Mapping[str, SourcePlugin]
     formats: Mapping[str, FormatPlugin]
+    sinks: Mapping[str, SinkPlugin]
     broker: Broker
     fanout: Fanout
     redis: Server | None
@@ -86,6 +88,7 @@ async def open_resources(
         providers=plugins.providers(),
         sources=plugins.sources(),
         formats=plugins.formats(),
+        sinks=plugins.sinks(),
         broker=await ends.enter_async_context(broker_of(settings, given, ledger)),
         fanout=await ends.enter_async_context(fanout_of(settings, given)),
         redis=await ends.enter_async_context(redis_of(settings, given, ledger)),

@@ -31,6 +31,7 @@ from clarion.cli import (
     retention,
     serve,
     setup,
+    sinks,
     sms_guard,
     sources,
     stats,
@@ -125,6 +126,7 @@ program.add_typer(setup.workflows, name="workflows")
 program.add_typer(setup.categories, name="categories")
 program.add_typer(setup.integrations, name="integrations")
 program.add_typer(sources.program, name="sources")
+program.add_typer(sinks.program, name="sinks")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")

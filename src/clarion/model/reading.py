@@ -35,7 +35,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 0
     """How often a person asked that records which were done are done again."""
     lag: int | None = None
-    """Records that wait, as of `at`; None: the server does not say."""
+    """Records that wait in a source, or seconds that a sink is behind, as of `at`; None: not known."""
     trouble: str = ""
     """Why nothing can be read now; empty when it can."""
     at: Instant | None = None

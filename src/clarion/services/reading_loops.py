@@ -24,6 +24,8 @@ LOOK_EVERY_S = 1.0
 """How often it is looked what there is to read."""
 TAKE_EVERY_S = 2.0
 """How often a process asks for what another one reads."""
+TURN_EVERY_S = 0.1
+"""Before it is asked for again what was lost."""
 PAUSE_S = 5.0
 """After a failure."""
 
@@ -174,7 +176,7 @@ class ReadingLoops(Generic[D]):
         try:
             await self._read(turn)
         except TurnLost:
-            return 0.0
+            return TURN_EVERY_S
         except (Busy, Unavailable) as fault:
             await self._tell(turn, fault.detail)
             return float(fault.retry_after_s)

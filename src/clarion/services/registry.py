@@ -17,6 +17,7 @@ from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import FormatPlugin
+from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
@@ -44,6 +45,7 @@ from clarion.services.retries import Retries
 from clarion.services.seen_countries import SeenCountries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
+from clarion.services.sinks import SinkService
 from clarion.services.sources import SourceService
 from clarion.services.spending_alerts import SpendingAlerts
 from clarion.services.suppressions import SuppressionService
@@ -98,6 +100,7 @@ class Services:
     verifications: VerificationService
     number_ranges: NumberRangeService
     sources: SourceService
+    sinks: SinkService
 
     @classmethod
     def on(
@@ -116,9 +119,11 @@ class Services:
         disable_endpoints_after_s: float = 5 * 86_400,
         sources: Mapping[str, SourcePlugin] = MappingProxyType({}),
         formats: Mapping[str, FormatPlugin] = MappingProxyType({}),
+        sinks: Mapping[str, SinkPlugin] = MappingProxyType({}),
     ) -> Services:
         """Those of a pipeline. `limited` runs what authors wrote; `base_url`: where providers reach us;
-        `mail_home` names the tenant whose mail comes in; `sources` and `formats`: what can be read."""
+        `mail_home` names the tenant whose mail comes in; `sources`, `formats` and `sinks`: what can be read and
+        written."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
         inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
         retries = Retries(ledger, clock)
@@ -167,6 +172,7 @@ class Services:
             test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
             dry_runs=dry_runs,
             sources=SourceService(ledger, pipeline, dry_runs, sources, formats, tools),
+            sinks=SinkService(ledger, pipeline, sinks, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
             unsubscribe=unsubscribe,
@@ -194,6 +200,7 @@ class Services:
         if Role.WORKER in roles:
             pipeline.loops.start("spending-alerts", self.spending_alerts.run)
             pipeline.loops.start("read-sources", self.sources.loops.run)
+            pipeline.loops.start("write-sinks", self.sinks.loops.run)
         if Role.TIMERS in roles:
             self._start_timers(pipeline)
 
@@ -230,6 +237,8 @@ class Services:
             "endpoints_disabled": self.endpoint_monitor.disabled,
             **{f"source_records.{outcome}": count for outcome, count in self.sources.records.items()},
             **{f"source_lag.{source}": lag for source, lag in self.sources.loops.lags().items()},
+            **{f"sink_events.{outcome}": count for outcome, count in self.sinks.events.items()},
+            **{f"sink_lag.{sink}": lag for sink, lag in self.sinks.loops.lags().items()},
             "operation_items.done": self.operations.done,
             "operation_items.failed": self.operations.failed,
             **{f"deleted.{kind}": self.retention.deleted[kind] for kind in RetentionKind},

@@ -48,6 +48,7 @@ from clarion.services.callback_urls import CallbackUrls
 from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.testing.memory_sink import MemorySink
 from clarion.testing.memory_topic import MemoryTopic
 from clarion.testing.ports import provider_tools
 from tests.ledger_files import new_ledger
@@ -159,6 +160,8 @@ class Installation:
         )
         self.topic = MemoryTopic()
         """What sources of the kind `memory` read."""
+        self.receiver = MemorySink()
+        """What sinks of the kind `memory` write to."""
         self.services = Services.on(
             self.pipeline,
             ledger=self.ledger,
@@ -169,6 +172,7 @@ class Installation:
             base_url=PUBLIC_URL,
             sources={"memory": self.topic.plugin()},
             formats=formats(),
+            sinks={"memory": self.receiver.plugin()},
         )
         self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}

@@ -47,14 +47,18 @@ def test_the_commands_are_the_promised_ones():
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
-        + [f"sources {verb}" for verb in ("pause", "resume", "rewind", "status", "test")]
+        + [
+            f"{noun} {verb}"
+            for noun in ("sinks", "sources")
+            for verb in ("pause", "resume", "rewind", "status", "test")
+        ]
         + [f"dead-letters {verb}" for verb in ("discard-records", "records", "retry-records")]
         + [f"inbound {verb}" for verb in ("list", "show", "resolve")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [
             f"{noun} {verb}"
-            for noun in ("categories", "integrations", "sources", "topics", "users", "workflows")
+            for noun in ("categories", "integrations", "sinks", "sources", "topics", "users", "workflows")
             for verb in ("create", "delete", "edit", "list", "set", "show", "update")
         ]
     )

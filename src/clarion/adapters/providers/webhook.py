@@ -8,11 +8,8 @@ plain contact (a URL without an endpoint) is signed with the integration's secre
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +17,7 @@ import msgspec
 from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.host_backoff import HostBackoff, put_off
 from clarion.adapters.isolation import each_at_once
+from clarion.adapters.webhook_signature import signature
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
@@ -65,14 +63,6 @@ class WebhookConfig(ProviderSettings, frozen=True, kw_only=True):
 def webhook_id(message_id: MessageId) -> str:
     """The same on every attempt, so that a receiver can tell a repetition."""
     return "msg_" + message_id.hex()
-
-
-def signature(secrets: Iterable[str], id: str, at_s: int, body: bytes) -> str:
-    """One `v1` signature per secret, separated by spaces. ValueError for what is no secret."""
-    signed = b"%s.%d.%s" % (id.encode(), at_s, body)
-    return " ".join(
-        "v1," + b64encode(hmac.digest(secret_key(secret), signed, sha256)).decode() for secret in secrets
-    )
 
 
 def payload(content: WebhookContent, happened: Instant) -> bytes:

@@ -113,6 +113,12 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
         "Records that wait in a source that this process reads.",
         ("source",),
     ),
+    ("pipeline", "sink_events"): MetricHelp(
+        "clarion_sink_events_total", "Events for sinks, by what became of them.", ("outcome",)
+    ),
+    ("pipeline", "sink_lag"): MetricHelp(
+        "clarion_sink_lag_seconds", "How far a sink that this process writes to is behind.", ("sink",)
+    ),
     ("pipeline", "receipts_asked"): MetricHelp(
         "clarion_receipts_asked_total", "Messages whose receipts providers were asked for."
     ),

@@ -1,4 +1,4 @@
-"""How far the topics and queues of tenants were read, by whom, and what of it waits for a person."""
+"""How far the sources and sinks of tenants have come, by whom, and what of it waits for a person."""
 
 from __future__ import annotations
 

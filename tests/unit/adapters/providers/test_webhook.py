@@ -14,11 +14,11 @@ from clarion.adapters.providers.webhook import (
     MOST_BODY,
     Webhooks,
     plugin,
-    signature,
     webhook_id,
 )
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
+from clarion.adapters.webhook_signature import signature
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
 from clarion.model.endpoint import Delivery, Endpoint, Secret, secret_key

@@ -1,0 +1,1 @@
+"""Sinks: topics, queues and URLs of tenants that are told what becomes of messages, one file each."""

@@ -1,0 +1,264 @@
+"""Tells topics, queues and URLs of tenants what becomes of their messages.
+
+Every change of a message stands in the journal. A sink follows it: it writes the events of a page, then its position
+moves. So a crash writes some again, with the same ids, and leaves none out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from clarion.errors import ConfigError, InvalidInput, NotFound, UnknownName, UnknownReference
+from clarion.flow.ledger import Ledger
+from clarion.flow.pipeline import Pipeline
+from clarion.model.ids import Instant, TenantId
+from clarion.model.message import Change
+from clarion.model.reading import DeadRecord, DeadRecordKind, Reading, ReadingKind, ReadingPlace
+from clarion.model.sink import Sink
+from clarion.model.source import StartAt
+from clarion.ports import terms
+from clarion.ports.provider import ProviderTools
+from clarion.ports.sink import EventWriter, OutEvent, SinkPlugin
+from clarion.rules import match, out_events
+from clarion.rules.expressions import Expression, ExpressionError, compiled
+from clarion.services.reading_loops import ReadingLoops, Turn
+
+log = structlog.get_logger(__name__)
+
+PAGE = 500
+"""Changes that are read at once."""
+TELL_EVERY_S = 2.0
+"""How often its lag is stored, which also shows whether a person moved the position."""
+LOOK_EVERY_S = 0.5
+"""How often it is looked for more when there is none."""
+REFUSED = "refused_by_receiver"
+CONDITION_FAILED = "condition_failed"
+JOURNAL, SINCE = "journal", "since"
+"""In the position of a sink: behind which change it is, and before what time changes are passed over."""
+BEFORE_ALL = "0"
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(OutEvent).decode
+
+
+class EventFilter:
+    """Which events a sink gets. Raises InvalidInput or UnknownReference for what cannot be."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._types = sink.types
+        self._where: Expression | None = None
+        for place, pattern in enumerate(sink.types):
+            if (wrong := match.check_pattern(pattern)) is not None:
+                raise InvalidInput(f"{wrong}.", pointer=f"#/types/{place}")
+        unknown = [
+            UnknownName("event type", one, f"#/types/{place}", "", match.closest(one, out_events.TYPES))
+            for place, one in enumerate(sink.types)
+            if not any(match.matches(one, known) for known in out_events.TYPES)
+        ]
+        if unknown:
+            raise UnknownReference(unknown)
+        if sink.where is not None:
+            try:
+                self._where = compiled(sink.where, ("data", "event"))
+            except ExpressionError as wrong:
+                raise InvalidInput(f"{wrong}.", pointer="#/where") from None
+
+    def of_type(self, change: Change) -> bool:
+        """Whether events of its type are wanted."""
+        name = out_events.type_of(change)
+        return not self._types or any(match.matches(pattern, name) for pattern in self._types)
+
+    def holds(self, attributes: Mapping[str, str], data: Mapping[str, object]) -> bool:
+        """Whether the condition is true. Raises ExpressionError."""
+        if self._where is None:
+            return True
+        found = self._where.value({"event": dict(attributes), "data": dict(data)})
+        if not isinstance(found, bool):
+            raise ExpressionError("a condition is true or false: compare with `==`")
+        return found
+
+
+class SinkService:
+    """Follows the journal for every sink, and shows what a sink would get."""
+
+    def __init__(
+        self, ledger: Ledger, pipeline: Pipeline, kinds: Mapping[str, SinkPlugin], tools: ProviderTools
+    ) -> None:
+        self.kinds = kinds
+        self.tools = tools
+        self._ledger = ledger
+        self._vault = tools.vault
+        self._clock = tools.clock
+        self.loops = ReadingLoops(
+            ReadingKind.SINK, ledger.setup.sinks, self._follow, ledger, pipeline.lease, self._clock
+        )
+        self.events: Counter[str] = Counter()
+        """What became of events; read by metrics."""
+
+    async def readings(self, tenant: TenantId) -> Mapping[str, Reading]:
+        """How far the sinks of a tenant have come, by key."""
+        return await self._ledger.readings.of(tenant, ReadingKind.SINK)
+
+    async def pause(self, tenant: TenantId, key: str, *, paused: bool) -> Sink:
+        """Write no more, or go on where it stopped."""
+        sink = self._sink(tenant, key)
+        if sink.paused == paused:
+            return sink
+        return await self._ledger.setup.sinks.put(tenant, replace(sink, paused=paused), before=sink)
+
+    async def delete(self, tenant: TenantId, key: str) -> None:
+        """With its position. Its dead letters stay."""
+        self._sink(tenant, key)
+        await self._ledger.setup.sinks.delete(tenant, key)
+        await self._ledger.readings.forget(_place(tenant, key))
+
+    async def test(self, tenant: TenantId, sink: Sink, limit: int) -> Sequence[OutEvent]:
+        """Reach the receiver, and show what it would have got of late. Nothing is written."""
+        writer = self._opened(sink)
+        try:
+            await writer.ping()
+        finally:
+            await writer.close()
+        newest = await self._ledger.records.tail(tenant, -1, PAGE)
+        events, _ = await self._events(tenant, newest, EventFilter(sink))
+        return events[-limit:]
+
+    async def rewind(self, tenant: TenantId, key: str, to: StartAt | Instant) -> None:
+        """Go on from there. Events that were written are written again, with the same ids."""
+        self._sink(tenant, key)
+        if to is StartAt.LATEST:
+            position = await self._latest(tenant)
+        elif to is StartAt.EARLIEST:
+            position = {JOURNAL: BEFORE_ALL}
+        else:
+            position = {JOURNAL: BEFORE_ALL, SINCE: str(int(to))}
+        await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=False)
+
+    async def retry(self, dead: DeadRecord) -> str | None:
+        """Write a dead letter again; why it is refused again, or None."""
+        if terms.dry_running():
+            return None
+        event = _unpack(self._vault.open(self._vault.tenant_key(dead.tenant), dead.sealed))
+        writer = self._opened(self._sink(dead.tenant, dead.origin))
+        try:
+            (refused,) = await writer.write([event])
+        finally:
+            await writer.close()
+        return refused
+
+    # -- following ----------------------------------------------------------------------------------------------
+
+    async def _follow(self, turn: Turn[Sink]) -> None:
+        """Until cancelled, or something is in the way."""
+        tenant = turn.place.tenant
+        wanted = EventFilter(turn.document)
+        writer = self._opened(turn.document)
+        try:
+            if JOURNAL not in turn.reading.position:
+                await turn.move(await self._latest(tenant))
+            told_s = self._clock.monotonic()
+            while True:
+                after = int(turn.reading.position[JOURNAL])
+                changes = await self._ledger.records.tail(tenant, after, PAGE)
+                if changes:
+                    await self._write(turn, changes, wanted, writer)
+                if self._clock.monotonic() - told_s >= TELL_EVERY_S:
+                    told_s = self._clock.monotonic()
+                    behind = self._clock.now() - changes[-1].at if len(changes) == PAGE else 0
+                    await turn.tell(lag=behind // 1_000)
+                if len(changes) < PAGE:
+                    await self._clock.sleep(LOOK_EVERY_S)
+        finally:
+            await writer.close()
+
+    async def _write(
+        self, turn: Turn[Sink], changes: Sequence[Change], wanted: EventFilter, writer: EventWriter
+    ) -> None:
+        """Written or kept when this returns, with the position."""
+        since = int(turn.reading.position.get(SINCE, 0))
+        tenant = turn.place.tenant
+        events, dead = await self._events(tenant, [one for one in changes if one.at >= since], wanted)
+        kept = [self._dead(turn.place, event, CONDITION_FAILED, why) for event, why in dead]
+        if events:
+            answers = await writer.write(events)
+            kept += [
+                self._dead(turn.place, event, REFUSED, why)
+                for event, why in zip(events, answers, strict=True)
+                if why is not None
+            ]
+        if kept:
+            await self._ledger.dead_records.keep(kept)
+        await turn.move({JOURNAL: str(changes[-1].seq)})
+        self.events.update(written=len(events) + len(dead) - len(kept), dead=len(kept))
+
+    async def _events(
+        self, tenant: TenantId, changes: Sequence[Change], wanted: EventFilter
+    ) -> tuple[list[OutEvent], list[tuple[OutEvent, str]]]:
+        """The events about these changes, and those whose condition has no value, with the reason."""
+        some = [one for one in changes if wanted.of_type(one)]
+        messages = (
+            await self._ledger.receipts.messages(list({one.message_id for one in some})) if some else {}
+        )
+        users = (
+            await self._ledger.users.get(list({one.user for one in messages.values()})) if messages else {}
+        )
+        source = f"/tenants/{self._ledger.setup.tenants.all()[tenant].key}/environments/production"
+        events: list[OutEvent] = []
+        dead: list[tuple[OutEvent, str]] = []
+        for change in some:
+            message = messages.get(change.message_id)
+            user = None if message is None else users.get(message.user)
+            attributes = out_events.attributes_of(change, source)
+            data = out_events.data_of(change, message, None if user is None else user.id)
+            event = OutEvent(
+                id=attributes["id"],
+                type=attributes["type"],
+                subject=attributes["subject"],
+                time=attributes["time"],
+                data=_encode(data),
+                body=_encode({**attributes, "data": data}),
+            )
+            try:
+                if wanted.holds(attributes, data):
+                    events.append(event)
+            except ExpressionError as wrong:
+                dead.append((event, f"where: {wrong}"))
+        return events, dead
+
+    async def _latest(self, tenant: TenantId) -> Mapping[str, str]:
+        newest = await self._ledger.records.tail(tenant, -1, 1)
+        return {JOURNAL: str(newest[-1].seq) if newest else BEFORE_ALL}
+
+    def _dead(self, place: ReadingPlace, event: OutEvent, reason: str, why: str) -> DeadRecord:
+        return DeadRecord(
+            tenant=place.tenant,
+            kind=DeadRecordKind.SINK_EVENT,
+            origin=place.key,
+            place=event.id,
+            reason=reason,
+            detail=why,
+            sealed=self._vault.seal(self._vault.tenant_key(place.tenant), _pack(event)),
+            at=self._clock.now(),
+        )
+
+    def _sink(self, tenant: TenantId, key: str) -> Sink:
+        sink = self._ledger.setup.sinks.all(tenant).get(key)
+        if sink is None:
+            raise NotFound(f"There is no sink {key!r}.")
+        return sink
+
+    def _opened(self, sink: Sink) -> EventWriter:
+        kind = self.kinds.get(sink.kind)
+        if kind is None:
+            raise ConfigError(f"no package that is installed writes to `{sink.kind}`")
+        return kind.open(msgspec.convert(sink.connection, kind.config), self.tools)
+
+
+def _place(tenant: TenantId, key: str) -> ReadingPlace:
+    return ReadingPlace(tenant=tenant, kind=ReadingKind.SINK, key=key)

@@ -1,0 +1,252 @@
+"""Sinks on a whole engine: every change of a message is told, in order, at least once, also after a crash."""
+
+import json
+from itertools import groupby
+
+import pytest
+from msgspec.structs import replace
+
+from clarion.errors import InvalidInput, UnknownReference
+from clarion.model.channel import Channel
+from clarion.model.ids import id_text
+from clarion.model.reading import DeadRecordFilter, ReadingKind
+from clarion.model.receipt import Receipt, ReceiptKind
+from clarion.model.sink import Sink
+from clarion.model.source import StartAt
+from clarion.services import sinks as services
+from clarion.services.reading_loops import LOOK_EVERY_S
+from clarion.services.sinks import LOOK_EVERY_S as FOLLOW_EVERY_S
+from clarion.services.sinks import EventFilter
+from clarion.testing.memory_sink import MemorySink
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, workflow
+
+SINK = Sink(key="warehouse", kind="memory", paused=False)
+
+
+@pytest.fixture
+def receiver():
+    """The warehouse."""
+    return MemorySink()
+
+
+@pytest.fixture
+async def shop(tmp_path, receiver):
+    """An engine with one workflow, one person, and a sink that has begun to follow."""
+    provider = RecordingProvider(batch=50, idempotent=True)
+    async with engine(tmp_path, provider=provider, sinks={"memory": receiver.plugin()}) as one:
+        await one.create_setup(workflow("shipped"), workflow("mailed", channel=Channel.EMAIL))
+        await one.put_user("ada")
+        await put(one)
+        yield one
+
+
+async def put(shop: Engine, sink: Sink = SINK) -> None:
+    """Set the sink up, and let it begin."""
+    await shop.ledger.setup.sinks.put(shop.tenant, sink)
+    await shop.pass_time(LOOK_EVERY_S)
+
+
+async def follow(shop: Engine) -> None:
+    """Let it write what there is."""
+    await shop.pass_time(FOLLOW_EVERY_S)
+
+
+def told(receiver: MemorySink) -> list[dict]:
+    """Everything that was written."""
+    return [json.loads(event.body) for event in receiver.events]
+
+
+async def test_every_change_is_told_as_a_cloudevent(shop, receiver):
+    """With the attributes that CloudEvents want, whom it concerns by id, and no contact."""
+    await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    message = await shop.one()
+    first, last = told(receiver)
+    assert [first["type"], last["type"]] == ["clarion.message.queued", "clarion.message.sent"]
+    assert last == {
+        "specversion": "1.0",
+        "id": last["id"],
+        "source": "/tenants/acme/environments/production",
+        "type": "clarion.message.sent",
+        "subject": id_text(message.id),
+        "time": last["time"],
+        "datacontenttype": "application/json",
+        "sequence": last["sequence"],
+        "data": {
+            "message_id": id_text(message.id),
+            "event_id": id_text(message.event_id),
+            "user_id": "ada",
+            "workflow": "shipped",
+            "category": "news",
+            "channel": "sms",
+            "status": "sent",
+            "reason": None,
+            "integration": "main-sms",
+            "attempt": 1,
+        },
+    }
+    assert first["sequence"] < last["sequence"]
+    assert len({event["id"] for event in (first, last)}) == 2
+    receipt = Receipt(
+        tenant=shop.tenant, message_id=message.id, kind=ReceiptKind.CLICKED, at=shop.clock.now()
+    )
+    await shop.pipeline.receive([receipt])
+    await follow(shop)
+    assert told(receiver)[-1]["type"] == "clarion.message.clicked"
+    assert told(receiver)[-1]["data"]["status"] == "delivered"
+
+
+async def test_events_of_a_message_are_in_order(shop, receiver):
+    """However many messages there are."""
+    for _ in range(20):
+        await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    by_subject = groupby(sorted(told(receiver), key=lambda one: one["subject"]), lambda one: one["subject"])
+    orders = [[one["sequence"] for one in events] for _, events in by_subject]
+    assert len(orders) == 20
+    assert all(order == sorted(order) and len(order) == 2 for order in orders)
+
+
+async def test_a_filter_chooses_types_and_conditions(shop, receiver):
+    """By pattern, and by what the event says."""
+    await put(shop, replace(SINK, types=("clarion.message.sent",), where="data.channel == 'email'"))
+    await shop.trigger("shipped", "ada")
+    await shop.trigger("mailed", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    assert [(one["type"], one["data"]["channel"]) for one in told(receiver)] == [
+        ("clarion.message.sent", "email")
+    ]
+
+
+async def test_a_receiver_that_is_away_gets_everything_later(shop, receiver):
+    """In order, from where it stopped; meanwhile the reason is shown."""
+    receiver.trouble = "the receiver is away"
+    await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    assert told(receiver) == []
+    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"]
+    assert reading.trouble == "the receiver is away"
+    receiver.trouble = ""
+    await shop.pass_time(30)
+    assert [one["type"] for one in told(receiver)] == ["clarion.message.queued", "clarion.message.sent"]
+
+
+async def test_a_crash_writes_some_again_and_leaves_none_out(tmp_path, receiver):
+    """With the same ids."""
+    provider = RecordingProvider(batch=50, idempotent=True)
+    async with engine(tmp_path, provider=provider, sinks={"memory": receiver.plugin()}) as one:
+        await one.create_setup(workflow("shipped"))
+        await one.put_user("ada")
+        await put(one)
+        moved = one.ledger.readings.move
+
+        async def lost(worker, place, to):
+            return False
+
+        one.ledger.readings.move = lost  # type: ignore[method-assign]
+        await one.trigger("shipped", "ada")
+        await one.until_idle()
+        await follow(one)
+        assert len(receiver.events) >= 2
+        await one.kill()
+        one.ledger.readings.move = moved  # type: ignore[method-assign]
+        again = Engine(tmp_path, one.clock, one.provider, 2)
+        again.sinks = one.sinks
+        await again.work_on(one.ledger.store)
+        before = len(receiver.events)
+
+        async def written() -> bool:
+            return len(receiver.events) >= before + 2
+
+        assert await again.until(written)
+        assert len({event.id for event in receiver.events}) == 2
+        await again.leave()
+
+
+async def test_what_the_receiver_refuses_waits_as_a_dead_letter(shop, receiver):
+    """What follows is written; it can be written again."""
+    receiver.refused["clarion.message.queued"] = "it is too large"
+    await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    assert [one["type"] for one in told(receiver)] == ["clarion.message.sent"]
+    (dead,) = await shop.ledger.dead_records.page(shop.tenant, DeadRecordFilter(), None, 10)
+    assert (dead.origin, dead.reason, dead.detail) == ("warehouse", "refused_by_receiver", "it is too large")
+    assert await shop.services.sinks.retry(dead) == "it is too large"
+    receiver.refused.clear()
+    assert await shop.services.sinks.retry(dead) is None
+    assert told(receiver)[-1]["type"] == "clarion.message.queued"
+    assert shop.services.stats()["sink_events.dead"] == 1
+
+
+async def test_a_condition_without_a_value_makes_a_dead_letter(shop, receiver):
+    """It does not hold the others up."""
+    await put(shop, replace(SINK, where="data.reason.size() > 3"))
+    await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    await follow(shop)
+    dead = await shop.ledger.dead_records.page(shop.tenant, DeadRecordFilter(), None, 10)
+    assert [one.reason for one in dead] == ["condition_failed", "condition_failed"]
+
+
+async def test_a_sink_is_paused_resumed_and_rewound(shop, receiver, monkeypatch):
+    """What happened meanwhile is told then; what was told is told again, to an end or from a time."""
+    monkeypatch.setattr(services, "PAGE", 1)
+    await shop.services.sinks.pause(shop.tenant, "warehouse", paused=True)
+    await shop.pass_time(LOOK_EVERY_S)
+    await shop.trigger("shipped", "ada")
+    await shop.pass_time(60)
+    assert told(receiver) == []
+    await shop.services.sinks.pause(shop.tenant, "warehouse", paused=False)
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 2
+    await shop.trigger("shipped", "ada")
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 4
+    rewind, half = shop.services.sinks.rewind, shop.clock.now() - 30_000
+    await rewind(shop.tenant, "warehouse", half)
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 6
+    await rewind(shop.tenant, "warehouse", StartAt.EARLIEST)
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 10
+    await rewind(shop.tenant, "warehouse", StartAt.LATEST)
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 10
+
+
+async def test_a_sink_is_tried_without_writing(shop, receiver):
+    """It shows what it would have got; a receiver that cannot be reached says so."""
+    await shop.services.sinks.pause(shop.tenant, "warehouse", paused=True)
+    await shop.pass_time(LOOK_EVERY_S)
+    await shop.trigger("shipped", "ada")
+    await shop.until_idle()
+    shown = await shop.services.sinks.test(shop.tenant, SINK, 1)
+    assert [event.type for event in shown] == ["clarion.message.sent"]
+    assert told(receiver) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault", "place", "said"),
+    [
+        (
+            {"types": ("clarion.message.delivred",)},
+            UnknownReference,
+            "#/types/0",
+            "clarion.message.delivered",
+        ),
+        ({"types": ("a..b",)}, InvalidInput, "#/types/0", "segments"),
+        ({"where": "dota.channel"}, InvalidInput, "#/where", "did you mean `data`?"),
+    ],
+)
+def test_a_filter_that_lets_nothing_through_is_refused(change, fault, place, said):
+    """With the nearest name."""
+    with pytest.raises(fault) as wrong:
+        EventFilter(replace(SINK, **change))
+    assert wrong.value.pointer == place
+    assert said in wrong.value.detail
