@@ -39,6 +39,7 @@ from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.model.worker import Process
 from clarion.plugins import formats
 from clarion.plugins import providers as installed
+from clarion.ports.broker import Broker
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
@@ -165,12 +166,12 @@ class Engine:
         path = self.store / "clarion.db"
         return SqliteLedger.open(path if path.exists() else new_ledger(path), **tools)
 
-    async def work_on(self, ledger: Any) -> Engine:
-        """Start on an open ledger, which other engines may use too."""
+    async def work_on(self, ledger: Any, broker: Broker | None = None) -> Engine:
+        """Start on an open ledger, which other engines may use too; `broker`: instead of the one in the ledger."""
         self.ledger = Ledger(ledger)
         self._quiescence = Quiescence(lambda: _queued(ledger), self._awaits_network)
         self.fanout = MemoryFanout()
-        self.broker = SqlBroker(self.ledger.log, self.clock)
+        self.broker: Broker = broker or SqlBroker(self.ledger.log, self.clock)
         lent = msgspec.structs.replace(
             provider_tools(self.clock, self.random, self.vault),
             allowed_networks=("127.0.0.0/8",),

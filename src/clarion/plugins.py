@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -94,8 +95,7 @@ def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]
             plugin = point.load()
         except Exception as error:  # foreign code can raise anything while it is imported
             raise ConfigError(
-                f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; "
-                "update or uninstall the package"
+                f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; {_remedy(point, error)}"
             ) from error
         other, its_package = loaded.setdefault(point.name, (plugin, package))
         if other is not plugin:
@@ -103,3 +103,13 @@ def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]
                 f"two packages have a {noun} `{point.name}`, {its_package} and {package}: uninstall one"
             )
     return loaded
+
+
+def _remedy(point: EntryPoint, error: Exception) -> str:
+    """What to do about a plug-in that cannot be loaded: install the extra that has what it misses, if there is one."""
+    if isinstance(error, ModuleNotFoundError) and point.dist is not None:
+        missing = (error.name or "").partition(".")[0]
+        for requirement in point.dist.requires or ():
+            if found := re.match(rf"{re.escape(missing)}\b.*extra == ['\"]([\w-]+)", requirement):
+                return f"run: pip install '{point.dist.name}[{found[1]}]'"
+    return "update or uninstall the package"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.outcome import Accepted, Outcome
 from clarion.model.outgoing import Outgoing
 from clarion.model.worker import Process
+from clarion.plugins import BROKERS, backend
+from clarion.ports.backend import BackendTools, OpenBroker
+from clarion.ports.broker import Broker
+from clarion.ports.ledger import Store
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine
 from tests.ledger_files import new_ledger
@@ -67,14 +72,29 @@ async def store(kind: str, directory: Path) -> None:
         await asyncio.Event().wait()
 
 
-async def work(name: str, directory: Path) -> None:
-    """Plan and send whatever there is, until killed."""
+@contextlib.asynccontextmanager
+async def broker_at(url: str, engine: Engine, store: Store) -> AsyncIterator[Broker | None]:
+    """The broker of an engine at a URL; none: the one in the store."""
+    if not url:
+        yield None
+        return
+    tools = BackendTools(data_dir=Path(), clock=engine.clock, random=SystemRandom(), vault=engine.vault)
+    opened: OpenBroker = backend(BROKERS, "broker", url)
+    async with opened(url, tools, store) as broker:
+        yield broker
+
+
+async def work(name: str, directory: Path, url: str = "") -> None:
+    """Plan and send whatever there is, until killed; `url`: of the broker."""
     remote: Any = RemoteStore(at(directory / SOCKET))
-    await engine_of(directory, name).work_on(remote)
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    engine = engine_of(directory, name)
+    async with broker_at(url, engine, remote) as broker:
+        await engine.work_on(remote, broker)
+        print("ready", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    role, word, place = sys.argv[1:]
-    asyncio.run({"store": store, "work": work}[role](word, Path(place)))
+    role, word, place, *more = sys.argv[1:]
+    roles: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {"store": store, "work": work}
+    asyncio.run(roles[role](word, Path(place), *more))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ def _begin(home: Path) -> Started:
     program = [java, "-Xmx128m", *SMALL, *where, "org.elasticmq.server.Main"]
     process = start(program, home=home, env={"PORT": str(port)})
     wait_for(lambda: listens(port), process, home)
-    return Started(process, {"port": port})
+    return Started(process, {"port": port}, signal.SIGKILL)  # It has nothing to keep.
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def _begin(home: Path) -> Started:
     (node,) = nodes(home, 1)
     node.begin()
     node.wait()
-    return Started(node.process, {"port": node.port})
+    return Started(node.process, {"port": node.port}, signal.SIGKILL)  # It has nothing to keep.
 
 
 @pytest.fixture(scope="session")

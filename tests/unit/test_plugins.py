@@ -55,6 +55,15 @@ def test_a_broken_plugin_stops_the_start_and_is_named(package, points, said):
     assert "pigeon" in str(caught.value)
 
 
+def test_a_package_that_is_missing_is_named_with_the_extra_that_has_it(monkeypatch):
+    """What to run, instead of a traceback."""
+    monkeypatch.setitem(sys.modules, "aiormq", None)
+    monkeypatch.delitem(sys.modules, "clarion.adapters.rabbitmq", raising=False)
+    monkeypatch.delitem(sys.modules, "clarion.adapters.brokers.rabbitmq", raising=False)
+    with pytest.raises(ConfigError, match=r"pip install 'clarion\[rabbitmq\]'"):
+        backend(BROKERS, "broker", "amqp://localhost/")
+
+
 def test_the_same_plugin_listed_twice_is_one(package):
     """An editable and a normal installation of one package may both be visible."""
     assert len(providers([point("pigeon", "pigeon:plugin")] * 2)) == 1

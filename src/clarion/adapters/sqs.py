@@ -1,11 +1,11 @@
-"""Amazon SQS as a report queue: its JSON protocol, with long polling.
+"""Amazon SQS: its JSON protocol, and a queue with reports that is read by long polling.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,7 +13,8 @@ import msgspec
 
 from clarion.adapters.aws import AwsSigner, error_name
 from clarion.adapters.http import HttpClient, HttpFailure, HttpRequest
-from clarion.errors import ConfigError, Unavailable
+from clarion.adapters.http.client import NetworkTools
+from clarion.errors import Busy, ConfigError, Unavailable
 from clarion.ports.provider import ProviderTools
 from clarion.ports.report_queue import QueuedReport
 
@@ -35,18 +36,37 @@ QueueUrl = Annotated[
     ),
 ]
 
+MISSING = frozenset({"QueueDoesNotExist", "NonExistentQueue", "InvalidAddress"})
 REFUSED = {
-    "AccessDeniedException": "the credentials need the permissions sqs:ReceiveMessage and sqs:DeleteMessage",
+    "AccessDeniedException": "the credentials do not permit it",
+    "AccessDenied": "the credentials do not permit it",
     "UnrecognizedClientException": "the credentials are wrong",
     "InvalidClientTokenId": "the credentials are wrong",
     "SignatureDoesNotMatch": "the credentials are wrong",
     "InvalidSignatureException": "the credentials are wrong, or the clock of this machine is",
     "ExpiredTokenException": "the credentials have ended",
-    "QueueDoesNotExist": "the queue does not exist in this region",
-    "NonExistentQueue": "the queue does not exist in this region",
-    "InvalidAddress": "the queue does not exist in this region",
+    **dict.fromkeys(MISSING, "the queue does not exist in this region"),
 }
 """Errors that an operator must mend."""
+THROTTLED = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "RequestThrottled",
+        "OverLimit",
+        "KmsThrottled",
+        "TooManyRequestsException",
+    }
+)
+
+
+class SqsRefusal(ConfigError):
+    """SQS refuses a call for a reason that waiting does not change."""
+
+    def __init__(self, action: str, name: str) -> None:
+        """`name`: of the error, as SQS says it."""
+        super().__init__(f"SQS {name}: {REFUSED[name]} (sqs:{action})", pointer="#/queue_url")
+        self.name = name
 
 
 class _Message(msgspec.Struct):
@@ -75,6 +95,46 @@ class _Problem(msgspec.Struct):
 A = TypeVar("A")
 
 
+class SqsClient:
+    """Calls actions of SQS at one endpoint."""
+
+    def __init__(self, endpoint: str, signer: AwsSigner, tools: NetworkTools) -> None:
+        """`endpoint`: `https://sqs.<region>.amazonaws.com`. `signer` signs for `sqs`."""
+        self._url = f"{endpoint}/"
+        self._signer = signer
+        self._clock = tools.clock
+        self._caller = HttpClient(tools, timeout_s=CALL_S)
+
+    async def call(self, action: str, asked: Mapping[str, Any], answers: type[A]) -> A:
+        """The answer. Raises SqsRefusal, Busy when SQS throttles, and Unavailable."""
+        await self._signer.find_key()
+        request = HttpRequest(
+            url=self._url,
+            headers={"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{action}"},
+            body=msgspec.json.encode(asked),
+        )
+        reply = await self._caller.call(
+            self._signer.signed(request), until_s=self._clock.monotonic() + CALL_S, limit=MOST_BYTES
+        )
+        if isinstance(reply, HttpFailure):
+            raise Unavailable(f"SQS cannot be reached: {reply.detail}")
+        if reply.status != 200:
+            name = error_name(reply, _read(reply.body, _Problem).type_)
+            if name in REFUSED:
+                raise SqsRefusal(action, name)
+            if name in THROTTLED:
+                raise Busy(f"SQS throttles: {name}")
+            raise Unavailable(f"SQS answered {reply.status} {name}".rstrip())
+        try:
+            return msgspec.json.decode(reply.body or b"{}", type=answers)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise Unavailable("the answer is not SQS's: check the URL of the queue") from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._caller.close()
+
+
 class SqsQueue:
     """Implements `ports.report_queue.ReportQueue`."""
 
@@ -82,10 +142,7 @@ class SqsQueue:
         """`signer` signs for `sqs`."""
         place = urlsplit(url)
         self._queue = url
-        self._url = f"{place.scheme}://{place.netloc}/"
-        self._signer = signer
-        self._clock = tools.clock
-        self._caller = HttpClient(tools, timeout_s=CALL_S)
+        self._client = SqsClient(f"{place.scheme}://{place.netloc}", signer, tools)
 
     async def fetch(self) -> Sequence[QueuedReport]:
         asked = {"MaxNumberOfMessages": MOST, "WaitTimeSeconds": WAIT_S, "VisibilityTimeout": HIDDEN_S}
@@ -106,29 +163,13 @@ class SqsQueue:
                 raise Unavailable(f"SQS did not delete {len(deleted.Failed)} messages: they come again")
 
     async def close(self) -> None:
-        await self._caller.close()
+        await self._client.close()
 
     async def _ask(self, action: str, asked: dict[str, Any], answers: type[A]) -> A:
-        await self._signer.find_key()
-        request = HttpRequest(
-            url=self._url,
-            headers={"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{action}"},
-            body=msgspec.json.encode({"QueueUrl": self._queue, **asked}),
-        )
-        reply = await self._caller.call(
-            self._signer.signed(request), until_s=self._clock.monotonic() + CALL_S, limit=MOST_BYTES
-        )
-        if isinstance(reply, HttpFailure):
-            raise Unavailable(f"SQS cannot be reached: {reply.detail}")
-        if reply.status != 200:
-            error = error_name(reply, _read(reply.body, _Problem).type_)
-            if error in REFUSED:
-                raise ConfigError(f"SQS {error}: {REFUSED[error]}", pointer="#/queue_url")
-            raise Unavailable(f"SQS answered {reply.status} {error}".rstrip())
         try:
-            return msgspec.json.decode(reply.body, type=answers)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise Unavailable("the answer is not SQS's: check `queue_url`") from None
+            return await self._client.call(action, {"QueueUrl": self._queue, **asked}, answers)
+        except Busy as busy:
+            raise Unavailable(busy.detail) from None
 
 
 def _read(body: bytes, as_: type[_Problem]) -> _Problem:

@@ -150,8 +150,8 @@ async def test_a_queue_that_is_not_there_is_the_operators_to_mend(moto):
         (Answer(status=403, body=b'{"__type": "InvalidClientTokenId"}'), ConfigError, "credentials"),
         (Answer(status=503, body=b"busy"), Unavailable, "503"),
         (Answer(status=400, body=b'{"__type": "OverLimit"}'), Unavailable, "OverLimit"),
-        (Answer(status=200, body=b"<html>"), Unavailable, "queue_url"),
-        (Answer(status=200, body=b'{"Messages": 1}'), Unavailable, "queue_url"),
+        (Answer(status=200, body=b"<html>"), Unavailable, "URL of the queue"),
+        (Answer(status=200, body=b'{"Messages": 1}'), Unavailable, "URL of the queue"),
     ],
 )
 async def test_errors_say_what_to_do(answer, error, says):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import structlog
 
 from clarion.adapters.http.clients import Clients, Resolve, Way
@@ -10,6 +12,7 @@ from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import USUAL, Transport, exchange, shown
 from clarion.errors import Unavailable
+from clarion.ports.clock import Clock
 from clarion.ports.provider import ProviderTools
 
 log = structlog.get_logger(__name__)
@@ -21,12 +24,23 @@ ADDRESSES_TRIED = 3
 """Of a host that has several, while none takes a connection."""
 
 
+class NetworkTools(Protocol):
+    """What a client needs of the house: `ProviderTools`, or whatever else has these."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def allowed_networks(self) -> tuple[str, ...]:
+        """Ranges (CIDR) that may be reached although they are not public."""
+
+
 class HttpClient:
     """Makes calls over pooled connections, HTTP/2 where offered. Redirects are answers like any other."""
 
     def __init__(
         self,
-        tools: ProviderTools,
+        tools: NetworkTools,
         *,
         timeout_s: float,
         resolve: Resolve | None = None,

@@ -10,10 +10,8 @@ redis://one:6379,two:6379?cluster=true                     a Cluster, found thro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
@@ -23,6 +21,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
+from clarion.adapters.server_url import hosts_of, options_of
 from clarion.errors import ConfigError
 
 Client = Redis | RedisCluster
@@ -100,7 +99,7 @@ def _parse(url: str) -> RedisUrl:
     parts = urlsplit(f"//{rest}")
     login, at, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
-    options = _options(parts.query)
+    options = options_of(parts.query, OPTIONS)
     found: dict[str, Any] = {
         name: value for name, value in options.items() if name not in {"cluster", "timeout_s"}
     }
@@ -111,7 +110,7 @@ def _parse(url: str) -> RedisUrl:
     if "timeout_s" in options:
         found["timeout_s"] = _seconds(options["timeout_s"])
     read = RedisUrl(
-        nodes=tuple(_nodes(hosts, SENTINEL_PORT if "sentinel" in options else PORT)),
+        nodes=hosts_of(hosts, SENTINEL_PORT if "sentinel" in options else PORT) if hosts else (),
         user=unquote(user) or None,
         password=unquote(password) or None if at else None,
         database=_database(parts.path),
@@ -120,30 +119,6 @@ def _parse(url: str) -> RedisUrl:
     )
     _agree(read)
     return read
-
-
-def _options(query: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    for name in options:
-        if name not in OPTIONS:
-            near = get_close_matches(name, OPTIONS, 1)
-            meant = f" Did you mean `{near[0]}`?" if near else ""
-            raise ValueError(
-                f"there is no option `{name}`, only {', '.join(f'`{one}`' for one in OPTIONS)}.{meant}"
-            )
-    return options
-
-
-def _nodes(hosts: str, port: int) -> Iterator[tuple[str, int]]:
-    for one in filter(None, hosts.split(",")):
-        try:
-            parts = urlsplit(f"//{one}")
-            where = parts.hostname, parts.port or port
-        except ValueError:
-            raise ValueError(f"{one!r} is not a host and a port, such as redis.example:6379") from None
-        if not where[0]:
-            raise ValueError(f"{one!r} has no host, such as redis.example:6379")
-        yield where[0], where[1]
 
 
 def _database(path: str) -> int:

@@ -1,0 +1,182 @@
+"""The whole engine on brokers that are queues on other servers: whatever dies, nothing is lost and nothing is doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clarion.adapters.ledgers.remote import serve
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemRandom
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import Busy, Unavailable
+from clarion.model.channel import LANES, Channel
+from clarion.model.status import ACTIVE, Reason, Status
+from tests.acceptance import shared_store
+from tests.acceptance.shared_store import EFFECTS, SOCKET, broker_at, engine_of
+from tests.engine import Engine, workflow
+from tests.ledger_files import new_ledger
+from tests.servers import redis as redis_server
+from tests.servers.elasticmq import ACCOUNT, REGION
+from tests.servers.process import free_port, home_for
+
+PEOPLE = [f"person-{number}" for number in range(10)]
+EVENTS = 15
+"""In each step, each of them for everybody."""
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What nobody else's queues begin with."""
+    return f"e{os.getpid()}"
+
+
+class OwnRedis:
+    """A server that a test may kill."""
+
+    def __init__(self) -> None:
+        self.home = home_for("redis")
+        self.port = free_port()
+        self.process = redis_server.serve(self.home, self.port)
+
+    def kill(self) -> None:
+        """At once."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """It has what it noted on disk."""
+        self.kill()
+        self.process = redis_server.serve(self.home, self.port)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[OwnRedis]:
+    """Gone after the test."""
+    server = OwnRedis()
+    yield server
+    server.kill()
+    shutil.rmtree(server.home)
+
+
+@contextlib.asynccontextmanager
+async def engines(directory: Path, url: str) -> AsyncIterator[tuple[Engine, SqliteLedger]]:
+    """An engine that accepts events and works on nothing, and the ledger that it shares with other processes."""
+    clock, random = SystemClock(), SystemRandom()
+    ledger = SqliteLedger.open(
+        new_ledger(directory / "clarion.db"), vault=LocalVault(b"k" * 32, random), clock=clock, random=random
+    )
+    async with serve(ledger, directory / SOCKET):
+        edge = engine_of(directory, "edge")
+        async with broker_at(url, edge, ledger) as broker:
+            await edge.work_on(ledger, broker)
+            await edge.pipeline.loops.stop()
+            await edge.pipeline.lease.end()
+            await edge.create_setup(workflow("hello", channel=Channel.SMS))
+            for name in PEOPLE:
+                await edge.put_user(name)
+            yield edge, ledger
+    await ledger.close()
+
+
+async def begin(directory: Path, name: str, url: str) -> Process:
+    """A worker in a process of its own."""
+    words = (sys.executable, "-m", shared_store.__name__, "work", name, str(directory), url)
+    process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=DEVNULL)
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+async def trigger(edge: Engine, step: str) -> None:
+    """Events for everybody, each repeated under its key until it is accepted."""
+    for number in range(EVENTS):
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await edge.trigger("hello", *PEOPLE, idempotency_key=f"{step}-{number}")
+                    break
+                except (Unavailable, Busy):
+                    await asyncio.sleep(0.05)
+
+
+async def finished(edge: Engine, number: int) -> None:
+    """Wait until so many messages are done with, and nothing waits in the broker."""
+    async with asyncio.timeout(120):
+        while True:
+            found = await edge.messages()
+            waiting = [(await edge.broker.backlog(lane)).entries for lane in LANES]
+            if (
+                len(found) >= number
+                and all(m.status not in ACTIVE for m in found.values())
+                and not any(waiting)
+            ):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def works_through_a_kill(
+    directory: Path, url: str, trouble: Callable[[], object] | None = None
+) -> None:
+    """A worker is killed while it works and another one goes on; `trouble` happens to the server meanwhile."""
+    async with engines(directory, url) as (edge, ledger):
+        doomed = await begin(directory, "doomed", url)
+        try:
+            await trigger(edge, "first")
+            async with asyncio.timeout(60):
+                while not (directory / EFFECTS).read_text():  # noqa: ASYNC110 - a file has no event to wait for
+                    await asyncio.sleep(0.01)
+        finally:
+            os.kill(doomed.pid, signal.SIGKILL)
+            await doomed.wait()
+        await trigger(edge, "second")
+        heir = engine_of(directory, "heir")
+        async with broker_at(url, heir, ledger) as broker:
+            await heir.work_on(ledger, broker)
+            if trouble is not None:
+                under_way = asyncio.create_task(trigger(edge, "third"))
+                await asyncio.to_thread(trouble)
+                await under_way
+            accepted = (2 if trouble is None else 3) * EVENTS * len(PEOPLE)
+            await finished(edge, accepted)
+            await heir.pipeline.drain(5.0)
+        found = await edge.messages()
+    assert len(found) == accepted, "one message for each event and person"
+    lines = [line.split() for line in (directory / EFFECTS).read_text().splitlines()]
+    effects = Counter(bytes.fromhex(message) for _, message in lines)
+    sent = {message.id for message in found.values() if message.status is Status.SENT}
+    doubtful = [message for message in found.values() if message.id not in sent]
+    assert {(m.status, m.reason) for m in doubtful} <= {(Status.FAILED, Reason.OUTCOME_UNKNOWN)}
+    assert set(effects.values()) == {1}
+    assert sent <= effects.keys() <= found.keys()
+    assert len(sent) > accepted / 2
+    assert {name for name, _ in lines} == {"doomed", "heir"}
+
+
+async def test_on_redis_nothing_is_lost_when_workers_and_the_server_are_killed(own_redis, prefix, tmp_path):
+    """Lost 0, doubled 0: a worker dies, and the server dies and comes back, both under load."""
+    url = f"redis://127.0.0.1:{own_redis.port}/0?hold_s=1&prefix={prefix}"
+    await works_through_a_kill(tmp_path, url, own_redis.restart)
+
+
+async def test_on_rabbitmq_nothing_is_lost_when_a_worker_is_killed(rabbitmq, prefix, tmp_path):
+    """Lost 0, doubled 0."""
+    await works_through_a_kill(tmp_path, f"{rabbitmq.url}?prefix={prefix}")
+
+
+@pytest.mark.parametrize("kind", ["", ".fifo"], ids=["standard", "fifo"])
+async def test_on_sqs_nothing_is_lost_when_a_worker_is_killed(elasticmq, prefix, kind, tmp_path):
+    """Lost 0, doubled 0, in queues of both kinds."""
+    where = f"127.0.0.1:{elasticmq.port}/{ACCOUNT}/{prefix}{kind}?tls=false&region={REGION}&hold_s=2"
+    await works_through_a_kill(tmp_path, f"sqs://key:secret@{where}")
