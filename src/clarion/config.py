@@ -198,7 +198,7 @@ class Settings(_Section):
     data_dir: Path = Path("clarion-data")
     """Directory of the database and the key file."""
     database: str = "sqlite:clarion.db"
-    """URL of the database; `sqlite:` and a file, relative to `data_dir`."""
+    """URL of the database; `sqlite:` and a file, relative to `data_dir`, or a `postgresql:` server."""
     roles: tuple[Role, ...] = ROLES
     """What this process does: `api`, `worker`, `gateway`, `timers`. With fewer than all, others on the same database do
     the rest."""

@@ -1,4 +1,4 @@
-"""What has to be in a data directory before the store can be opened: key, database, keyring."""
+"""What has to be there before the store can be opened: key, database, keyring."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def prepare(
     done = migrate(database, copy=copy, progress=progress)
     open_keyring(database, vault, random).close()
     return done
+
+
+async def prepare_server(url: str, key_path: Path) -> str | None:
+    """Key and schema of a database on a PostgreSQL server, each made only if it is missing; the keys of people are in it.
+
+    The schema that the database had; None: it was empty. Raises ConfigError saying what to do.
+    """
+    from clarion.adapters.ledgers.postgresql import revision  # whoever has no server has no client either
+    from clarion.adapters.ledgers.postgresql.address import read_address
+
+    address = read_address(url)
+    found = await revision.find(address)
+    LocalVault.from_file(key_path, SystemRandom(), create=found.revision is None)
+    return await revision.migrate(address)

@@ -25,7 +25,8 @@ def migrate(
 ) -> None:
     """Create the data directory, its keys and its database, or update the database to this version.
 
-    Stop Clarion first. An update copies the database before it begins, and compares how much is in it before and after.
+    On a PostgreSQL server the tables are made, or updated while this version and the one before go on serving.
+    Stop Clarion first where the database is a file. An update copies the database before it begins, and compares how much is in it before and after.
     If it was interrupted, run the command again: it goes on. Back up the key file and the keyring: without them nothing in
     the database can be read.
 
@@ -42,6 +43,9 @@ def migrate(
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
+    if settings.database.startswith("postgresql:"):
+        _on_server(settings, json=json)
+        return
     new = not settings.database_path.exists()
     keyring = keyring_path(settings.database_path)
     first_keyring = not keyring.exists()
@@ -72,6 +76,36 @@ def migrate(
         output.out().print("Next: clarion keys create --name my-app --scope admin", style=output.SILENT)
     elif first_keyring:
         output.out().print(f"Created the keyring {keyring}. Back it up too: without it no user can be read.")
+
+
+def _on_server(settings: Settings, *, json: bool) -> None:
+    """Key and schema of a database on a server."""
+    import asyncio
+
+    from clarion.adapters.ledgers.schema import REVISION
+    from clarion.app.preparation import prepare_server
+    from clarion.cli import output
+
+    make_directory(settings.data_dir)
+    before = asyncio.run(prepare_server(settings.database, settings.key_path))
+    if json:
+        output.as_json(
+            {
+                "key_file": str(settings.key_path),
+                "created": before is None,
+                "schema": {"before": before, "now": REVISION},
+            }
+        )
+    elif before is None:
+        output.out().print("The database is ready.")
+        output.out().print(
+            f"Copy {settings.key_path} to every machine that runs Clarion on this database, and back it up: without it nothing "
+            "in the database can be read."
+        )
+    elif before < REVISION:
+        output.out().print(f"Updated from schema {before} to {REVISION}.")
+    else:
+        output.out().print("The database is up to date.")
 
 
 def _print(updated: Migration) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import structlog
@@ -82,8 +83,13 @@ class SetupView:
 
     async def follow(self, clock: Clock) -> None:
         """See the changes of other processes soon, until cancelled."""
+        changed = asyncio.Event()
+        self._store.on_change(changed.set)
         while True:
-            await clock.sleep(LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                async with clock.timeout(LOOK_EVERY_S):
+                    await changed.wait()
+            changed.clear()
             try:
                 await self.catch_up()
             except Unavailable:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pytest
 from typer.testing import CliRunner
@@ -298,3 +300,36 @@ def test_a_server_does_not_start_in_the_middle_of_an_update(tmp_path):
     assert refused.exit_code == 2
     assert "was cut off" in refused.stderr.replace("\n", " ")
     assert "clarion migrate" in refused.stderr
+
+
+@pytest.fixture
+def on_server(postgresql, tmp_path):
+    """Settings that name an empty database."""
+    name = f"installation_{os.getpid()}"
+
+    async def say(statement: str) -> None:
+        connection = await asyncpg.connect(postgresql.url())
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(say(f"CREATE DATABASE {name}"))
+    config = tmp_path / "clarion.toml"
+    config.write_text(f'database = "{postgresql.url(name)}"\n')
+    yield "--config", str(config)
+    asyncio.run(say(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_an_installation_on_a_server_is_made_by_the_same_command(on_server):
+    """The key is made with the tables; repeating it changes nothing; another machine needs a copy of the key."""
+    made = run("migrate", *on_server, "--data-dir", "data", "--json")
+    assert (made.exit_code, json.loads(made.stdout)) == (
+        0,
+        {"key_file": "data/installation.key", "created": True, "schema": {"before": None, "now": REVISION}},
+    )
+    key = Path("data/installation.key").read_bytes()
+    assert "up to date" in run("migrate", *on_server, "--data-dir", "data").stdout
+    assert Path("data/installation.key").read_bytes() == key
+    assert [path.name for path in Path("data").iterdir()] == ["installation.key"]
+    refused = run("migrate", *on_server, "--data-dir", "other")
+    assert refused.exit_code != 0
+    assert "installation key other/installation.key is missing" in refused.stderr

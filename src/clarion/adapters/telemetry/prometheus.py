@@ -195,7 +195,7 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("store", "rows"): MetricHelp("clarion_store_rows_total", "Rows written."),
     ("store", "redone"): MetricHelp(
         "clarion_store_writes_redone_total",
-        "Writes repeated because another write in the same transaction failed.",
+        "Writes repeated because another write in the same transaction failed, or changed the same rows.",
     ),
     ("store", "failures"): MetricHelp("clarion_store_failures_total", "Commits that failed."),
     ("store", "queued_rows"): MetricHelp("clarion_store_queued_rows", "Rows waiting for the next commit."),
@@ -206,6 +206,12 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("store", "file_bytes"): MetricHelp("clarion_store_file_bytes", "Size of the database."),
     ("store", "wal_bytes"): MetricHelp(
         "clarion_store_wal_bytes", "Size of the write-ahead log of the database."
+    ),
+    ("store", "connections"): MetricHelp(
+        "clarion_store_connections", "Connections to the database server, of this process."
+    ),
+    ("store", "idle_connections"): MetricHelp(
+        "clarion_store_idle_connections", "Those of them that nobody is using."
     ),
     ("gateway", "connections"): MetricHelp(
         "clarion_gateway_connections", "Open WebSockets and event streams."

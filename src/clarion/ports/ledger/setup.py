@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from clarion.model.ids import Instant, TenantId
@@ -77,6 +77,10 @@ class SetupStore(Protocol):
     async def delta(self, after: int) -> SetupDelta:
         """What tenants and documents changed behind the revision `after`, as they are now, and the revision they are
         at. Every change counts one at least. A store that does not know gives everything, see `SetupDelta.after`."""
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call `changed` on the event loop as soon as another process may have changed something. A store that is not told
+        of that never calls, so ask for the `delta` now and then."""
 
     async def release(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
@@ -237,6 +237,9 @@ class MemorySetup(SetupStore):
             sources=self._sources.now(),
             sinks=self._sinks.now(),
         )
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Nobody tells."""
 
     async def release(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -32,8 +33,14 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def read_address(url: str) -> Address:
-    """Raises ConfigError naming the parameter that cannot be understood."""
+    """Raises ConfigError naming the parameter that cannot be understood, or the package that is not installed."""
+    if find_spec("asyncpg") is None:
+        raise ConfigError(
+            "database: a `postgresql:` URL needs the package asyncpg: pip install 'clarion[postgresql]'"
+        )
     parts = urlsplit(url)
+    if not parts.netloc:
+        raise ConfigError("database: the URL must name a server: postgresql://user@host/database")
     passed: list[tuple[str, str]] = []
     given: dict[str, str] = {}
     replicas: list[str] = []
@@ -44,11 +51,13 @@ def read_address(url: str) -> Address:
             given[name] = value
         else:
             passed.append((name, value))
+    server = parts._replace(query=urlencode(passed))
+    who, at, _ = parts.netloc.rpartition("@")
     return Address(
-        dsn=urlunsplit(parts._replace(query=urlencode(passed))),
+        dsn=urlunsplit(server),
         connections=_count(given.get("connections", str(CONNECTIONS))),
         pooled=_flag(given.get("pooled")),
-        replicas=tuple(replicas),
+        replicas=tuple(urlunsplit(server._replace(netloc=f"{who}{at}{replica}")) for replica in replicas),
     )
 
 

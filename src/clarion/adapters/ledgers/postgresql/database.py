@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from clarion.adapters.ledgers.postgresql.address import Address
-from clarion.adapters.ledgers.postgresql.faults import LOST, refusal, unusable
+from clarion.adapters.ledgers.postgresql.faults import LOST, OF_ONE, refusal, unusable
 from clarion.adapters.ledgers.postgresql.states import tag_of
 from clarion.errors import ClarionError, ConfigError, Unavailable
 from clarion.ports import terms
@@ -45,6 +45,10 @@ class Again(Exception):
     """Raised inside a transaction: somebody was faster, so it has to be done from the start."""
 
 
+class _Cut(ConnectionError):
+    """A connection that there was is gone."""
+
+
 _AGAIN = (Again, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -52,13 +56,17 @@ class Database:
     """The connections of this process to one server. Open it with `open_database`."""
 
     def __init__(
-        self, pool: Any, *, begin: str, pooled: bool, clock: Clock, random: Random, address: Address
+        self, pool: Any, settings: str, *, pooled: bool, clock: Clock, random: Random, address: Address
     ) -> None:
+        """`settings`: what every transaction says first, because somebody else had its connection before."""
         self.pooled = pooled
         """Whether several processes share a connection, so that none can listen on it."""
         self.address = address
         self._pool = pool
-        self._begin = begin
+        self._begin = f"BEGIN{settings}"
+        self._begin_on_terms = f"BEGIN ISOLATION LEVEL REPEATABLE READ{settings}"
+        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{settings}"
+        self._begin_rows = f"BEGIN READ ONLY{settings}" if pooled else None
         self._clock = clock
         self._random = random
         self.commits = self.failures = self.redone = 0
@@ -68,6 +76,8 @@ class Database:
         self._away_until_s = 0.0
         self._away_s = 0.0
         self._closed = False
+        self.listed: Callable[..., Awaitable[list[Any]]] = self.rows
+        """As `rows`, for lists that people look at: what it finds may be of a moment ago, see `replicas`."""
 
     async def write(self, work: Work[T], *, after: Callable[[T], None] | None = None) -> T:
         """What `work` returns, once it is committed; whatever it raises undoes it. `work` is done again after a deadlock
@@ -80,8 +90,9 @@ class Database:
             result = await self._persistently(work, self._begin)
         else:
             # Whoever changes the resource between the check and the write makes this transaction begin again.
-            begin = self._begin.replace("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", 1)
-            result, asked.tag = await self._persistently(_on_terms(asked, work), begin, undo=asked.dry)
+            result, asked.tag = await self._persistently(
+                _on_terms(asked, work), self._begin_on_terms, undo=asked.dry
+            )
             asked.wrote = True
         if after is not None and (asked is None or not asked.dry):
             after(result)
@@ -93,11 +104,11 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """What `work` reads, all of one moment, whatever the terms."""
-        return await self._transaction(work, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return await self._reading(work, self._begin_read)
 
     async def rows(self, statement: str, *values: Any) -> list[Any]:
         """The rows that one statement finds."""
-        return await self._transaction(lambda connection: connection.fetch(statement, *values), None)
+        return await self._reading(lambda connection: connection.fetch(statement, *values), self._begin_rows)
 
     async def row(self, statement: str, *values: Any) -> Any:
         """The first row that one statement finds; None when there is none."""
@@ -139,12 +150,24 @@ class Database:
                 self.redone += 1
         raise Unavailable("others changed the same rows again and again: nothing was stored; try again")
 
+    async def _reading(self, work: Work[T], begin: str | None) -> T:
+        """On another connection when its own was cut: nothing comes of reading twice."""
+        for _ in range(self.address.connections):
+            try:
+                return await self._transaction(work, begin)
+            except Unavailable as told:
+                if not isinstance(told.__cause__, _Cut):
+                    raise
+        return await self._transaction(work, begin)
+
     async def _transaction(self, work: Work[T], begin: str | None, *, undo: bool = False) -> T:
         """`begin`: how it starts; None: a single statement needs no such thing."""
+        ending = False
         try:
             async with self._connection(begin) as connection:
                 result = await work(connection)
                 if begin is not None:
+                    ending = True
                     await connection.execute("ROLLBACK" if undo else "COMMIT")
                 return result
         except (ClarionError, *_AGAIN):
@@ -153,7 +176,13 @@ class Database:
             told = refusal(error)
             if told is None:
                 raise
-            self._failed(told)
+            if ending and isinstance(error, LOST):
+                told = Unavailable(
+                    "the database server went away at the end: try again, it may have been stored"
+                )
+            if not isinstance(error, OF_ONE):
+                self.failures += 1
+                self.trouble = told.detail
             raise told from error
 
     @contextlib.asynccontextmanager
@@ -165,15 +194,15 @@ class Database:
                 try:
                     await connection.execute(begin)
                     break
-                except LOST:
-                    if not connection.is_closed():
+                except LOST as error:
+                    if not _cut(connection, error):
                         raise
                     await self._pool.release(connection)
                     connection = await self._acquired()
             yield connection
-        except asyncpg.InterfaceError as error:
-            if connection.is_closed():
-                raise ConnectionError(str(error)) from error
+        except LOST as error:
+            if _cut(connection, error):
+                raise _Cut(str(error)) from error
             raise
         finally:
             await self._pool.release(connection)  # which rolls back what is still open
@@ -195,9 +224,15 @@ class Database:
         self._away_s = 0.0
         return connection
 
-    def _failed(self, told: ClarionError) -> None:
-        self.failures += 1
-        self.trouble = told.detail
+
+def _cut(connection: Any, error: BaseException) -> bool:
+    """Whether nothing can be done with the connection any more."""
+    try:
+        if isinstance(error, asyncpg.InternalClientError):  # it learned of its end in the middle of a step
+            connection.terminate()
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # the pool has taken it back already
+        return True
 
 
 def _on_terms(asked: Terms, work: Work[T]) -> Work[tuple[T, str | None]]:
@@ -213,10 +248,13 @@ def _on_terms(asked: Terms, work: Work[T]) -> Work[tuple[T, str | None]]:
     return on_terms
 
 
-async def open_database(address: Address, *, clock: Clock, random: Random, name: str = "clarion") -> Database:
-    """Connect, and find out what kind of server it is. Raises ConfigError saying what to do when that is not possible."""
+async def open_database(address: Address, *, clock: Clock, random: Random, replica: bool = False) -> Database:
+    """Connect, and find out what kind of server it is. Raises ConfigError saying what to do when that is not possible.
+
+    `replica`: it only has to be read from.
+    """
     try:
-        found = await _found(address)
+        found = await _found(address, replica=replica)
         settings = dict(SETTINGS) | found.settings
         pool = await asyncpg.create_pool(
             address.dsn,
@@ -228,18 +266,15 @@ async def open_database(address: Address, *, clock: Clock, random: Random, name:
             command_timeout=ANSWER_S,
             statement_cache_size=0 if found.pooled else 512,
             reset=_nothing,
-            server_settings={"application_name": name} | ({} if found.pooled else settings),
+            server_settings={"application_name": "clarion"} | ({} if found.pooled else settings),
         )
     except Exception as error:
         told = unusable(error, address.place)
         if told is None:
             raise
         raise told from error
-    # Somebody else's transaction may have had the connection before, so every one says what it needs.
     each = "".join(f"; SET LOCAL {key} = {value}" for key, value in settings.items()) if found.pooled else ""
-    return Database(
-        pool, begin=f"BEGIN{each}", pooled=found.pooled, clock=clock, random=random, address=address
-    )
+    return Database(pool, each, pooled=found.pooled, clock=clock, random=random, address=address)
 
 
 class _Found:
@@ -250,10 +285,10 @@ class _Found:
         self.settings = settings
 
 
-async def _found(address: Address) -> _Found:
+async def _found(address: Address, *, replica: bool) -> _Found:
     connection = await asyncpg.connect(address.dsn, timeout=CONNECT_S, statement_cache_size=0)
     try:
-        pid, version, replica, durable, synchronous = await connection.fetchrow(
+        pid, version, read_only, durable, synchronous = await connection.fetchrow(
             """SELECT pg_backend_pid(), current_setting('server_version_num')::int, pg_is_in_recovery(),
                 current_setting('fsync')::bool, current_setting('synchronous_commit')"""
         )
@@ -262,12 +297,12 @@ async def _found(address: Address) -> _Found:
                 f"the database {address.place} is PostgreSQL {version // 10000}; Clarion needs "
                 f"{OLDEST_SERVER // 10000} or newer: update the server"
             )
-        if replica:
+        if read_only and not replica:
             raise ConfigError(
                 f"the database {address.place} is a replica that can only be read: name the primary, or all servers and "
                 "target_session_attrs=read-write"
             )
-        if not durable:
+        if not durable and not replica:
             log.warning("not_durable", database=address.place, setting="fsync", value="off")
         # A pooler answers in the place of the server, and with a process number of its own.
         pooled = address.pooled if address.pooled is not None else pid != connection.get_server_pid()

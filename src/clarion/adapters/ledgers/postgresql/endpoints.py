@@ -99,9 +99,9 @@ class PostgresEndpoints:
     ) -> Sequence[EndpointState]:
         behind = LAST if before is None else before
         if user is None:
-            found = await self._database.rows(PAGE, tenant, behind, limit)
+            found = await self._database.listed(PAGE, tenant, behind, limit)
         else:
-            found = await self._database.rows(PAGE_OF_USER, tenant, behind, limit, user)
+            found = await self._database.listed(PAGE_OF_USER, tenant, behind, limit, user)
         return [state(row) for row in found]
 
     async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:

@@ -30,8 +30,18 @@ _MISCONFIGURED = (
     asyncpg.InsufficientPrivilegeError,
 )
 
-LOST = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
-"""What a connection raises that ends. (An InterfaceError only if the connection is closed behind it.)"""
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What a connection raises that ends; it may also mean something else if the connection goes on."""
+
+
+OF_ONE = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
+"""What concerns one transaction, and says nothing about the next."""
 
 
 def refusal(error: BaseException) -> ClarionError | None:

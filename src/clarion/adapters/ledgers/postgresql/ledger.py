@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.captures import PostgresCaptures
@@ -20,6 +23,7 @@ from clarion.adapters.ledgers.postgresql.events import PostgresEvents
 from clarion.adapters.ledgers.postgresql.inbound import PostgresInbound
 from clarion.adapters.ledgers.postgresql.inboxes import PostgresInboxes
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
+from clarion.adapters.ledgers.postgresql.listener import Listener
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
@@ -32,8 +36,10 @@ from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.readings import PostgresDeadRecords, PostgresReadings
 from clarion.adapters.ledgers.postgresql.receipts import PostgresReceipts
 from clarion.adapters.ledgers.postgresql.records import PostgresRecords
+from clarion.adapters.ledgers.postgresql.replicas import Replicas
 from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
 from clarion.adapters.ledgers.postgresql.revision import require_current
+from clarion.adapters.ledgers.postgresql.revisions import CHANNEL as SETUP
 from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
@@ -42,7 +48,7 @@ from clarion.adapters.ledgers.postgresql.states import tag_of
 from clarion.adapters.ledgers.postgresql.suppressions import PostgresSuppressions
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.postgresql.topics import PostgresTopics
-from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, PostgresUsers
+from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, PostgresUsers, require_key
 from clarion.adapters.ledgers.postgresql.verifications import PostgresVerifications
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.ports.clock import Clock, Random
@@ -58,21 +64,41 @@ class PostgresLedger(Store):
     async def open(
         cls, url: str, *, vault: Vault, clock: Clock, random: Random, user_cache: int = 20_000
     ) -> PostgresLedger:
-        """The ledger in the database of this URL; `user_cache` people are kept opened in memory. Raises ConfigError saying what to do when the server cannot be reached or its schema is not of this version."""
+        """The ledger in the database of this URL; `user_cache` people are kept opened in memory.
+
+        Raises ConfigError saying what to do when the server cannot be reached, its schema is of another version, or
+        it was written with another installation key.
+        """
         address = read_address(url)
-        database = await open_database(address, clock=clock, random=random)
-        try:
+        async with contextlib.AsyncExitStack() as opened:
+            database = await open_database(address, clock=clock, random=random)
+            opened.push_async_callback(database.close)
             await database.read(lambda connection: require_current(connection, address.place))
-        except BaseException:
-            await database.close()
-            raise
-        return cls(database, vault=vault, clock=clock, random=random, user_cache=user_cache)
+            await require_key(database, vault)
+            copies = []
+            for dsn in address.replicas:
+                its = replace(address, dsn=dsn, replicas=())
+                copies.append(await open_database(its, clock=clock, random=random, replica=True))
+                opened.push_async_callback(copies[-1].close)
+            ledger = cls(database, copies, vault=vault, clock=clock, random=random, user_cache=user_cache)
+            opened.pop_all()
+            return ledger
 
     def __init__(
-        self, database: Database, *, vault: Vault, clock: Clock, random: Random, user_cache: int
+        self,
+        database: Database,
+        copies: Sequence[Database],
+        *,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+        user_cache: int,
     ) -> None:
-        """Over an open database of this version's schema, which it closes."""
+        """Over an open database of this version's schema and open replicas of it, which it closes."""
         self._database = database
+        self._replicas = Replicas(database, copies, clock) if copies else None
+        if self._replicas is not None:
+            database.listed = self._replicas.rows
         self._user_cache = cached_users = UserCache(user_cache)
         kinds, terminations = PostgresMessageKinds(), PostgresTerminations()
         user_rows = PostgresUserRows(vault, clock, random)
@@ -83,7 +109,9 @@ class PostgresLedger(Store):
         self.endpoints = PostgresEndpoints(database, user_rows, suppressions)
         self.topics = PostgresTopics(database)
         self.directory = PostgresDirectory(database, user_rows)
-        self.setup = PostgresSetup(database, vault)
+        self.setup = setup = PostgresSetup(database, vault)
+        heard = {SETUP: setup.told}
+        self._listener = None if database.pooled else Listener(database.address, clock, random, heard)
         self.spending = PostgresSpending(database)
         self.quotas = PostgresQuotas(database)
         self.claims = claims = PostgresClaims(database, clock)
@@ -133,4 +161,8 @@ class PostgresLedger(Store):
         }
 
     async def close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+        if self._replicas is not None:
+            await self._replicas.close()
         await self._database.close()

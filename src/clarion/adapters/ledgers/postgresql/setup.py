@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
@@ -227,6 +227,7 @@ class PostgresSetup(SetupStore):
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self._changed: Callable[[], None] = lambda: None
         self._revisions = revisions = SetupRevisions(database)
         self._kinds = kinds = DocumentKinds(vault)
         parts = (revisions, database)
@@ -243,6 +244,13 @@ class PostgresSetup(SetupStore):
         self.sinks = PostgresDocuments(kinds.sinks, *parts)
         self.tenants = PostgresTenants(revisions, integrations)
         self.keys = PostgresApiKeys(database)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def told(self, revision: str) -> None:
+        """Somebody says that there is a new revision."""
+        self._changed()
 
     async def delta(self, after: int) -> SetupDelta:
         if after:

@@ -22,7 +22,7 @@ from clarion.adapters.ledgers.user_sealing import (
     tell_unreadable,
     with_profile,
 )
-from clarion.errors import InvalidInput, SealBroken
+from clarion.errors import ConfigError, InvalidInput, SealBroken
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
@@ -73,6 +73,7 @@ REPLACE = """
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) AS new (no, revision, at, profile)
     WHERE users.no = new.no
 """
+SOME_KEYS = "SELECT wrapped_key FROM users ORDER BY no LIMIT 3"
 CONTACTS_DROP = 'DELETE FROM contact_hashes WHERE "user" = ANY($1::bigint[])'
 CONTACTS_ADD = """
     INSERT INTO contact_hashes (tenant, channel, "user", hash)
@@ -251,7 +252,7 @@ class PostgresUsers:
         return await self._database.write(delete, after=deleted) is not None
 
     async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
-        found = await self._database.rows(PAGE, tenant, LAST if before is None else before, limit)
+        found = await self._database.listed(PAGE, tenant, LAST if before is None else before, limit)
         return [self._user_rows.opened(row) for row in found]
 
     def _known(self, user: User | None) -> tuple[UserNo, int]:
@@ -275,3 +276,21 @@ class PostgresUsers:
 def storable(text: str) -> bool:
     """Whether PostgreSQL takes it as text; nothing that it does not take is there."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+async def require_key(database: Database, vault: Vault) -> None:
+    """Raises ConfigError when what is stored was written with another installation key. (One broken row proves nothing.)"""
+    wrapped = [row["wrapped_key"] for row in await database.rows(SOME_KEYS)]
+    if wrapped and not any(_unwraps(vault, key) for key in wrapped):
+        raise ConfigError(
+            f"the database {database.address.place} was written with another installation key: copy the key file of the "
+            "machine that made it, restore it from your backup, or set `key_file` to the right one"
+        )
+
+
+def _unwraps(vault: Vault, wrapped: bytes) -> bool:
+    try:
+        vault.unwrap(wrapped)
+    except SealBroken:
+        return False
+    return True

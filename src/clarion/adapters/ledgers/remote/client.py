@@ -67,6 +67,7 @@ class RemoteStore:
     """Implements `ports.ledger.Store`, all methods of which are made here from its annotations."""
 
     users: Any
+    setup: Any
     log: Any
     plans: Any
     health: Make
@@ -80,6 +81,7 @@ class RemoteStore:
                     setattr(part, name, SimpleNamespace())
                 part = getattr(part, name)
             setattr(part, method.path[-1], line.method(method))
+        self.setup.on_change = lambda changed: None  # nobody tells
         self.users = line.users = RemoteUsers(self.users)
         self.log.append = _append(self.log.append)
         self.plans.commit = _commit(self.plans.commit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
@@ -328,6 +328,9 @@ class SqliteSetup(SetupStore):
                 inbox = replace(INBOX, key=INBOX.key if INBOX.key not in its else f"{INBOX.key}-in-app")
                 self._integrations.store(connection, tenant.id, inbox)
             connection.execute(_WITH_INBOX)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Nobody tells."""
 
     async def release(
         self,
