@@ -22,27 +22,51 @@ def migrate(
     no_backup: Annotated[
         bool, typer.Option("--no-backup", help="Keep no copy of the database as it was before the update.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Move everything to this database, such as postgresql://user@host/clarion."
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", help="Where the move begins. Default: `database` of the settings.")
+    ] = None,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Give up a move that is not finished, and go on with the file.")
+    ] = False,
 ) -> None:
     """Create the data directory, its keys and its database, or update the database to this version.
 
     On a PostgreSQL server the tables are made, or updated while this version and the one before go on serving.
-    Stop Clarion first where the database is a file. An update copies the database before it begins, and compares how much is in it before and after.
+    Stop Clarion first where the database is a file. An update copies the database before it begins, and compares how much is
+    in it before and after.
     If it was interrupted, run the command again: it goes on. Back up the key file and the keyring: without them nothing in
     the database can be read.
+
+    With --to it moves everything to a PostgreSQL database instead, most of it while Clarion runs. It goes on where it was
+    interrupted, compares every row, and keeps others from writing only for the last changes. Then set `database` and start Clarion
+    again.
 
     \b
     Examples:
       clarion migrate --data-dir /var/lib/clarion
       clarion migrate --config /etc/clarion.toml && clarion serve --config /etc/clarion.toml
+      clarion migrate --from sqlite:clarion.db --to postgresql://clarion@db.example.com/clarion
     """
     from clarion.adapters.ledgers.schema import REVISION
     from clarion.adapters.ledgers.sqlite.keyring_binding import keyring_path
     from clarion.app.data_directory import only_process
-    from clarion.cli import output
+    from clarion.cli import moving, output
     from clarion.cli.migration_progress import watched
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
+    if give_up:
+        moving.give_up(settings, origin or settings.database)
+        return
+    if to is not None:
+        moving.move_to(settings, origin or settings.database, to, json=json)
+        return
     if settings.database.startswith("postgresql:"):
         _on_server(settings, json=json)
         return

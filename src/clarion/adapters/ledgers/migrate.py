@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from clarion.adapters.ledgers.counts import count
-from clarion.adapters.ledgers.revision import UNFINISHED, require_known, revision, unfinished
+from clarion.adapters.ledgers.revision import UNFINISHED, require_here, require_known, revision, unfinished
 from clarion.adapters.ledgers.schema import REVISION
 from clarion.errors import ConfigError
 
@@ -77,6 +77,8 @@ def migrate(
     with _explained(path):
         found = revision(path) if path.exists() else None
         require_known(path, found)
+        if found is not None:
+            require_here(path)
         begun = found is not None and unfinished(path)
         if found == to and not begun:
             return None

@@ -12,6 +12,9 @@ from clarion.errors import ConfigError
 UNFINISHED = "migration"
 """The table a migration makes before its first step and drops behind its last: while it is there, nobody may serve."""
 
+MOVED = "moved"
+"""The table that says where an installation was moved to: nobody may write the file it was moved from."""
+
 _FOREIGN = """SELECT name FROM sqlite_master
 WHERE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'alembic_version') LIMIT 1"""
 """There are tables, and none that says which steps made them."""
@@ -55,6 +58,21 @@ def require_finished(path: Path) -> None:
         raise ConfigError(
             f"the database {path} has schema {found or 'none'}, this version of Clarion needs {REVISION}: "
             "run `clarion migrate`"
+        )
+
+
+def moved_to(path: Path) -> str | None:
+    """The database that everything in the file was moved to."""
+    found = _ask(path, f"SELECT place FROM {MOVED}")
+    return None if found is None else str(found)
+
+
+def require_here(path: Path) -> None:
+    """Raises ConfigError when everything in the file was moved to another database."""
+    if place := moved_to(path):
+        raise ConfigError(
+            f"this installation has moved to the database {place}: set `database` to its URL. {path} is how it was before, "
+            "and cannot be written any more."
         )
 
 

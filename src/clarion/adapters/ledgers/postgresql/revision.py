@@ -28,6 +28,9 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 """Whoever waits for a table keeps everybody behind it waiting: a step gives up before that is felt."""
 STEPS = Path(__file__).parents[1] / "migrations"
 
+MOVING = "moving"
+"""The table that is there while an installation is moved here: nobody may serve before all of it has arrived."""
+
 _OURS = ("users", "messages", "events", "tenants")
 _THERE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _FOUND = "SELECT version_num FROM alembic_version"
@@ -71,6 +74,10 @@ async def require_current(connection: Any, place: str) -> None:
         raise ConfigError(
             f"the database {place} has schema {found.revision or 'none'}, this version of Clarion needs {REVISION}: "
             "run `clarion migrate`"
+        )
+    if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", MOVING):
+        raise ConfigError(
+            f"an installation is being moved to the database {place}: run `clarion migrate --to` again, which goes on from there"
         )
 
 

@@ -84,7 +84,10 @@ def refusal(error: BaseException) -> ClarionError | None:
     """What to tell the caller when the file could not be written; None when it is another kind of error."""
     if not isinstance(error, sqlite3.Error):
         return None
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+        return Unavailable(str(error))  # What `moving` left there for whoever has it open.
+    code &= 0xFF
     if code == sqlite3.SQLITE_FULL:
         return Unavailable("the disk is full: nothing was stored; free space and try again")
     if code in _OUT_OF_REACH:
@@ -110,10 +113,10 @@ def one(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Any:
 
 
 def changed(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> int:
-    """How many rows a statement wrote. (`Cursor.rowcount` does not know behind a WITH.)"""
-    before = connection.total_changes
+    """How many rows a statement wrote. (`Cursor.rowcount` does not know behind a WITH, and `total_changes` counts what
+    triggers write.)"""
     connection.execute(sql, parameters)
-    return connection.total_changes - before
+    return int(one(connection, "SELECT changes()"))
 
 
 def rows(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> list[Any]:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from clarion.adapters.ledgers.revision import require_here
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
@@ -80,6 +81,7 @@ class SqliteLedger(Store):
         not those it was written with.
         """
         require_current(path)
+        require_here(path)
         keyring = open_keyring(path, vault, random)
         if not again:
             end_all(path)
