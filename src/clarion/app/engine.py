@@ -15,7 +15,6 @@ from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
 from clarion.flow.pipeline import Pipeline
-from clarion.flow.readiness import OK
 from clarion.model.worker import Process
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
@@ -65,16 +64,16 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
     )
     if not settings.fanout.startswith("memory:"):
         late = "inbox changes come late to devices on other processes"
-        pipeline.readiness.watch("fanout", lambda: _trouble(late, resources.fanout.health()))
+        pipeline.readiness.watch("fanout", lambda: _trouble(late, resources.fanout.state().trouble))
     if (server := resources.redis) is not None:
         slower = "everything works without it, but asks the database more often"
-        pipeline.readiness.watch("redis", lambda: _trouble(slower, server.health()))
+        pipeline.readiness.watch("redis", lambda: _trouble(slower, server.trouble))
     ends.push_async_callback(services.api_keys.flush)
     return pipeline, services
 
 
-def _trouble(effect: str, state: str) -> str:
-    return "" if state == OK else f"{effect}: {state}"
+def _trouble(effect: str, trouble: str) -> str:
+    return trouble and f"{effect}: {trouble}"
 
 
 def _limited(cpu_s: int, ends: contextlib.AsyncExitStack) -> LimitedProcess:

@@ -75,7 +75,7 @@ def metrics_of(
     metrics.add("pipeline", pipeline.stats)
     metrics.add("pipeline", services.stats)
     metrics.add("gateway", inboxes.stats)
-    metrics.add("fanout", resources.fanout.stats)
+    metrics.add("fanout", lambda: resources.fanout.state().counted)
     if resources.redis is not None:
         metrics.add("redis", resources.redis.stats)
     return metrics

@@ -78,11 +78,11 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             yield part, ""
             part = "fanout"
             fanout = await ends.enter_async_context(fanout_of(settings, given))
-            yield part, "" if (state := fanout.health()) == "ok" else state
+            yield part, fanout.state().trouble
             if settings.redis:
                 part = "redis"
                 server = await ends.enter_async_context(redis_of(settings, given, ledger))
-                yield part, "" if server is None or (state := server.health()) == "ok" else state
+                yield part, "" if server is None else server.trouble
         except ClarionError as error:
             yield part, error.detail
             return

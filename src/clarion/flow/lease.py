@@ -45,11 +45,13 @@ class WorkerLease:
         clock: Clock,
         process: Process | None = None,
         held: Callable[[], int] = lambda: 0,
+        died: Callable[[], None] = lambda: None,
     ) -> None:
-        """`held()`: how many messages this process has in memory."""
+        """`held()`: how many messages this process has in memory. `died()` is called when workers were given up."""
         self._leases = leases
         self._clock = clock
         self._held = held
+        self._died = died
         self.process = process or Process()
         self.worker = WorkerId(0)
         self.workers: Sequence[Worker] = ()
@@ -83,7 +85,10 @@ class WorkerLease:
             try:
                 await self._beat()
                 await self._look()
-                more = (await self._leases.reap(self._clock.now())).more
+                reaped = await self._leases.reap(self._clock.now())
+                more = reaped.more
+                if reaped.workers:
+                    self._died()
             except Unavailable:
                 log.warning("lease_not_renewed")
             if not more and not self._hurry.is_set():

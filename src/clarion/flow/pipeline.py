@@ -94,7 +94,7 @@ class Pipeline:
         self.process = process = process or Process()
         sends = Role.WORKER in process.roles
         self.queues = queues = Queues(process.lanes if sends else (), process.channels)
-        self.lease = lease = WorkerLease(ledger.leases, clock, process, lambda: queues.held)
+        self.lease = lease = WorkerLease(ledger.leases, clock, process, lambda: queues.held, fanout.missed)
         self.election = Election(lease)
         self.scores = ProviderScores(setup.learned, lambda: lease.worker, clock)
         self.integrations = Integrations(setup, plugins, tools, self.scores)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
+
+
+class FanoutState(NamedTuple):
+    """How a fan-out does."""
+
+    trouble: str = ""
+    """Why changes come late; empty: they do not."""
+    counted: Mapping[str, float] = {}
+    """What was sent to other processes and came from them so far, for metrics; empty where there are none."""
 
 
 class Fanout(Protocol):
@@ -15,6 +24,9 @@ class Fanout(Protocol):
 
     def publish(self, changes: Sequence[InboxChange]) -> None:
         """Hand over changes in commit order; never blocks and never raises."""
+
+    def missed(self) -> None:
+        """Tell every gateway that something may never have been published; as `publish`."""
 
     def subscribe(
         self,
@@ -31,8 +43,5 @@ class Fanout(Protocol):
     def unfollow(self, user: UserNo) -> None:
         """What is published about this user is not needed here any more."""
 
-    def health(self) -> str:
-        """`ok`, or why changes come late."""
-
-    def stats(self) -> Mapping[str, float]:
-        """What was sent to other processes and came from them so far, for metrics; empty where there are none."""
+    def state(self) -> FanoutState:
+        """For health and metrics."""

@@ -231,6 +231,26 @@ async def each_subscription_ends_alone(subject: FanoutSubject) -> None:
     assert await receiver.heard(3) == [1, 1, 2]
 
 
+async def what_may_never_have_been_published_is_announced_everywhere(subject: FanoutSubject) -> None:
+    """Whoever says so; what is published afterwards comes behind it."""
+    await subject.follow(1)
+    missed = [asyncio.Event() for _ in subject.processes]
+    receivers = []
+    for fanout, event in zip(subject.processes, missed, strict=True):
+        fanout.subscribe(lambda changes: None, event.set)
+        receivers.append(Receiver(fanout))
+    for announcing in subject.processes:
+        for event in missed:
+            event.clear()
+        announcing.missed()
+        for event in missed:
+            async with asyncio.timeout(PATIENCE_S):  # noqa: TID251
+                await event.wait()
+    subject.fanout.publish([change(1)])
+    for receiver in receivers:
+        assert await receiver.heard(1) == [1]
+
+
 async def whom_nobody_follows_may_be_left_out(subject: FanoutSubject) -> None:
     """Following again brings back what is published from then on; nobody else's changes stop coming."""
     await subject.follow(1, 2)
@@ -259,5 +279,6 @@ FANOUT_CONTRACT: Final[Sequence[Check]] = (
     whoever_has_unsubscribed_gets_nothing_more,
     a_receiver_may_unsubscribe_while_it_receives,
     each_subscription_ends_alone,
+    what_may_never_have_been_published_is_announced_everywhere,
     whom_nobody_follows_may_be_left_out,
 )

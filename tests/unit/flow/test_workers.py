@@ -163,6 +163,18 @@ async def test_what_a_killed_worker_held_is_sent_by_another(store):
         assert set(sent(other).values()) == {1}
 
 
+async def test_gateways_look_for_what_a_killed_worker_may_not_have_published(store):
+    """Once it is given up; nobody looks as long as all live."""
+    async with two(store) as (one, other):
+        looked: list[str] = []
+        other.fanout.subscribe(lambda changes: None, lambda: looked.append("missed"))
+        await pass_time(2 * LEASE_S, one, other)
+        assert looked == []
+        await one.kill()
+        await pass_time(2 * LEASE_S, other)
+        assert looked == ["missed"]
+
+
 async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
     """As its category says: not sent again, or sent again once."""
     async with two(store, otherwise=HANG) as (one, other):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
 from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
-from clarion.ports.fanout import Fanout
+from clarion.ports.fanout import Fanout, FanoutState
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class MemoryFanout:
                 log.exception("fanout_receiver_failed", changes=len(changes))
 
     def missed(self) -> None:
-        """Some changes did not come here."""
+        """Some changes did not come here; who published them may be gone."""
         for missed in tuple(self._missed.values()):
             missed()
 
@@ -59,13 +59,9 @@ class MemoryFanout:
     def unfollow(self, user: UserNo) -> None:
         """Everything comes here anyway."""
 
-    def health(self) -> str:
+    def state(self) -> FanoutState:
         """There is nothing between publishers and gateways."""
-        return "ok"
-
-    def stats(self) -> Mapping[str, float]:
-        """There are no other processes."""
-        return {}
+        return FanoutState()
 
 
 @contextlib.asynccontextmanager

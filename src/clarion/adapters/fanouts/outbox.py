@@ -25,20 +25,20 @@ RETRY_S = 0.2
 class Outbox:
     """Sends one call at a time: what is published during it goes together in the next.
 
-    What cannot be sent is not kept. `announce` tells all gateways afterwards that they missed something; it also does so
+    What cannot be sent is not kept. All gateways are told afterwards that they missed something, and also
     at the start, because this process may have ended before it had sent everything.
     """
 
     def __init__(
         self,
         send: Callable[[Sequence[InboxChange]], Awaitable[None]],
-        announce: Callable[[], Awaitable[None]],
+        send_missed: Callable[[], Awaitable[None]],
         faults: tuple[type[Exception], ...],
         clock: Clock,
     ) -> None:
-        """`send` and `announce` raise one of `faults` when nobody can be reached."""
+        """`send` and `send_missed` raise one of `faults` when nobody can be reached."""
         self._send = send
-        self._announce = announce
+        self._send_missed = send_missed
         self._faults = faults
         self._clock = clock
         self._waiting: list[InboxChange] = []
@@ -59,6 +59,11 @@ class Outbox:
             self._waiting += [replace(one, content=()) if one.content else one for one in changes]
         self._filled.set()
 
+    def announce(self) -> None:
+        """Tell all gateways that they missed something."""
+        self._dropped = True
+        self._filled.set()
+
     async def run(self) -> None:
         """Send, until cancelled."""
         while True:
@@ -69,8 +74,8 @@ class Outbox:
                 self.fault = ""
             except self._faults as fault:
                 if not self.fault:
-                    log.warning("fanout_away", error=repr(fault))
-                self.fault = repr(fault)
+                    log.warning("fanout_away", error=str(fault))
+                self.fault = str(fault) or type(fault).__name__
                 self._drop(len(self._waiting))
                 self._waiting.clear()
                 await self._clock.sleep(RETRY_S)
@@ -79,7 +84,7 @@ class Outbox:
     async def _empty(self) -> None:
         while self._waiting or self._dropped:
             if self._dropped:
-                await self._announce()
+                await self._send_missed()
                 self._dropped = False
             batch = self._waiting[:AT_ONCE]
             if batch:

@@ -23,7 +23,7 @@ from clarion.model.ids import TenantId, UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
-from clarion.ports.fanout import Fanout
+from clarion.ports.fanout import Fanout, FanoutState
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,11 @@ class PostgresFanout:
         self._here.publish(changes)
         self._outbox.put(changes)
 
+    def missed(self) -> None:
+        """As `publish`."""
+        self._missed()
+        self._outbox.announce()
+
     def follow(self, user: UserNo) -> asyncio.Future[None] | None:
         """Every notification comes here anyway."""
         return None
@@ -79,13 +84,10 @@ class PostgresFanout:
     def unfollow(self, user: UserNo) -> None:
         """Every notification comes here anyway."""
 
-    def health(self) -> str:
+    def state(self) -> FanoutState:
         """Both ways."""
-        return self._outbox.fault or self._trouble or "ok"
-
-    def stats(self) -> Mapping[str, float]:
-        """See `ports.fanout.Fanout`."""
-        return {**self._outbox.counted, **self._counted}
+        counted = {**self._outbox.counted, **self._counted}
+        return FanoutState(self._trouble or self._outbox.fault, counted)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class PostgresFanout:
                     await self._hear()
                 except FAULTS as fault:
                     if not self._trouble:
-                        log.warning("fanout_away", error=repr(fault))
+                        log.warning("fanout_away", error=str(fault))
                     self._trouble = _said(fault)
                 await self._clock.sleep(RETRY_S)
         finally:

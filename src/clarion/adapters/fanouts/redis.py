@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import structlog
@@ -24,7 +24,7 @@ from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
-from clarion.ports.fanout import Fanout
+from clarion.ports.fanout import Fanout, FanoutState
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,11 @@ class RedisFanout:
         self._here.publish(changes)
         self._outbox.put(changes)
 
+    def missed(self) -> None:
+        """As `publish`."""
+        self._missed()
+        self._outbox.announce()
+
     async def _send(self, changes: Sequence[InboxChange]) -> None:
         by_slot: dict[int, list[InboxChange]] = {}
         for change in changes:
@@ -106,13 +111,10 @@ class RedisFanout:
             del self._slots[slot]
             self._channels.unsubscribe(self._channel(slot))
 
-    def health(self) -> str:
+    def state(self) -> FanoutState:
         """Both ways."""
-        return self._outbox.fault or self._trouble or "ok"
-
-    def stats(self) -> Mapping[str, float]:
-        """See `ports.fanout.Fanout`."""
-        return {**self._outbox.counted, **self._counted, "slots": len(self._slots)}
+        counted = {**self._outbox.counted, **self._counted, "slots": len(self._slots)}
+        return FanoutState(self._trouble or self._outbox.fault, counted)
 
     async def run(self) -> None:
         """Send and hear, connecting again whenever the server was away, until cancelled."""
@@ -122,9 +124,10 @@ class RedisFanout:
                 try:
                     await self._channels.run(self._whole)
                 except* FAULTS as faults:
+                    said = f"{self._url.shown} does not answer ({_first(faults)})"
                     if not self._trouble:
-                        log.warning("fanout_away", server=self._url.shown, error=str(faults.exceptions[0]))
-                    self._trouble = f"{self._url.shown} does not answer ({faults.exceptions[0]})"
+                        log.warning("fanout_away", error=said)
+                    self._trouble = said
                 await self._clock.sleep(RETRY_S)
         finally:
             sending.cancel()
@@ -157,6 +160,11 @@ class RedisFanout:
 
     def _channel(self, slot: int) -> bytes:
         return f"{self._url.prefix}:inbox:{slot}".encode()
+
+
+def _first(fault: BaseException) -> BaseException:
+    """Why the first of several connections was cut."""
+    return _first(fault.exceptions[0]) if isinstance(fault, BaseExceptionGroup) else fault
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
-from clarion.ports.fanout import Fanout
+from clarion.ports.fanout import Fanout, FanoutState
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ BEHIND = 16 * 1024 * 1024
 RETRY_S = 0.2
 """Between two tries to join."""
 JOINED = (0).to_bytes(LENGTH)
-"""Somebody has joined."""
+"""Somebody has joined, or something may never have been published."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[InboxChange]).decode
@@ -115,13 +115,17 @@ class UnixFanout:
     def unfollow(self, user: UserNo) -> None:
         """Everything comes here anyway."""
 
-    def health(self) -> str:
-        """Whether the relay can be reached."""
-        return "ok" if self._relay is not None else f"nothing answers at {self._path}"
+    def missed(self) -> None:
+        """As if somebody had joined."""
+        self._missed()
+        if self._relay is not None:
+            _send(self._relay, JOINED)
 
-    def stats(self) -> Mapping[str, float]:
-        """See `ports.fanout.Fanout`."""
-        return self._counted
+    def state(self) -> FanoutState:
+        """Whether the relay can be reached."""
+        return FanoutState(
+            "" if self._relay is not None else f"nothing answers at {self._path}", self._counted
+        )
 
     async def join(self) -> asyncio.StreamReader:
         """Everything that is published from now on comes from here. Raises OSError or EOFError."""

@@ -25,12 +25,12 @@ class Server:
     """Answers to the questions of this process, and whether it does."""
 
     def __init__(self, client: Client, url: RedisUrl, clock: Clock, trouble: str = "") -> None:
-        """`trouble`: why it is away; empty: it is not."""
         self.client = client
         self.prefix = url.prefix
         self._where = url.shown
         self._clock = clock
-        self._trouble = trouble
+        self.trouble = trouble
+        """Why it cannot be used; empty: it can."""
         self._again_s = float("-inf")
         self._counted = Counter(asked=0, failed=0)
 
@@ -47,18 +47,14 @@ class Server:
         except FAULTS as fault:
             self._counted["failed"] += 1
             self._again_s = self._clock.monotonic() + PAUSE_S
-            if not self._trouble:
+            if not self.trouble:
                 log.warning("redis_away", server=self._where, error=str(fault))
-            self._trouble = f"{self._where} does not answer ({fault})"
+            self.trouble = f"{self._where} does not answer ({fault})"
             return None
-        if self._trouble:
+        if self.trouble:
             log.info("redis_back", server=self._where)
-            self._trouble = ""
+            self.trouble = ""
         return said
-
-    def health(self) -> str:
-        """`ok`, or why it cannot be used."""
-        return self._trouble or "ok"
 
     def stats(self) -> Mapping[str, float]:
         """Questions so far, and how many got no answer."""

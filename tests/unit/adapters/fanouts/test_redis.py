@@ -34,8 +34,8 @@ async def test_a_process_hears_of_the_slots_of_its_users_only(redis, tmp_path):
         async def publish(*users: int) -> list[int]:
             before = len(receiver.changes)
             publisher.publish([change(1, user=user) for user in users])
-            last = publisher.stats()["published"] + len(users)
-            await until(lambda: publisher.stats()["published"] == last)
+            last = publisher.state().counted["published"] + len(users)
+            await until(lambda: publisher.state().counted["published"] == last)
             await follow(9)  # its confirmation comes behind what was published before
             gateway.unfollow(UserNo(9))
             return sorted(one.user for one in receiver.changes[before:])
@@ -77,7 +77,7 @@ async def test_without_a_server_everything_works_but_the_way_to_others(tmp_path)
     """The process starts and says what is wrong, receivers of its own get everything, and following keeps nobody waiting."""
     port = free_port()
     async with opened(f"redis://127.0.0.1:{port}", backend_tools(tmp_path, SystemClock())) as fanout:
-        assert f"127.0.0.1:{port} does not answer" in fanout.health()
+        assert f"127.0.0.1:{port} does not answer" in fanout.state().trouble
         receiver = Receiver(fanout)
         assert fanout.follow(UserNo(1)) is None
         fanout.publish([change(1)])
@@ -99,11 +99,11 @@ async def test_what_could_not_be_published_is_announced_to_everybody(redis, tmp_
     url = f"{redis.url}?prefix={tmp_path.name}"
     async with joined(url, tmp_path) as publisher, joined(url, tmp_path) as gateway:
         missed: list[str] = []
-        await until(lambda: publisher.health() == "ok")
+        await until(lambda: publisher.state().trouble == "")
         gateway.subscribe(lambda changes: None, lambda: missed.append("missed"))
         publisher.publish([change(offset) for offset in range(1, 12)])
         await until(lambda: bool(missed))
-        assert publisher.stats()["dropped"] == 11
+        assert publisher.state().counted["dropped"] == 11
 
 
 async def test_a_server_that_says_nothing_counts_as_away(tmp_path):
@@ -114,8 +114,8 @@ async def test_a_server_that_says_nothing_counts_as_away(tmp_path):
             missed: list[str] = []
             fanout.subscribe(lambda changes: None, lambda: missed.append("missed"))
             server.process.send_signal(19)
-            await until(lambda: "does not answer" in fanout.health())
+            await until(lambda: "does not answer" in fanout.state().trouble)
             server.process.send_signal(18)
-            await until(lambda: bool(missed) and fanout.health() == "ok")
+            await until(lambda: bool(missed) and fanout.state().trouble == "")
     finally:
         server.kill()
