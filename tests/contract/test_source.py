@@ -54,9 +54,20 @@ def in_kafka(request: pytest.FixtureRequest) -> SourceSubject:
     return SourceSubject(lambda: plugin.open(config, tools()), publish)
 
 
+def in_outbox(request: pytest.FixtureRequest) -> SourceSubject:
+    """A table of a PostgreSQL."""
+    from tests.outboxes import new_outbox
+
+    outbox = new_outbox(request.getfixturevalue("postgresql"))
+    plugin = INSTALLED["postgresql"]
+    config = plugin.config(**outbox.connection)
+    return SourceSubject(lambda: plugin.open(config, tools()), outbox.publish, positions=False, binary=False)
+
+
 KINDS: dict[str, Callable[[pytest.FixtureRequest], SourceSubject]] = {
     "memory": in_memory,
     "kafka": in_kafka,
+    "postgresql": in_outbox,
 }
 
 

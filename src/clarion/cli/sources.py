@@ -71,6 +71,36 @@ def try_out(key: Key, limit: Tried = 10, *, connect: Connect, json: Json = False
 
 
 @program.command()
+def outbox(
+    table: Annotated[
+        str, typer.Option("--table", help="Its name, with a schema before a dot if need be.")
+    ] = "clarion_outbox",
+    reader: Annotated[str, typer.Option("--reader", help="Whom Clarion logs in as.")] = "clarion",
+) -> None:
+    """Print the SQL that makes an outbox table in a PostgreSQL database of your application.
+
+    \b
+    Examples:
+      clarion sources outbox | psql shop
+      clarion sources outbox --table app.notifications --reader clarion_reader > migration.sql
+    """
+    import msgspec
+
+    from clarion.adapters.outbox import TableName, postgresql_sql
+    from clarion.cli import output
+    from clarion.errors import InvalidInput
+
+    for option, name in (("--table", table), ("--reader", reader)):
+        try:
+            msgspec.convert(name, TableName)
+        except msgspec.ValidationError:
+            raise InvalidInput(
+                f"{option} {name}: use lower-case letters, digits and underscores, with a schema before a dot if need be."
+            ) from None
+    output.out().print(postgresql_sql(table, reader), end="", markup=False, highlight=False, soft_wrap=True)
+
+
+@program.command()
 @connected
 def status(key: Key, *, connect: Connect, json: Json = False) -> None:
     """Show how far a source has been read, and how many records wait.

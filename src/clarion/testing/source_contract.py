@@ -46,6 +46,8 @@ class SourceSubject(NamedTuple):
     """Records of one key come in order."""
     keyed: bool = True
     """Records have keys."""
+    binary: bool = True
+    """Records may be any bytes; else they are JSON."""
     counted: bool = True
     """The server says how many records wait, at once and exactly."""
 
@@ -88,7 +90,8 @@ def orders(count: int, named: str = "order", key: str = "") -> list[Publication]
 
 async def every_record_comes(subject: SourceSubject) -> None:
     """With its key, its headers and its value, those of a key in order, each with a place of its own."""
-    published = [*orders(20), Publication(b"\x00\xff binary", "customer-0", {"trace": "t-1"})]
+    last = b"\x00\xff binary" if subject.binary else '"\N{PILE OF POO}"'.encode()
+    published = [*orders(20), Publication(last, "customer-0", {"trace": "t-1"})]
     async with reading(subject, StartAt.EARLIEST) as reader:
         await subject.publish(published)
         records = await fetched(reader, len(published))
@@ -96,7 +99,7 @@ async def every_record_comes(subject: SourceSubject) -> None:
     keys = {one.value: one.key for one in published}
     if subject.keyed:
         assert all(record.key == keys[record.value] for record in records)
-    (traced,) = [record for record in records if record.value == b"\x00\xff binary"]
+    (traced,) = [record for record in records if record.value == last]
     assert {name.lower(): value for name, value in traced.headers.items()}["trace"] == "t-1"
     assert len({record.place for record in records}) in (len(records), 1)
     assert all(record.at is None or record.at > 1_600_000_000_000 for record in records)

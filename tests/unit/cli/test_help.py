@@ -38,6 +38,7 @@ def test_the_commands_are_the_promised_ones():
         + [
             "cluster drain",
             "integrations test",
+            "sources outbox",
             "preferences show",
             "preferences update",
             "users import",

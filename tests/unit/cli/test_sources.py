@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from clarion.cli import client
 from clarion.cli.main import program
+from clarion.errors import InvalidInput
 from tests.unit.cli.recorded_calls import RecordedCalls
 
 STATUS = {
@@ -117,3 +118,13 @@ def test_dead_records_are_done_again_or_discarded(monkeypatch):
     assert (done.exit_code, calls[0][2]) == (0, {"ids": ["7"]})
     done, calls = run(monkeypatch, answer, "dead-letters", "discard-records")
     assert (done.exit_code, calls) == (2, [])
+
+
+def test_an_outbox_is_printed_as_sql(capsys):
+    """For psql or a migration; a name that SQL would understand otherwise is refused."""
+    program(["sources", "outbox", "--table", "app.told", "--reader", "somebody"], standalone_mode=False)
+    sql = capsys.readouterr().out
+    assert "CREATE TABLE app.told (" in sql
+    assert sql.endswith("GRANT SELECT, DELETE ON app.told TO somebody;\n")
+    with pytest.raises(InvalidInput, match="--reader"):
+        program(["sources", "outbox", "--reader", "a; DROP TABLE b"], standalone_mode=False)
