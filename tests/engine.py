@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import asyncpg
 import msgspec
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.memory import MemoryLedger, Tables
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
@@ -84,13 +86,17 @@ def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, *
 
 
 def _queued(store: Any) -> int:
-    """How many rows its thread has still to write, if it has one."""
+    """How many rows its thread has still to write, or how many connections work."""
+    if isinstance(store, PostgresLedger):
+        connections, idle = store._database.connections
+        return connections - idle
     writer = getattr(store, "_writer", None)
     return 0 if writer is None else int(writer.queued)
 
 
-Store = Path | Tables
-"""Where the ledger is: the directory of a SQLite file, or tables in memory that live on like a server behind a network."""
+Store = Path | Tables | str
+"""Where the ledger is: the directory of a SQLite file, tables in memory that live on like a server behind a network, or the URL
+of such a server."""
 
 
 class NetworkCalls:
@@ -156,11 +162,21 @@ class Engine:
         self._network_until_s = 0.0
 
     async def open(self) -> Engine:
+        if isinstance(self.store, str):
+            return await self.work_on(await self.opened_on_server(self.store))
         return await self.work_on(self.opened())
+
+    async def opened_on_server(self, url: str) -> PostgresLedger:
+        """Open the ledger at this URL. Nobody else is alive."""
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE workers SET lease_until = 0")
+        await connection.close()
+        return await PostgresLedger.open(url, vault=self.vault, clock=self.clock, random=self.random)
 
     def opened(self) -> MemoryLedger | SqliteLedger:
         """Open the ledger; the first process creates it."""
         tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
+        assert not isinstance(self.store, str)
         if isinstance(self.store, Tables):
             return MemoryLedger(tables=self.store, alone=True, **tools)
         path = self.store / "clarion.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 from bench.server import Server
 from tests.acceptance.forks import ForkedServer
-from tests.needs import require_browser
+from tests.needs import DEEP, require_browser
 
 FLAGS = [
     "--no-sandbox",
@@ -23,13 +24,38 @@ FLAGS = [
 ]
 
 
+HEART = {"test_erasure", "test_inbox_recovery", "test_lanes", "test_operations", "test_provider_outage"}
+"""What these modules hold is held on every database; on PostgreSQL when tests go deep."""
+LEASE_S = "2"
+"""On a database that others may work on, whoever comes next waits that long for who was killed."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of the heart run on several databases."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if module in HEART and "new_server" in metafunc.fixturenames:
+        metafunc.parametrize("backend", ["sqlite", "postgresql"] if DEEP else ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-async def new_server(tmp_path: Path) -> AsyncIterator[Callable[[str], Server]]:
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database that servers have."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+async def new_server(
+    request: pytest.FixtureRequest, backend: str, tmp_path: Path
+) -> AsyncIterator[Callable[[str], Server]]:
     """Makes servers on empty directories, not started yet. Whatever the test does, they are gone afterwards."""
     made: list[Server] = []
 
     def make(name: str) -> Server:
         server = ForkedServer(tmp_path / name)
+        if backend == "postgresql":
+            database = f"acceptance_{uuid.uuid4().hex}"
+            url = request.getfixturevalue("postgresql").create(database)
+            server.settings = {"CLARION_DATABASE": url, "CLARION_LEASE_S": LEASE_S}
         server.log = tmp_path / f"{name.replace('/', '-')}.log"
         made.append(server)
         return server

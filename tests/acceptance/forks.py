@@ -11,6 +11,7 @@ from typing import Any
 
 # What `clarion dev` imports while it starts.
 import clarion.adapters.ledgers.migrate
+import clarion.adapters.ledgers.postgresql.ledger
 import clarion.adapters.ledgers.sqlite.ledger
 import clarion.app.server
 import clarion.cli.demo
@@ -63,6 +64,14 @@ class Fork:
 class ForkedServer(Server):
     """`clarion dev` in a process of its own, like any server, but forked: unless a test asks for another interpreter or
     for an environment that matters before the first line of Python."""
+
+    settings: Mapping[str, str] = {}
+    """Variables of Clarion."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With these."""
+        return {**super().environment, **self.settings}
 
     def _spawn(self) -> Any:
         if self.env or self.python != sys.executable:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.remote import RemoteStore, at, serve
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
@@ -28,6 +29,8 @@ from tests.ledger_files import new_ledger
 
 LEASE_S = 2.4
 SOCKET, EFFECTS, CALLED = "store.sock", "effects", "called"
+DATABASE = "database"
+"""This file has the URL of a server that is the store; without it the store is behind the socket."""
 
 
 class Noting(RecordingProvider):
@@ -72,6 +75,16 @@ async def store(kind: str, directory: Path) -> None:
         await asyncio.Event().wait()
 
 
+async def store_in(directory: Path) -> Any:
+    """The store as each of the processes has it."""
+    url = directory / DATABASE
+    if not url.exists():
+        return RemoteStore(at(directory / SOCKET))
+    random = SystemRandom()
+    vault = LocalVault(b"k" * 32, random)
+    return await PostgresLedger.open(url.read_text(), vault=vault, clock=SystemClock(), random=random)
+
+
 @contextlib.asynccontextmanager
 async def broker_at(url: str, engine: Engine, store: Store) -> AsyncIterator[Broker | None]:
     """The broker of an engine at a URL; none: the one in the store."""
@@ -86,10 +99,10 @@ async def broker_at(url: str, engine: Engine, store: Store) -> AsyncIterator[Bro
 
 async def work(name: str, directory: Path, url: str = "") -> None:
     """Plan and send whatever there is, until killed; `url`: of the broker."""
-    remote: Any = RemoteStore(at(directory / SOCKET))
+    store = await store_in(directory)
     engine = engine_of(directory, name)
-    async with broker_at(url, engine, remote) as broker:
-        await engine.work_on(remote, broker)
+    async with broker_at(url, engine, store) as broker:
+        await engine.work_on(store, broker)
         print("ready", flush=True)
         await asyncio.Event().wait()
 

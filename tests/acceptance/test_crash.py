@@ -22,6 +22,11 @@ ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200" if DEEP else "40"))
 SEED = int(os.environ.get("CLARION_CRASH_SEED", random.randrange(1 << 30)))
 INSTALLATIONS = 4
 """The rounds are shared out, so that every core has some."""
+EACH = -(-ROUNDS // INSTALLATIONS)
+CASES = [
+    *(("sqlite", number, EACH) for number in range(INSTALLATIONS)),
+    *(("postgresql", number, EACH if DEEP else 5) for number in range(INSTALLATIONS if DEEP else 1)),
+]
 KILLED_WHILE_STARTING = 0.1
 """Share of rounds in which the recovery itself is killed first."""
 PAUSED = 0.4
@@ -31,11 +36,13 @@ KILLED_WHILE_PAUSED = 0.2
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("installation", range(INSTALLATIONS))
-async def test_every_accepted_event_survives_crashes_and_pauses_exactly_once(new_server, installation):
+@pytest.mark.parametrize(("backend", "installation", "rounds"), CASES, indirect=["backend"])
+async def test_every_accepted_event_survives_crashes_and_pauses_exactly_once(
+    backend, new_server, installation, rounds
+):
     """Every 202 has its messages once, every key its answer, every inbox its items, every device saw them all."""
     print(f"CLARION_CRASH_ROUNDS={ROUNDS} CLARION_CRASH_SEED={SEED}")
-    await mistreat(new_server("data"), -(-ROUNDS // INSTALLATIONS), SEED + installation)
+    await mistreat(new_server("data"), rounds, SEED + installation)
 
 
 async def mistreat(server: Server, rounds: int, seed: int) -> None:

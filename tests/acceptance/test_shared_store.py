@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from clarion.adapters.ledgers.remote import RemoteStore, at
 from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId, UserNo
@@ -25,9 +24,10 @@ from clarion.model.user import Contact, Profile, UserPut
 from tests.acceptance import shared_store
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.setup_data import USERS
-from tests.acceptance.shared_store import CALLED, EFFECTS, LEASE_S, SOCKET, engine_of
+from tests.acceptance.shared_store import CALLED, DATABASE, EFFECTS, LEASE_S, engine_of, store_in
 from tests.acceptance.topology import Topology
 from tests.engine import Engine, workflow
+from tests.postgresql_ledgers import new_database
 
 PEOPLE = [f"person-{number}" for number in range(20)]
 ROUNDS = 3
@@ -58,7 +58,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         begun.append(process)
         assert process.stdout is not None
         async with asyncio.timeout(60):
-            assert await process.stdout.readline() == b"ready\n"
+            while (said := await process.stdout.readline()) != b"ready\n":
+                assert said, "it ended"
         return process
 
     yield run
@@ -68,19 +69,22 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         await process.wait()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engine]:
     """What accepts events: a third process on the store, which plans and sends nothing."""
-    await start("store", request.param)
-    remote: Any = RemoteStore(at(tmp_path / SOCKET))
-    one = await engine_of(tmp_path, "edge").work_on(remote)
+    if request.param == "postgresql":
+        (tmp_path / DATABASE).write_text(await new_database(request.getfixturevalue("postgresql")))
+    else:
+        await start("store", request.param)
+    store = await store_in(tmp_path)
+    one = await engine_of(tmp_path, "edge").work_on(store)
     await one.pipeline.loops.stop()
     await one.pipeline.lease.end()
     await one.create_setup(workflow("hello", channel=Channel.SMS))
     for name in PEOPLE:
         await one.put_user(name)
     yield one
-    await remote.close()
+    await store.close()
 
 
 async def has(device: Device, number: int) -> None:

@@ -28,6 +28,7 @@ from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
 from tests.engine import Engine, Store, sms_text, workflow
 from tests.needs import examples
+from tests.postgresql_ledgers import new_database
 
 pytestmark = pytest.mark.timeout(600)
 """Hundreds of histories are one test; the machine may have much else to do."""
@@ -166,6 +167,20 @@ def test_every_history_keeps_the_promises(steps, start_hour):
 def test_every_history_keeps_the_promises_on_a_ledger_that_outlives_its_engines(steps, start_hour):
     """The same with the ledger as a server behind a network: an engine dies, the ledger stays as it is."""
     asyncio.run(_live_through(Tables(), steps, start_hour))
+
+
+@given(steps=STEPS, start_hour=st.integers(0, 23))
+@settings(
+    max_examples=examples(5),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_every_history_keeps_the_promises_on_postgresql(postgresql, steps, start_hour):
+    """The same with a real server."""
+
+    async def live() -> None:
+        await _live_through(await new_database(postgresql), steps, start_hour)
+
+    asyncio.run(live())
 
 
 async def _live_through(store: Store, steps, start_hour: int) -> None:

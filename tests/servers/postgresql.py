@@ -26,6 +26,12 @@ class PostgreSql(NamedTuple):
         """For Clarion and for clients."""
         return f"postgresql://app@127.0.0.1:{self.port}/{database}"
 
+    def create(self, database: str) -> str:
+        """The URL of a new database without any tables."""
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "app")
+        run([programs() / "createdb", *where, database], home=Path("/"))
+        return self.url(database)
+
 
 def programs() -> Path:
     """The folder of the newest PostgreSQL that Debian installed; without one the test is skipped, or fails in CI."""

@@ -42,8 +42,11 @@ def dev(
       clarion dev
       clarion dev --port 9000 --data-dir /tmp/clarion --no-open
     """
+    import asyncio
+
     from clarion.app.data_directory import only_process
     from clarion.app.listener import listen
+    from clarion.app.preparation import prepare_server
     from clarion.app.store_process import StoreProcess
     from clarion.cli.migrate import make_directory, prepare
     from clarion.config import Outbound, Settings
@@ -64,7 +67,9 @@ def dev(
             _open(dev_file["url"])
 
     with StoreProcess.beside(settings, prepare=True) as store:
-        if store is None:
+        if settings.database.startswith("postgresql:"):
+            asyncio.run(prepare_server(settings.database, settings.key_path))
+        elif store is None:
             with only_process(data):
                 prepare(settings)
         from clarion.app.server import serve  # loaded while the store process starts

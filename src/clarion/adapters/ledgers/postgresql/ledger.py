@@ -123,7 +123,7 @@ class PostgresLedger(Store):
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         effects = PostgresSettlementEffects(terminations, inboxes)
         self.plans = PostgresPlans(database, log, kinds, terminations, leases, effects)
-        self.messages = PostgresMessages(database, kinds, terminations, effects, suppressions, leases)
+        self.messages = PostgresMessages(database, kinds, terminations, effects, suppressions, leases, clock)
         self.number_ranges = PostgresNumberRanges(database)
         self.verifications = PostgresVerifications(database)
         self.quarantine = PostgresQuarantine(database)

@@ -58,7 +58,7 @@ COLUMNS = (
 )
 """Of a new message."""
 
-_DUE = "queue = $1 AND tenant = $2 AND due_at <= $3 AND holder IS NULL"
+_DUE = "queue = $1 AND tenant = $2 AND due_at BETWEEN $6 AND $3 AND holder IS NULL"
 
 CLAIM = f"""
     WITH due AS MATERIALIZED (
@@ -89,6 +89,35 @@ TENANTS_WAITING = """
     ) AS due FROM waiting WHERE tenant IS NOT NULL LIMIT $4
 """
 """The next tenants with something that nobody holds, and whether any of it is due: two steps in the index for each."""
+
+_FIRST_BETWEEN = """
+    SELECT messages.tenant, due_at FROM messages
+    WHERE messages.queue = {queue} AND messages.tenant > gap.above AND messages.tenant < gap.below
+        AND due_at IS NOT NULL AND holder IS NULL
+    ORDER BY messages.tenant, due_at LIMIT 1
+"""
+
+WAITING_SINCE = f"""
+    SELECT tenant, EXISTS (
+        SELECT 1 FROM messages
+        WHERE queue = $1 AND messages.tenant = known.tenant AND due_at BETWEEN known.since AND $2 AND holder IS NULL
+    ) AS due FROM unnest($3::bigint[], $4::bigint[]) AS known (tenant, since)
+    UNION ALL
+    SELECT found.tenant, found.due_at <= $2 FROM unnest($5::bigint[], $6::bigint[]) AS gap (above, below)
+    CROSS JOIN LATERAL ({_FIRST_BETWEEN.format(queue="$1")}) AS found
+"""
+"""The same of some tenants from some times on, and of the first other one between any two of them."""
+
+QUEUES_DUE_SINCE = f"""
+    SELECT queue FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS known (queue, tenant, since)
+    WHERE EXISTS (
+        SELECT 1 FROM messages WHERE messages.queue = known.queue AND messages.tenant = known.tenant
+            AND due_at BETWEEN known.since AND $1 AND holder IS NULL
+    )
+    UNION
+    SELECT queue FROM unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS gap (queue, above, below)
+    CROSS JOIN LATERAL ({_FIRST_BETWEEN.format(queue="gap.queue")}) AS found WHERE found.due_at <= $1
+"""
 
 QUEUES_DUE = """
     SELECT queue FROM unnest($1::bigint[]) AS wanted (queue) WHERE EXISTS (

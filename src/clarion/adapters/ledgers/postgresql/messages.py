@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
+from clarion.adapters.ledgers.postgresql.queue_scan import QueueScan
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.suppressions import PostgresSuppressions
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
@@ -23,6 +24,7 @@ from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
 from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.clock import Clock
 
 TENANTS = 64
 """Tenants looked at in one claim; those behind them have their turn in the next."""
@@ -69,6 +71,7 @@ class PostgresMessages:
         effects: PostgresSettlementEffects,
         suppressions: PostgresSuppressions,
         leases: PostgresLeases,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._kinds = kinds
@@ -76,8 +79,10 @@ class PostgresMessages:
         self._effects = effects
         self._suppressions = suppressions
         self._leases = leases
-        self._last_turn: dict[int, int] = {}
-        """The tenant that had the last turn, by queue."""
+        self._clock = clock
+        self._turns = {queue: QueueScan() for queue in QUEUES}
+        self._looks = QueueScan()
+        """When `due` looks back."""
         self._settles: Combined[_Batch, SettleResult] = Combined(database, self._settle)
         self._begins: Combined[_Calls, frozenset[MessageId]] = Combined(database, self._begin_calls)
 
@@ -124,7 +129,19 @@ class PostgresMessages:
         return await self._settles.do(_Batch(worker, settlements), rows=len(settlements), urgent=urgent)
 
     async def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
-        found = await self._database.rows(sql.QUEUES_DUE, list(QUEUES), now)
+        began_s = self._clock.monotonic()
+        if self._looks.looks_back(began_s):
+            found = await self._database.rows(sql.QUEUES_DUE, list(QUEUES), now)
+            self._looks.looked_back(began_s, self._clock.monotonic())
+        else:
+            known = [(queue, *one) for queue, turns in self._turns.items() for one in turns.since.items()]
+            gaps = [
+                (queue, *one)
+                for queue, turns in self._turns.items()
+                for one in zip(*turns.gaps(), strict=True)
+            ]
+            columns = *(zip(*known, strict=True) if known else ((), (), ())), *zip(*gaps, strict=True)
+            found = await self._database.rows(sql.QUEUES_DUE_SINCE, now, *columns)
         return [QUEUES[queue] for (queue,) in found]
 
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
@@ -136,33 +153,45 @@ class PostgresMessages:
     async def _claim(self, connection: Connection, wanted: _Claim) -> list[Any]:
         if not await self._leases.live(connection, [wanted.worker]):
             return []
+        turns, began_s = self._turns[wanted.queue], self._clock.monotonic()
+        back = turns.looks_back(began_s)
         found: list[Any] = []
 
         async def take(limit: int, tenant: int) -> int:
-            of = (wanted.queue, tenant, wanted.now, limit, wanted.worker)
-            its = await connection.fetch(sql.CLAIM, *of)
-            found.extend(sorted(its, key=lambda row: (row["due_at"], row["id"])))
+            since = 0 if back else turns.since.get(tenant, 0)
+            of = (wanted.queue, tenant, wanted.now, limit, wanted.worker, since)
+            its = sorted(await connection.fetch(sql.CLAIM, *of), key=lambda row: (row["due_at"], row["id"]))
+            found.extend(its)
+            turns.claimed(tenant, wanted.now, its[-1]["due_at"] if len(its) == limit else None)
             return len(its)
 
-        tenants = await self._in_turn(connection, wanted)
+        tenants = await self._in_turn(connection, wanted, turns, back)
         while tenants and len(found) < wanted.limit:
             share = max(1, (wanted.limit - len(found)) // len(tenants))
             tenants = [t for t in tenants[: wanted.limit - len(found)] if await take(share, t) == share]
+        if back:
+            turns.looked_back(began_s, self._clock.monotonic())
         await self._kinds.load(connection, {row["route"] for row in found})
         return found
 
-    async def _in_turn(self, connection: Connection, wanted: _Claim) -> list[int]:
+    async def _in_turn(
+        self, connection: Connection, wanted: _Claim, turns: QueueScan, back: bool
+    ) -> list[int]:
         """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
-        last = self._last_turn.get(wanted.queue, -1)
         asked = (wanted.queue, wanted.now)
-        seen = list(await connection.fetch(sql.TENANTS_WAITING, *asked, last, TENANTS))
-        if len(seen) < TENANTS and last >= 0:
-            again = await connection.fetch(sql.TENANTS_WAITING, *asked, -1, TENANTS - len(seen))
-            seen += [one for one in again if one[0] <= last]
-        due = [tenant for tenant, is_due in seen if is_due and tenant not in wanted.but]
+        if back:
+            seen = list(await connection.fetch(sql.TENANTS_WAITING, *asked, turns.last, TENANTS))
+            if len(seen) < TENANTS and turns.last >= 0:
+                again = await connection.fetch(sql.TENANTS_WAITING, *asked, -1, TENANTS - len(seen))
+                seen += [one for one in again if one[0] <= turns.last]
+        else:
+            known = (list(turns.since), list(turns.since.values()), *turns.gaps())
+            seen = await connection.fetch(sql.WAITING_SINCE, *asked, *known)
+        turns.know([tenant for tenant, _ in seen])
+        due = turns.in_turn([tenant for tenant, is_due in seen if is_due and tenant not in wanted.but])
         if seen:
             cut = len(due) > wanted.limit > 0
-            self._last_turn[wanted.queue] = due[wanted.limit - 1] if cut else seen[-1][0]
+            turns.last = due[wanted.limit - 1] if cut else turns.in_turn([tenant for tenant, _ in seen])[-1]
         return due
 
     async def _begin_calls(

@@ -1,0 +1,272 @@
+"""The queue on PostgreSQL: what plans move, whose turn it is, what is done together, and that old snapshots do not slow it down."""
+
+import asyncio
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from clarion.adapters.ledgers.message_kinds import QUEUE_OF
+from clarion.adapters.ledgers.postgresql import cursors, message_statements
+from clarion.adapters.ledgers.postgresql.combined import Combined
+from clarion.adapters.ledgers.postgresql.cursors import Cursor, joined
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
+from clarion.adapters.ledgers.postgresql.queue_scan import LATE_MS, QueueScan
+from clarion.adapters.system import SystemClock
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import Unavailable
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Consumed
+from clarion.model.ids import Instant
+from clarion.testing.ledger_contract import LedgerSubject
+from clarion.testing.ports import ManualClock, SeededRandom
+from tests.postgresql_ledgers import new_database
+
+NORMAL_EMAIL = QUEUE_OF[Lane.NORMAL, Channel.EMAIL]
+
+
+@pytest.fixture
+async def url(postgresql):
+    return await new_database(postgresql)
+
+
+@pytest.fixture
+async def connection(url):
+    connection = await asyncpg.connect(url)
+    yield connection
+    await connection.close()
+
+
+async def subject_on(url, clock):
+    random = SeededRandom()
+    ledger = await PostgresLedger.open(url, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
+    return ledger, await LedgerSubject(ledger, clock, random).create_setup()
+
+
+# ── what is planned ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_neighbours_are_one_range():
+    """However they come, and however they overlap."""
+    assert joined([(5, 6), (1, 2), (3, 3), (2, 2), (9, 9)]) == [(1, 3), (5, 6), (9, 9)]
+    assert joined([]) == []
+
+
+def test_a_cursor_knows_what_was_planned_before_and_in_its_own_transaction():
+    """Behind the position, in a stored range, or a moment ago."""
+    cursor = Cursor(Lane.NORMAL, 10, [(13, 15)])
+    assert [cursor.any_planned(Consumed(Lane.NORMAL, (seq,))) for seq in (10, 11, 12, 14, 16)] == [
+        True, False, False, True, False
+    ]  # fmt: skip
+    cursor.advance(Consumed(Lane.NORMAL, (11, 12, 16)))
+    assert cursor.any_planned(Consumed(Lane.NORMAL, (12,)))
+    assert cursor.added() == [(11, 12), (16, 16)]
+    assert cursor.planned() == [(11, 16)]
+
+
+async def test_ranges_go_when_the_position_moves_over_them(url, connection):
+    """So that there are only a few; what is planned ahead stays, and so does what no transaction took in the end."""
+    ledger, subject = await subject_on(url, ManualClock())
+    entries, _ = await ledger.log.append([subject.entry() for _ in range(400)], [None] * 400)
+    await connection.execute("SELECT nextval('log_normal_seq_seq')")  # of a transaction that failed
+    rest, _ = await ledger.log.append([subject.entry() for _ in range(3)], [None] * 3)
+    for first, second in zip(entries[::2], entries[1::2], strict=True):
+        await subject.consume(second)
+        await subject.consume(first)
+    await subject.consume(rest[1])
+    assert await ledger.log.position(Lane.NORMAL) == rest[0].seq - 1
+    assert await connection.fetchval("SELECT count(*) FROM planned_ranges") <= cursors.RANGES_KEPT + 2
+    assert [e.seq for e in await ledger.log.read(Lane.NORMAL, 0, 10)] == [rest[0].seq, rest[2].seq]
+    await subject.consume(rest[0], rest[2])
+    assert await ledger.log.position(Lane.NORMAL) == rest[2].seq
+    await ledger.close()
+
+
+async def test_whoever_reads_on_misses_no_entry(url, connection):
+    """A transaction that has its positions and is not committed yet makes others wait for theirs."""
+    ledger, subject = await subject_on(url, SystemClock())
+    await connection.execute("BEGIN")
+    await connection.execute("SELECT pg_advisory_xact_lock(x'436C0001'::int, 2)")
+    append = asyncio.create_task(ledger.log.append([subject.entry()], [None]))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(append), 0.1)
+    await connection.execute("COMMIT")
+    ((entry,), _) = await append
+    assert list(await ledger.log.read(Lane.NORMAL, 0, 9)) == [entry]
+    await ledger.close()
+
+
+async def test_the_tail_stops_before_what_is_not_committed(url, connection):
+    """A row of the journal that is committed late is told late, and not left out."""
+    ledger, subject = await subject_on(url, ManualClock())
+    await subject.plan(subject.planned())
+    (told,) = await ledger.records.tail(subject.tenant, 0, 9)
+    await connection.execute("BEGIN")
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock_shared(x'436C0003'::int, last_value::int) FROM journal_seq_seq"
+    )
+    await subject.plan(subject.planned())
+    assert list(await ledger.records.tail(subject.tenant, 0, 9)) == [told]
+    await connection.execute("ROLLBACK")
+    assert len(await ledger.records.tail(subject.tenant, 0, 9)) == 2
+    await ledger.close()
+
+
+# ── what is due ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_look_back_costs_a_fiftieth_of_the_time():
+    """The longer it takes, the longer until the next one."""
+    turns = QueueScan()
+    assert turns.looks_back(0.0)
+    turns.looked_back(0.0, 0.1)
+    assert not turns.looks_back(5.0)
+    assert turns.looks_back(5.1)
+
+
+def test_tenants_that_nobody_knows_lie_between_those_that_are_known():
+    """So that the known ones need not be passed."""
+    turns = QueueScan()
+    turns.know([7, 3])
+    assert list(zip(*turns.gaps(), strict=True)) == [(-1, 3), (3, 7), (7, 2**63 - 1)]
+    turns.claimed(3, Instant(9_000), 5_000)
+    turns.claimed(7, Instant(9_000), None)
+    turns.know([3])
+    assert turns.since == {3: 5_000 - LATE_MS, 7: 9_000 - LATE_MS}
+    turns.last = 3
+    assert turns.in_turn([3, 7, 9]) == [7, 9, 3]
+
+
+async def buffers(connection, since, now):
+    """Pages that a claim of one message looks at."""
+    await connection.execute("BEGIN")
+    claim = message_statements.CLAIM
+    for number, value in enumerate((NORMAL_EMAIL, 1, now, 1, 1, since), 1):
+        claim = claim.replace(f"${number}", str(value))
+    told = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}")
+    await connection.execute("ROLLBACK")
+    return json.loads(told)[0]["Plan"]["Shared Hit Blocks"]
+
+
+async def test_a_snapshot_that_is_held_open_slows_no_claim_down(url, connection):
+    """What was claimed before cannot be removed from the index then, and is not looked at again."""
+    clock = SystemClock()
+    ledger, subject = await subject_on(url, clock)
+    subject.clock = clock
+    reader = await asyncpg.connect(url)
+    await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    await reader.fetch("SELECT 1 FROM messages")
+    for _ in range(10):
+        due = Instant(clock.now() - 60_000)
+        await subject.plan(*(subject.planned(fence=0, due_at=due) for _ in range(300)))
+        held = await subject.claim(limit=300)
+        assert len(held) == 300
+        settled = [subject.settlement(message) for message in held]
+        await ledger.messages.settle(subject.worker, settled)
+    await subject.plan(subject.planned(fence=0))
+    from_the_oldest = await buffers(connection, 0, clock.now())
+    from_the_last = await buffers(connection, clock.now() - LATE_MS, clock.now())
+    assert from_the_oldest > 1_000
+    assert from_the_last < 50
+    assert len(await subject.claim()) == 1
+    await reader.close()
+    await ledger.close()
+
+
+async def test_statements_of_the_queue_use_its_indexes(url, connection):
+    """None of them reads a whole table."""
+    ledger, subject = await subject_on(url, ManualClock())
+    await subject.plan(*(subject.planned(fence=0) for _ in range(2)))
+    await connection.execute("SET enable_seqscan = off")
+    for statement, values, index in (
+        (message_statements.CLAIM, (NORMAL_EMAIL, 1, 2, 3, 4, 0), "messages_turn"),
+        (message_statements.TENANTS_WAITING, (NORMAL_EMAIL, 1, 0, 9), "messages_turn"),
+        (message_statements.FREE_CLAIMED, (1, 2, 3), "messages_claimed"),
+        (message_statements.RELEASE, ([b"i"], 1), "messages_waiting"),
+        (message_statements.HELD, ([b"i"], [1], [1], [1]), "messages_pkey"),
+    ):
+        plan = await connection.fetch(f"EXPLAIN {statement}", *values)
+        lines = "\n".join(line for (line,) in plan)
+        assert index in lines, lines
+        assert "Seq Scan on messages" not in lines
+    await ledger.close()
+
+
+# ── what is done together ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Alone:
+    """A database that runs what it is given and counts transactions."""
+
+    def __init__(self):
+        self.transactions = 0
+
+    async def write(self, work):
+        self.transactions += 1
+        await asyncio.sleep(0)
+        return await work(None)
+
+
+def alone() -> Any:
+    return Alone()
+
+
+async def test_what_is_asked_at_once_shares_a_transaction():
+    """And each caller gets its own result."""
+    database: Any = Alone()
+
+    async def double(_, items, careful):
+        assert not careful
+        return [2 * item for item in items]
+
+    combined = Combined(database, double)
+    assert await asyncio.gather(*map(combined.do, range(5))) == [0, 2, 4, 6, 8]
+    assert database.transactions == 1
+
+
+async def test_only_the_one_at_fault_fails():
+    """What fails together is done again one by one."""
+    left = []
+
+    async def divide(_, items, careful):
+        return [10 // item for item in items]
+
+    combined = Combined(alone(), divide)
+    calls = [combined.do(item, leave=lambda: left.append(1)) for item in (1, 0, 5)]
+    first, second, third = await asyncio.gather(*calls, return_exceptions=True)
+    assert (first, third) == (10, 2)
+    assert isinstance(second, ZeroDivisionError)
+    assert len(left) == 3
+
+
+async def test_a_server_that_is_away_is_told_to_all_and_not_asked_for_each():
+    """Nobody knows of any of them whether it was stored, so all may be asked again."""
+    asked = []
+
+    async def away(_, items, careful):
+        asked.append(len(items))
+        raise Unavailable("away")
+
+    combined = Combined(alone(), away)
+    failed = await asyncio.gather(*map(combined.do, range(4)), return_exceptions=True)
+    assert [type(one) for one in failed] == [Unavailable] * 4
+    assert asked == [4]
+
+
+async def test_more_than_fits_goes_into_the_next_transaction():
+    """So that none becomes too long; what nobody waits for any more is done all the same."""
+    sizes = []
+
+    async def note(_, items, careful):
+        sizes.append(len(items))
+        return items
+
+    combined = Combined(alone(), note)
+    calls = [asyncio.create_task(combined.do(item, rows=900)) for item in range(5)]
+    await asyncio.sleep(0)
+    calls[4].cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    while sum(sizes) < 5:  # noqa: ASYNC110 - the last one is waited for by nobody
+        await asyncio.sleep(0)
+    assert sizes == [2, 2, 1]
