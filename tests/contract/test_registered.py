@@ -9,14 +9,16 @@ from clarion.plugins import BROKERS, FANOUTS, LEDGERS
 from tests.architecture.source_tree import ROOT
 from tests.contract import test_broker, test_fanout, test_ledger, test_remote_store
 
+ELSEWHERE = {"amqp", "amqps", "kafka", "postgresql", "redis", "rediss", "sqs"}
+"""On servers of their own, each with a test of its own."""
 REGISTERED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 
 
 @pytest.mark.parametrize(
     ("group", "checked"),
     [
-        (LEDGERS, {*test_ledger.LEDGERS, *test_remote_store.SERVED}),
-        (BROKERS, test_broker.BROKERS),
+        (LEDGERS, {*test_ledger.LEDGERS, *test_remote_store.SERVED, *ELSEWHERE}),
+        (BROKERS, {*test_broker.BROKERS, *ELSEWHERE}),
         (FANOUTS, test_fanout.FANOUTS),
     ],
 )

@@ -1,76 +1,148 @@
-"""A Kafka of the tests' own, with one node."""
+"""Apache Kafka: one node for all tests, or several of a test's own. Each node is broker and controller."""
 
 from __future__ import annotations
 
-import base64
-import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from tests.needs import require
-from tests.servers.java import SMALL, libraries
-from tests.servers.process import Started, free_port, listens, run, shared, start, wait_for
+from tests.servers.java import LIBRARIES, SMALL, SOURCES, libraries
+from tests.servers.process import Started, free_port, run, shared, start, wait_for
 
 WHY = "Kafka runs on it"
+CLUSTER = "Y2xhcmlvbi10ZXN0cy0xMQ"
+"""Any 16 bytes in base64: the name of the cluster, written into the folders of its nodes."""
+ARCHIVE = LIBRARIES / "kafka" / "classes.jsa"
+"""The classes of a node as Java keeps them in memory: it starts in half the time."""
 
 
 class Kafka(NamedTuple):
-    """Where it is. Tests tell their topics apart by names of their own."""
+    """Where it is. Tests tell their topics apart by a prefix of their own."""
 
+    servers: str
+    """`127.0.0.1:9092`, of several nodes with commas."""
+
+    def url(self, prefix: str, options: str = "replication=1&partitions=2&session_s=2") -> str:
+        """Of a broker of Clarion whose topics begin so."""
+        return f"kafka://{self.servers}/{prefix}?{options}"
+
+
+class Node(NamedTuple):
+    """One of the servers of a cluster, in a folder of its own."""
+
+    home: Path
     port: int
+    settings: tuple[tuple[str, object], ...]
 
-    @property
-    def servers(self) -> str:
-        """For Clarion and for clients."""
-        return f"127.0.0.1:{self.port}"
+    def java(self, *, keep: bool = False) -> list[str | Path]:
+        """How its programs are begun; with `keep` the archive is made, unless there is one."""
+        classes = libraries("kafka", WHY)
+        made = "SharedArchiveFile" if ARCHIVE.exists() or not keep else "ArchiveClassesAtExit"
+        kept = f"-XX:{made}={ARCHIVE}"
+        log = f"-Dlog4j2.configurationFile={SOURCES / 'kafka' / 'log4j2.yaml'}"
+        return [
+            require("java", WHY), "-Xms64m", "-Xmx256m", *SMALL, "-Xshare:auto", kept, log,
+            "-Djava.net.preferIPv4Stack=true", "-cp", f"{classes}/*",
+        ]  # fmt: skip
+
+    def prepare(self) -> None:
+        """Write its settings, and format its folder as Kafka's own tool does."""
+        text = "".join(f"{name}={value}\n" for name, value in self.settings)
+        (self.home / "server.properties").write_text(text)
+        run(
+            [
+                *self.java(),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                CLUSTER,
+                "-c",
+                self.home / "server.properties",
+            ],
+            home=self.home,
+        )
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start it; it is not ready yet."""
+        return start([*self.java(keep=True), "kafka.Kafka", self.home / "server.properties"], home=self.home)
 
 
-def properties(home: Path, port: int, controller: int) -> str:
-    """The settings of a node that is everything."""
-    settings = {
+def nodes(home: Path, count: int) -> list[Node]:
+    """A cluster that is formatted, but not started."""
+    ports = [free_port() for _ in range(count)]
+    controllers = [free_port() for _ in range(count)]
+    copies = min(3, count)
+    of_all = {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.quorum.voters": ",".join(
+            f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(controllers)
+        ),
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": home / "data",
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 3,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "transaction.state.log.num.partitions": 3,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
-        "share.coordinator.state.topic.num.partitions": 3,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": min(2, count),
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": min(2, count),
+        "min.insync.replicas": min(2, count),
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
+        "group.consumer.min.session.timeout.ms": 1000,
+        "group.consumer.session.timeout.ms": 6000,
+        "group.consumer.min.heartbeat.interval.ms": 100,
+        "group.consumer.heartbeat.interval.ms": 300,
         "num.network.threads": 1,
         "num.io.threads": 2,
-        "log.cleaner.dedupe.buffer.size": 4_194_304,
+        "background.threads": 2,
+        "log.cleaner.dedupe.buffer.size": 4194304,
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         "auto.create.topics.enable": "false",
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
+    made = []
+    for place, (port, controller) in enumerate(zip(ports, controllers, strict=True)):
+        folder = home / f"node-{place + 1}"
+        folder.mkdir()
+        own = {
+            "node.id": place + 1,
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "log.dirs": folder / "data",
+        }
+        made.append(Node(folder, port, tuple((of_all | own).items())))
+        made[-1].prepare()
+    return made
+
+
+def ready(cluster: list[Node], started: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until every node takes part."""
+    servers = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    quiet: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0, "socket.timeout.ms": 2000}
+    for node, process in zip(cluster, started, strict=True):
+
+        def answers() -> None:
+            found = AdminClient(quiet).list_topics(timeout=2)
+            assert len(found.brokers) == len(cluster)
+
+        wait_for(answers, process, node.home)
 
 
 def _begin(home: Path) -> Started:
-    program = [require("java", WHY), "-Xms64m", "-Xmx256m", *SMALL, "-cp", f"{libraries('kafka', WHY)}/*"]
-    port = free_port()
-    where = home / "server.properties"
-    where.write_text(properties(home, port, free_port()))
-    cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-    run([*program, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", where], home=home)
-    process = start([*program, "kafka.Kafka", where], home=home)
-    wait_for(lambda: listens(port), process, home)
-    return Started(process, {"port": port})
+    (node,) = nodes(home, 1)
+    process = node.begin()
+    ready([node], [process])
+    return Started(process, {"servers": f"127.0.0.1:{node.port}"})
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One server for all tests."""
-    require("java", WHY)
+    """One node for all tests."""
+    libraries("kafka", WHY)
     with shared("kafka", tmp_path_factory, _begin) as facts:
-        yield Kafka(int(facts["port"]))
+        yield Kafka(str(facts["servers"]))

@@ -1,4 +1,4 @@
-"""Connections to Kafka, for sources and sinks."""
+"""Connections to Kafka, for the broker, sources and sinks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,6 +38,16 @@ quiet.addHandler(logging.NullHandler())
 quiet.propagate = False
 
 
+class Login(NamedTuple):
+    """Who we are there, and whether the line is encrypted."""
+
+    tls: bool = False
+    username: str = ""
+    password: str = ""
+    mechanism: str = ""
+    """How the password is shown, if there is a user name."""
+
+
 class KafkaConnection(ProviderSettings, frozen=True, kw_only=True):
     """Where a topic is, and who we are there."""
 
@@ -60,20 +70,26 @@ NOT_ALLOWED = frozenset({"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAIL
 
 def client_settings(connection: KafkaConnection) -> dict[str, Any]:
     """What every client of librdkafka is made with."""
-    settings: dict[str, Any] = {
-        "bootstrap.servers": connection.servers,
-        "client.id": "clarion",
-        "socket.connection.setup.timeout.ms": int(CALL_S * 1_000),
-        "security.protocol": ("SASL_" if connection.username else "")
-        + ("SSL" if connection.tls else "PLAINTEXT"),
-    }
+    login = Login(connection.tls, connection.username, connection.password, connection.mechanism)
+    settings = login_settings(connection.servers, login)
     if connection.ca:
         settings["ssl.ca.pem"] = connection.ca
-    if connection.username:
+    return settings
+
+
+def login_settings(servers: str, login: Login) -> dict[str, Any]:
+    """The same, without certificates."""
+    settings: dict[str, Any] = {
+        "bootstrap.servers": servers,
+        "client.id": "clarion",
+        "socket.connection.setup.timeout.ms": int(CALL_S * 1_000),
+        "security.protocol": ("SASL_" if login.username else "") + ("SSL" if login.tls else "PLAINTEXT"),
+    }
+    if login.username:
         settings |= {
-            "sasl.mechanism": connection.mechanism,
-            "sasl.username": connection.username,
-            "sasl.password": connection.password,
+            "sasl.mechanism": login.mechanism,
+            "sasl.username": login.username,
+            "sasl.password": login.password,
         }
     return settings
 

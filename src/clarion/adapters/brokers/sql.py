@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from heapq import heappop, heappush
 
 from clarion.adapters.brokers.turns import Turns
+from clarion.adapters.brokers.unfinished import Unfinished
 from clarion.model.channel import Lane
 from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult, Position
 from clarion.model.ids import TenantId, time_of
@@ -43,7 +43,7 @@ class _LaneTail:
     """
 
     __slots__ = (
-        "acked", "ahead", "ahead_bytes", "behind", "bytes", "consumed", "done", "offered", "out", "seen", "unacked", "unknown", "waiting", "wake",
+        "acked", "ahead", "ahead_bytes", "behind", "bytes", "consumed", "offered", "out", "seen", "unacked", "unknown", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(self, acked: int, end: int) -> None:
@@ -64,9 +64,8 @@ class _LaneTail:
         """Their sizes by position."""
         self.ahead_bytes = self.bytes = 0
         self.waiting: Turns[Entry] = Turns()
-        self.unacked: list[int] = []
-        """A heap: the first one that is not done is where the lane stands."""
-        self.done: set[int] = set()
+        self.unacked = Unfinished()
+        """The first of them is where the lane stands."""
         self.out = 0
         """Taken and not acknowledged."""
 
@@ -109,11 +108,9 @@ class _LaneTail:
     def finish(self, entries: Sequence[Entry]) -> int:
         """These are planned; up to where everything is."""
         self.out -= len(entries)
-        self.done.update(entry.seq for entry in entries)
-        unacked, done = self.unacked, self.done
-        while unacked and unacked[0] in done:
-            done.remove(heappop(unacked))
-        return min(self.seen, unacked[0] - 1) if unacked else self.seen
+        self.unacked.finish([entry.seq for entry in entries])
+        first = self.unacked.first()
+        return self.seen if first is None else min(self.seen, first - 1)
 
     async def _read(self, limit: int, log: EventLog, lane: Lane, end: int) -> None:
         found = await log.read(lane, self.seen, limit)
@@ -140,7 +137,7 @@ class _LaneTail:
     def _push(self, entry: Entry) -> None:
         self.waiting.put(entry.tenant, entry)
         self.bytes += _size(entry)
-        heappush(self.unacked, entry.seq)
+        self.unacked.begin(entry.seq)
 
 
 def _size(entry: Entry) -> int:
@@ -213,7 +210,7 @@ class SqlBroker:
         tail = await self._tail(lane)
         position, end = max(tail.acked, await self._log.position(lane)), await self._log.end(lane)
         oldest = [time_of(entry.event_id) for entry in await self._log.read(lane, position, 1)]
-        return Backlog(entries=end - position - len(tail.done), oldest_at=min(oldest, default=None))
+        return Backlog(entries=end - position - tail.unacked.ahead, oldest_at=min(oldest, default=None))
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""
