@@ -86,10 +86,9 @@ def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, *
 
 
 def _queued(store: Any) -> int:
-    """How many rows its thread has still to write, or how many connections work."""
+    """How many rows its thread has still to write, or transactions its server, if it has one."""
     if isinstance(store, PostgresLedger):
-        connections, idle = store._database.connections
-        return connections - idle
+        return store._database.under_way
     writer = getattr(store, "_writer", None)
     return 0 if writer is None else int(writer.queued)
 

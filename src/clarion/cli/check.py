@@ -31,10 +31,12 @@ def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -
     """
     import asyncio
 
+    from clarion.adapters.telemetry import logs
     from clarion.cli import output
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
+    logs.set_up(settings.log.level, settings.log.format)
     findings = asyncio.run(_look(settings))
     if json:
         output.as_json([{"check": name, "ok": not wrong, "detail": wrong} for name, wrong in findings])

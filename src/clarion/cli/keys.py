@@ -165,6 +165,7 @@ def _with_ledger(config: Any, data_dir: Any, work: Callable[[Ledger, ApiKeys, in
     """Open the database of the settings, work, close."""
     import asyncio
 
+    from clarion.adapters.telemetry import logs
     from clarion.app.backends import ledger_of
     from clarion.app.resources import backend_tools_of
     from clarion.config import Settings
@@ -172,6 +173,7 @@ def _with_ledger(config: Any, data_dir: Any, work: Callable[[Ledger, ApiKeys, in
     from clarion.services.api_keys import ApiKeys
 
     settings = Settings.load(config, data_dir=data_dir)
+    logs.set_up(settings.log.level, settings.log.format)
     if missing := settings.missing_database:
         raise ConfigError(f"there is no database {missing}: run `clarion migrate` first.")
 

@@ -326,10 +326,16 @@ def test_an_installation_on_a_server_is_made_by_the_same_command(on_server):
         0,
         {"key_file": "data/installation.key", "created": True, "schema": {"before": None, "now": REVISION}},
     )
+    assert [path.name for path in Path("data").iterdir()] == ["installation.key"]
     key = Path("data/installation.key").read_bytes()
     assert "up to date" in run("migrate", *on_server, "--data-dir", "data").stdout
+    made = run(
+        "keys", "create", *on_server, "--data-dir", "data", "--name", "app", "--scope", "admin", "--json"
+    )
+    assert json.loads(made.stdout)["key"].startswith("clr_")
+    checked = run("check", *on_server, "--data-dir", "data", "--json")
+    assert (checked.exit_code, [c for c in json.loads(checked.stdout) if not c["ok"]]) == (0, [])
     assert Path("data/installation.key").read_bytes() == key
-    assert [path.name for path in Path("data").iterdir()] == ["installation.key"]
     refused = run("migrate", *on_server, "--data-dir", "other")
     assert refused.exit_code != 0
     assert "installation key other/installation.key is missing" in refused.stderr

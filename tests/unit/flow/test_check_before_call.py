@@ -1,11 +1,12 @@
 """The check before a call is fresh when the call starts, however long the message waited for it (I8)."""
 
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from clarion.adapters.ledgers.memory import MemoryLedger
-from clarion.adapters.ledgers.memory.users import MemoryUsers
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.model.channel import Channel
 from clarion.model.setup import Integration, IntegrationLimits
@@ -18,10 +19,16 @@ OPTED_OUT = Preferences(categories={"news": CategoryPreference(enabled=False)})
 OLD, NEW = "+4915112345678", "+4915187654321"
 
 
-def another_process(clarion):
+@asynccontextmanager
+async def another_process(clarion):
     """What another process on the same store sees and writes: this one is not told."""
     tools = {"vault": clarion.vault, "clock": clarion.clock, "random": clarion.random}
-    return MemoryLedger(tables=clarion.store, **tools)
+    if isinstance(clarion.store, str):
+        ledger: Any = await PostgresLedger.open(clarion.store, **tools)
+    else:
+        ledger = MemoryLedger(tables=clarion.store, **tools)
+    yield ledger
+    await ledger.close()
 
 
 @asynccontextmanager
@@ -64,7 +71,8 @@ async def test_an_opt_out_in_another_process_stops_what_waits_for_a_slot(store, 
     """It was checked before the opt-out, and would have gone after it."""
     async with waiting(store, idempotent=idempotent) as (clarion, bob, ada):
         contacts = (Contact(channel=Channel.SMS, address=OLD),)
-        await put(another_process(clarion), clarion, contacts=contacts, preferences=OPTED_OUT)
+        async with another_process(clarion) as other:
+            await put(other, clarion, contacts=contacts, preferences=OPTED_OUT)
         await free_the_slot(clarion)
         message = await clarion.one(user=ada.no)
         assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
@@ -75,9 +83,10 @@ async def test_an_opt_out_in_another_process_stops_what_waits_for_a_slot(store, 
 async def test_an_erased_user_is_not_called(store, idempotent):
     """Erased by another process while the message waited."""
     async with waiting(store, idempotent=idempotent) as (clarion, bob, ada):
-        await another_process(clarion).users.delete(clarion.tenant, "ada")
+        async with another_process(clarion) as other:
+            await other.users.delete(clarion.tenant, "ada")
         await free_the_slot(clarion)
-        message = await clarion.one(user=ada.no)
+        (message,) = [one for one in (await clarion.messages()).values() if one.user == ada.no]
         assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.USER_DELETED)
         assert {effect.message.user for effect in clarion.provider.effects} == {bob.no}
 
@@ -85,7 +94,8 @@ async def test_an_erased_user_is_not_called(store, idempotent):
 async def test_a_contact_changed_meanwhile_gets_the_message(store):
     """Not the one that the message was made for."""
     async with waiting(store, idempotent=True) as (clarion, _, ada):
-        await put(another_process(clarion), clarion, contacts=(Contact(channel=Channel.SMS, address=NEW),))
+        async with another_process(clarion) as other:
+            await put(other, clarion, contacts=(Contact(channel=Channel.SMS, address=NEW),))
         await free_the_slot(clarion)
         await clarion.pass_time(1)
         assert (await clarion.one(user=ada.no)).status is Status.SENT
@@ -97,19 +107,19 @@ async def test_a_contact_changed_meanwhile_gets_the_message(store):
 async def test_only_an_old_check_is_repeated(store, monkeypatch, takes_s, asked):
     """A batch that starts at once asks once, for all its users; a store that is slow is asked once more, and no more."""
     calls = []
-    whole = MemoryUsers.changed
 
-    async def changed(self, seen):
+    async def changed(seen):
         calls.append(len(seen))
         clarion.clock.advance(takes_s)
-        return await whole(self, seen)
+        return await whole(seen)
 
     async with engine(store, provider=RecordingProvider(idempotent=True, batch=50)) as clarion:
         await clarion.create_setup(workflow("hello"))
         people = [f"user-{n}" for n in range(20)]
         for one in people:
             await clarion.put_user(one)
-        monkeypatch.setattr(MemoryUsers, "changed", changed)
+        whole = clarion.ledger.users.changed
+        monkeypatch.setattr(clarion.ledger.users, "changed", changed)
         await clarion.trigger("hello", *people)
         await clarion.until_idle()
         assert {m.status for m in (await clarion.messages()).values()} == {Status.SENT}

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from clarion.adapters.ledgers.memory import Tables
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
 from clarion.adapters.ledgers.memory.records import MemoryRecords
@@ -11,6 +14,12 @@ from clarion.model.inbox import InboxChange
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
+
+
+@pytest.fixture
+def store():
+    """In memory, where calls of the ledger are counted."""
+    return Tables()
 
 
 async def test_a_live_push_carries_what_was_sealed_a_moment_before(store):

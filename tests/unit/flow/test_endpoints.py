@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
+from clarion.adapters.ledgers.memory import Tables
 from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import DeliveryFilter
@@ -151,13 +152,13 @@ async def test_one_endpoint_that_fails_opens_no_circuit(store):
         assert [request.path for request in there.requests].count("/good") == 1
 
 
-async def test_a_receiver_that_hangs_does_not_hold_up_another(store):
-    """Calls to it wait for themselves only."""
+async def test_a_receiver_that_hangs_does_not_hold_up_another():
+    """Calls to it wait for themselves only. (Those of one batch are settled together: in memory each event is one.)"""
 
     def answers(request):
         return Answer(manner="hang" if request.path == "/hung" else "whole")
 
-    async with scripted_server(otherwise=answers) as there, shop(store) as (one, desk):
+    async with scripted_server(otherwise=answers) as there, shop(Tables()) as (one, desk):
         await created(one, desk, f"{there.url}/hung")
         for _ in range(5):
             await one.trigger("shipped", "ada")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from clarion.adapters.ledgers.memory import Tables
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Outcome, Retry
@@ -18,6 +19,13 @@ from clarion.model.status import Reason, Status
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow
 from tests.relay import HANG, Relay
+
+
+@pytest.fixture
+def store():
+    """In memory, where calls of the ledger are changed."""
+    return Tables()
+
 
 PEOPLE = ("ada", "bob", "eve")
 

@@ -210,8 +210,8 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("store", "connections"): MetricHelp(
         "clarion_store_connections", "Connections to the database server, of this process."
     ),
-    ("store", "idle_connections"): MetricHelp(
-        "clarion_store_idle_connections", "Those of them that nobody is using."
+    ("store", "transactions"): MetricHelp(
+        "clarion_store_transactions", "Transactions that run on it or wait for a connection."
     ),
     ("gateway", "connections"): MetricHelp(
         "clarion_gateway_connections", "Open WebSockets and event streams."

@@ -71,6 +71,8 @@ class Database:
         self._random = random
         self.commits = self.failures = self.redone = 0
         self.last_ms = 0.0
+        self.under_way = 0
+        """Transactions that run or wait for a connection."""
         self.trouble = ""
         """Why the last transaction could not be stored; empty when it could."""
         self._away_until_s = 0.0
@@ -123,9 +125,9 @@ class Database:
         return self.trouble or "ok"
 
     @property
-    def connections(self) -> tuple[int, int]:
-        """How many there are, and how many of them are idle."""
-        return self._pool.get_size(), self._pool.get_idle_size()
+    def connections(self) -> int:
+        """How many there are."""
+        return int(self._pool.get_size())
 
     async def close(self) -> None:
         """What is under way comes to its end."""
@@ -163,6 +165,7 @@ class Database:
     async def _transaction(self, work: Work[T], begin: str | None, *, undo: bool = False) -> T:
         """`begin`: how it starts; None: a single statement needs no such thing."""
         ending = False
+        self.under_way += 1
         try:
             async with self._connection(begin) as connection:
                 result = await work(connection)
@@ -184,6 +187,8 @@ class Database:
                 self.failures += 1
                 self.trouble = told.detail
             raise told from error
+        finally:
+            self.under_way -= 1
 
     @contextlib.asynccontextmanager
     async def _connection(self, begin: str | None) -> AsyncIterator[Any]:
@@ -200,12 +205,15 @@ class Database:
                     await self._pool.release(connection)
                     connection = await self._acquired()
             yield connection
-        except LOST as error:
-            if _cut(connection, error):
+        except BaseException as error:
+            if isinstance(error, LOST) and _cut(connection, error):
                 raise _Cut(str(error)) from error
+            if begin is not None:
+                with contextlib.suppress(asyncpg.PostgresError, *LOST):
+                    await connection.execute("ROLLBACK")
             raise
         finally:
-            await self._pool.release(connection)  # which rolls back what is still open
+            await self._pool.release(connection)
 
     async def _acquired(self) -> Any:
         if self._closed:

@@ -29,8 +29,9 @@ ON = "UPDATE endpoints SET announced = 0, failing_since = NULL WHERE tenant = $1
 ALLOW = f"DELETE FROM suppressions WHERE tenant = $1 AND hash = $2 AND channel = {_WEBHOOK}"
 _STATES = f"""
     SELECT e.id, e.tenant, e."user", e.failing_since, off.at, coalesce(off.reason, '') AS reason
-    FROM endpoints AS e LEFT JOIN suppressions AS off
-        ON off.tenant = e.tenant AND off.hash = e.id AND off.channel = {_WEBHOOK}
+    FROM endpoints AS e LEFT JOIN LATERAL (
+        SELECT at, reason FROM suppressions WHERE tenant = e.tenant AND hash = e.id AND channel = {_WEBHOOK} LIMIT 1
+    ) AS off ON true
 """
 """What `state` reads."""
 FIND = f"{_STATES} WHERE e.tenant = $1 AND e.id = $2"

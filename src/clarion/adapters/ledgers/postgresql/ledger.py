@@ -149,15 +149,14 @@ class PostgresLedger(Store):
 
     async def stats(self) -> Mapping[str, Any]:
         database = self._database
-        connections, idle = database.connections
         return {
             "commits": database.commits,
             "redone": database.redone,
             "failures": database.failures,
             "last_commit_ms": database.last_ms,
             "cached_users": len(self._user_cache),
-            "connections": connections,
-            "idle_connections": idle,
+            "connections": database.connections,
+            "transactions": database.under_way,
         }
 
     async def close(self) -> None:
