@@ -31,6 +31,7 @@ from bench import (
     retention,
     steps,
     through,
+    workers,
 )
 from bench.progress import progress
 from bench.report import Figure, Run, machine, medians
@@ -67,6 +68,7 @@ BOTH_CORES: dict[str, Measure] = {
     "callbacks": callbacks.callbacks,
     "arrival": latency.arrival,
     "critical": latency.critical,
+    "workers": workers.workers,
     "steps": steps.steps,
     "first-minute": first_minute.first_minute,
     "retention": retention.retention,

@@ -112,14 +112,15 @@ async def warnings(server: Serving, wanted: set[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(server, tmp_path):
+async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(tmp_path):
     """Nothing is lost or repeated, no stretch of time sees more than the limit, critical messages keep flowing, devices on
     both servers show everything, and all is as before once it is back."""
     home, port = tmp_path / "redis", free_port()
     home.mkdir()
     redis = Process(serve(home, port, FORGETFUL), home, port, FORGETFUL)
     try:
-        async with Topology(server, f'redis = "redis://127.0.0.1:{port}?timeout_s=0.5"') as topology:
+        settings = f'redis = "redis://127.0.0.1:{port}?timeout_s=0.5"\n'
+        async with Topology(tmp_path, settings=settings) as topology:
             serving = [await topology.start(name) for name in ("first", "second")]
             api = serving[0].api
             await api.put("/v1/workflows/acc-siren", SIREN)

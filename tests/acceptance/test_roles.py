@@ -9,8 +9,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,22 +21,50 @@ from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import SUCCEEDED, History, Seen, violations
 from tests.acceptance.reader import settled
 from tests.acceptance.setup_data import USERS
-from tests.acceptance.topology import Serving, Topology
+from tests.acceptance.topology import STORE, Serving, Topology
 from tests.acceptance.traffic import Traffic
 from tests.needs import DEEP
 from tests.servers.nginx import nginx
+from tests.servers.postgresql import PostgreSql, programs
+from tests.servers.process import run
+from tests.servers.toxiproxy import Line, line_to
 
 LEASE_S = 2.0
 SETTINGS = f"lease_s = {LEASE_S}\nunready_s = 0.2\n"
-FAULTS = 40 if DEEP else 6
+DATABASES = ("store", "postgresql")
+FAULTS = 40 if DEEP else 4
 SLOW_S = 0.0 if DEEP else 3.0
 """What a busy machine may take on top of what is promised."""
 
 
+TROUBLES: tuple[Callable[[Line], None], ...] = (Line.cut, Line.silent)
+if DEEP:
+    TROUBLES = (*TROUBLES, lambda line: line.slow(200), Line.broken)
+
+
 @pytest.fixture
-async def installation(server) -> AsyncIterator[Topology]:
-    """Two for the edges and two that work, on one store."""
-    async with Topology(server, SETTINGS) as found:
+def database(request: pytest.FixtureRequest) -> str:
+    """Where the processes meet: the store process of one machine, or a server."""
+    if request.param == "store":
+        return STORE
+    name = f"roles_{os.getpid()}_{random.randrange(1 << 30):x}"
+    server: PostgreSql = request.getfixturevalue("postgresql")
+    run(
+        [programs() / "createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "app", name],
+        home=Path("/tmp"),
+    )
+    return server.url(name)
+
+
+def on(*databases: str) -> pytest.MarkDecorator:
+    """On each of these; in the deep profile on all."""
+    return pytest.mark.parametrize("database", DATABASES if DEEP else databases, indirect=True)
+
+
+@pytest.fixture
+async def installation(tmp_path: Path, database: str) -> AsyncIterator[Topology]:
+    """Two for the edges and two that work."""
+    async with Topology(tmp_path, database, SETTINGS) as found:
         for number in (1, 2):
             await found.start(f"edge-{number}", "api,gateway")
             await found.start(f"worker-{number}", "worker,timers")
@@ -95,6 +124,7 @@ def complete(seen: Seen, load: Load) -> None:
         assert sorted(device.stream.items) == sorted(seen.inboxes[device.user].items)
 
 
+@on("store")
 async def test_a_rolling_restart_loses_and_doubles_nothing(installation):
     """Behind the proxy as it is delivered: each process stops when it is asked to, with exit code 0, and every message has one attempt.
     Sockets and event streams go through the proxy, and come back to the other edge."""
@@ -141,6 +171,7 @@ async def followed(port: int, token: str) -> list[dict[str, Any]]:
     return told
 
 
+@on("postgresql")
 async def test_processes_that_die_or_stand_still_lose_and_double_nothing(installation):
     """Killed, or stopped for longer than the lease and continued: what a zombie still wants to write is refused."""
     dice = random.Random(11)
@@ -162,10 +193,32 @@ async def test_processes_that_die_or_stand_still_lose_and_double_nothing(install
     complete(seen, load_)
 
 
-async def test_what_a_process_leaves_others_take_over(server):
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_worker_behind_a_bad_network_loses_and_doubles_nothing(tmp_path, database, postgresql):
+    """Its line to the database is cut, slow, broken, and silent for longer than its lease; another worker goes on meanwhile."""
+    with line_to(postgresql.port) as line:
+        async with Topology(tmp_path, database, SETTINGS) as installation:
+            await installation.start("edge", "api,gateway")
+            bad = database.replace(f":{postgresql.port}/", f":{line.port}/")
+            victim = await installation.start("worker-1", "worker,timers", database=bad)
+            await installation.start("worker-2", "worker,timers")
+            async with load(installation, installation.ports("api")) as load_:
+                for trouble in TROUBLES:
+                    await load_.accepted(15)
+                    trouble(line)
+                    await asyncio.sleep(1.2 * LEASE_S)
+                    await load_.accepted(15)
+                    line.mend()
+                    await victim.ready()
+                seen = await load_.finish()
+    complete(seen, load_)
+
+
+@on("store")
+async def test_what_a_process_leaves_others_take_over(tmp_path, database):
     """An operator sees all, names one, and it is gone; a killed worker is followed within a second of its lease. What a process has no
     role for is answered 421."""
-    async with Topology(server, SETTINGS) as installation:
+    async with Topology(tmp_path, database, SETTINGS) as installation:
         await installation.start("edge", "api,gateway")
         for number in (1, 2):
             await installation.start(f"worker-{number}", "worker,timers")

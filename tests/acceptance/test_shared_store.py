@@ -94,10 +94,10 @@ async def has(device: Device, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_device_sees_at_once_what_another_process_delivers(server):
+async def test_a_device_sees_at_once_what_another_process_delivers(tmp_path):
     """Two servers on one store: whoever plans and delivers, devices of both are told, and of nothing twice; also behind a
     crash of the store."""
-    async with Topology(server) as installation:
+    async with Topology(tmp_path) as installation:
         serving = [await installation.start(name) for name in ("first", "second")]
         api = serving[0].api
         token = await user_token(api, USERS[0])
@@ -113,6 +113,7 @@ async def test_a_device_sees_at_once_what_another_process_delivers(server):
                 for device in devices:
                     await has(device, number)
             assert [device.stream.connections for device in devices] == [1, 1]
+            assert installation.store is not None
             installation.store.kill()
             await installation.store.start()
             for process in serving:

@@ -52,7 +52,7 @@ def pods(found: Documents) -> list[Any]:
 
 
 def environment(container: Any) -> dict[str, str]:
-    """What a container is started with; what comes from a secret is a URL of PostgreSQL, so that it is one."""
+    """What a container is started with; what comes from a secret is a URL."""
     return {one["name"]: one.get("value", "postgresql://db.example/clarion") for one in container["env"]}
 
 
@@ -94,7 +94,7 @@ def test_no_container_may_more_than_it_needs(render):
             assert allowed["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
         for variable in pod["containers"][0]["env"]:
-            if variable["name"] in {"CLARION_DATABASE", "CLARION_BROKER", "CLARION_FANOUT"}:
+            if variable["name"] in {"CLARION_DATABASE", "CLARION_BROKER", "CLARION_REDIS"}:
                 assert "secretKeyRef" in variable["valueFrom"]
 
 

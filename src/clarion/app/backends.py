@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from clarion.adapters.brokers.none import NoBroker
 from clarion.errors import ConfigError
 from clarion.flow.ledger import Ledger
+from clarion.model.worker import Role
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS, backend
 from clarion.ports.backend import BackendTools, OpenBroker, OpenFanout, OpenStore
 from clarion.ports.broker import Broker
@@ -36,7 +38,9 @@ async def ledger_of(settings: Settings, tools: BackendTools) -> AsyncIterator[Le
 
 
 def broker_of(settings: Settings, tools: BackendTools, ledger: Ledger) -> AbstractAsyncContextManager[Broker]:
-    """The broker that `broker` names."""
+    """The broker that `broker` names; none for a process that only keeps connections."""
+    if settings.roles == (Role.GATEWAY,):
+        return contextlib.nullcontext(NoBroker())
     url = settings.broker
     opened: OpenBroker = backend(BROKERS, "broker", url)
     return opened(url, tools, ledger.store)

@@ -15,6 +15,7 @@ from clarion.config import Settings
 from clarion.errors import ConfigError
 from clarion.model.ids import TenantId
 from clarion.model.setup import Tenant
+from clarion.model.worker import Role
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 
 
@@ -76,6 +77,20 @@ async def test_each_setting_selects_its_backend(settings, install):
         "close fan-out",
         "close broker",
     ]
+
+
+async def test_a_gateway_opens_no_broker(settings, install):
+    """It needs no way to one; its metrics and its health are there without."""
+
+    @contextlib.asynccontextmanager
+    async def far(url, tools, ledger):
+        raise ConfigError("broker: nobody answers")
+        yield
+
+    install(brokers=[Point("far", far)])
+    async with App.open(settings.model_copy(update={"broker": "far:", "roles": (Role.GATEWAY,)})) as app:
+        assert set((await app.pipeline.health()).values()) == {"ok"}
+        assert not any(name.startswith("backlog") for name in await app.pipeline.stats())
 
 
 async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, install):

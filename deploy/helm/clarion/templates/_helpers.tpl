@@ -64,7 +64,7 @@ a copy in memory. */}}
 {{- define "clarion.env" -}}
 - { name: CLARION_PUBLIC_URL, value: {{ required "publicUrl is the https:// address that people use" .Values.publicUrl | quote }} }
 - { name: CLARION_DATA_DIR, value: /var/lib/clarion/data }
-{{- range $name, $key := dict "CLARION_DATABASE" "database" "CLARION_BROKER" "broker" "CLARION_FANOUT" "fanout" }}
+{{- range $name, $key := dict "CLARION_DATABASE" "database" "CLARION_BROKER" "broker" "CLARION_REDIS" "redis" }}
 - name: {{ $name }}
   valueFrom: { secretKeyRef: { name: {{ $.Values.secret }}, key: {{ $key }} } }
 {{- end }}
