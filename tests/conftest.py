@@ -12,7 +12,8 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from tests.needs import in_ci
 
 pytest_plugins = [
-    f"tests.servers.{name}" for name in ("postgresql", "pgbouncer", "redis", "rabbitmq", "elasticmq", "kafka")
+    f"tests.servers.{name}"
+    for name in ("postgresql", "pgbouncer", "redis", "rabbitmq", "elasticmq", "kafka", "nats")
 ]
 
 FOUND = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache" / "hypothesis")

@@ -80,6 +80,8 @@ class SourcePlugin(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[Any, ProviderTools], RecordReader]
     """`open(config, tools)`. Reaches nobody; raises ConfigError, with a pointer to the field, for settings that cannot
     work and when a package is missing."""
+    rewinds: bool = True
+    """The server keeps what is done, so that it can be read again."""
     secrets: frozenset[str] = frozenset()
     """Names of config fields that must never be returned or logged."""
     example: dict[str, Any] = {}

@@ -133,7 +133,11 @@ class SourceService:
         self, tenant: TenantId, key: str, to: StartAt | Instant | Position, *, repeat: bool
     ) -> Position:
         """Read on from there. `repeat`: records that were done are done again."""
-        async with self._opened(self._source(tenant, key)) as (reader, _):
+        source = self._source(tenant, key)
+        kind = self.kinds.get(source.kind)
+        if kind is not None and not kind.rewinds:
+            raise InvalidInput(f"{kind.title} forgets what was taken: the source cannot be rewound.")
+        async with self._opened(source) as (reader, _):
             position = await reader.seek(to)
         await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=repeat)
         return position

@@ -124,12 +124,19 @@ async def what_is_not_done_comes_again(subject: SourceSubject) -> None:
 
 async def a_record_that_comes_again_is_recognised(subject: SourceSubject) -> None:
     """By its offset or its id, where the server has one."""
-    await subject.publish(orders(3, key="customer-1"))
+    await subject.publish(orders(3 if subject.positions else 1, key="customer-1"))
     places = []
     for _ in range(2):
-        async with reading(subject, StartAt.EARLIEST) as reader:
-            records = await fetched(reader, 3)
+        reader = subject.open()
+        try:
+            if subject.positions:
+                await reader.seek(StartAt.EARLIEST)
+                records: Sequence[SourceRecord] = await fetched(reader, 3)
+            else:
+                records = await reader.peek(1)
             places.append(sorted((record.value, record.place) for record in records))
+        finally:
+            await reader.close()
     assert places[0] == places[1]
 
 

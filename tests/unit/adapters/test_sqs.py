@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from clarion.adapters import sqs
 from clarion.adapters.aws import AwsSigner
 from clarion.adapters.providers.ses import SesConfig, plugin, read_event
+from clarion.adapters.sinks import sns
 from clarion.adapters.sqs import SqsQueue
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
@@ -21,6 +22,7 @@ from clarion.model.channel import Channel
 from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Integration
 from clarion.ports.callback import CallbackRequest, CallbackTools
+from clarion.ports.sink import OutEvent
 from clarion.testing.ports import MONDAY_NOON, provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.vendors.ses import MAIL
@@ -123,6 +125,29 @@ async def test_events_come_through_a_topic_and_without_one(moto, fast):
     for body in bodies:
         (receipt,) = meaning(body).receipts
         assert (receipt.kind, receipt.permanent) == (ReceiptKind.BOUNCED, True)
+
+
+async def test_events_of_a_sink_come_through_a_topic(moto):
+    """As SNS takes them in batches, to whoever has subscribed."""
+    event = OutEvent(
+        id="m-1", type="clarion.message.sent", subject="m", time="", data=b"{}", body=b'{"id":"m-1"}'
+    )
+    with client("sqs", moto) as owner, client("sns", moto) as topics:
+        url = owner.create_queue(QueueName="warehouse")["QueueUrl"]
+        topic = topics.create_topic(Name="notifications")["TopicArn"]
+        arn = f"arn:aws:sqs:{REGION}:123456789012:warehouse"
+        topics.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
+        )
+        config = sns.SnsSink(
+            topic_arn=topic, endpoint=moto, region=REGION, access_key_id="x", secret_access_key="y"
+        )
+        writer = sns.plugin.open(config, TOOLS)
+        await writer.ping()
+        assert list(await writer.write([event] * 11)) == [None] * 11
+        await writer.close()
+        found = owner.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        assert {one["Body"] for one in found} == {'{"id":"m-1"}'}
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b'{"mail": 1}', b"\xff", b"[" * 100_000])

@@ -30,6 +30,14 @@ async def test_the_documented_record_starts_the_documented_workflow(admin, clari
     assert passed["outcome"] == "passed_over"
 
 
+def test_every_kind_is_documented_with_its_settings():
+    """In the table of kinds."""
+    rows = {row.split("`")[1]: row for row in PAGE.splitlines() if row.startswith("| `")}
+    for name, plugin in sources().items():
+        missing = [field for field in plugin.config.__struct_fields__ if f"`{field}`" not in rows[name]]
+        assert missing == [], name
+
+
 def test_every_format_is_documented():
     """In the table of formats."""
     assert [name for name in formats() if f"| `{name}` |" not in PAGE] == []

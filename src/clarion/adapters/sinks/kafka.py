@@ -57,6 +57,7 @@ class KafkaWriter:
                 "enable.idempotence": True,  # with acks=all, and in order
                 "delivery.timeout.ms": int(WRITE_S * 1_000),
                 "allow.auto.create.topics": False,
+                "topic.metadata.propagation.max.ms": 3_000,  # then a topic that is not there is told
                 "linger.ms": 0,
             }
             self._producer = await self._thread.call(lambda: Producer(settings, logger=quiet))

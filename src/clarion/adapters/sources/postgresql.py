@@ -182,6 +182,7 @@ plugin = SourcePlugin(
     title="Outbox table in PostgreSQL",
     config=PostgresOutbox,
     open=opened,
+    rewinds=False,
     secrets=SECRETS,
     example={"host": "db.example.com", "database": "shop", "username": "clarion", "password": "secret"},
 )
