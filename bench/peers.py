@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import processes
+from bench.backends import postgresql
 from bench.children import Missing, program, running
 from bench.load import Pool, accepted
 from bench.progress import progress
@@ -116,9 +117,9 @@ async def _peer(smtp: int, users: int) -> AsyncIterator[Api]:
     with tempfile.TemporaryDirectory(prefix="clarion-peer-") as folder:
         home, redis_port, http_port = Path(folder), free_port(), free_port()
         home.chmod(0o755)
-        async with _postgresql(home / "postgresql") as database:
+        async with postgresql(home / "postgresql") as server:
             env = os.environ | {
-                "PEER_DATABASE": database,
+                "PEER_DATABASE": server.url.replace("postgresql:", "postgresql+psycopg:"),
                 "PEER_CONNECTIONS": str(THREADS),
                 "PEER_REDIS": f"redis://127.0.0.1:{redis_port}",
                 "PEER_SMTP_PORT": str(smtp),
@@ -147,46 +148,6 @@ async def _peer(smtp: int, users: int) -> AsyncIterator[Api]:
                 api = Api(http_port)
                 yield api
                 api.close()
-
-
-@contextlib.asynccontextmanager
-async def _postgresql(home: Path) -> AsyncIterator[str]:
-    """A fresh server that syncs every commit to the disk; how to connect to it."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
-    folders = [str(folder) for folder in reversed(versions)]
-    initdb = program("initdb", "postgresql", *folders)
-    postgres = str(Path(initdb).resolve().with_name("postgres"))
-    account = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    home.mkdir()
-    if account:
-        shutil.chown(home, account, account)
-    make = [
-        initdb,
-        "-D",
-        f"{home}/data",
-        "-U",
-        "peer",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C.UTF-8",
-        "--no-sync",
-    ]
-    made = subprocess.run(make, capture_output=True, text=True, user=account, group=account, check=False)
-    if made.returncode:
-        raise Missing(f"PostgreSQL cannot be set up: {made.stderr.strip()[-500:]}")
-    port = free_port()
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "shared_buffers": "256MB",
-        "max_wal_size": "2GB",
-    }
-    command = [postgres, "-D", f"{home}/data", "-k", str(home)]
-    command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    async with running(command, port=port, user=account, stop=signal.SIGINT):
-        yield f"postgresql+psycopg://peer@127.0.0.1:{port}/postgres"
 
 
 def _environment() -> Path:

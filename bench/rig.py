@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.backends import BACKENDS, EMBEDDED
 from bench.progress import progress
 from bench.server import Server
 from bench.tenant import create_setup
@@ -38,6 +40,8 @@ class Rig:
     pinned: bool = True
     python: str = sys.executable
     """The interpreter whose Clarion is measured."""
+    backend: str = EMBEDDED
+    """Where it keeps its data."""
 
     def much(self, full: int, smoke: int) -> int:
         """How much of something to use."""
@@ -69,9 +73,16 @@ class Rig:
         env: dict[str, str] | None = None,
     ) -> AsyncIterator[Server]:
         """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards. `env`: its variables."""
-        with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
-            server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None, env=env)
+        core = SERVER_CORE if self.pinned else None
+        async with contextlib.AsyncExitStack() as ends:
+            folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="clarion-bench-")))
+            server = Server(folder / "data", core=core, env=env)
             server.python, server.module = self.python, module
+            if self.backend != EMBEDDED:
+                folder.chmod(0o755)  # its account has to get there
+                database = await ends.enter_async_context(BACKENDS[self.backend](folder / "server", core))
+                server.database = database
+                server.env["CLARION_DATABASE"] = database.url
             try:
                 await server.start()
                 if users:

@@ -1,4 +1,4 @@
-"""Measure this machine: `python -m bench.run [--json FILE] [--only NAME ...] [--quick] [--compare FILE]`.
+"""Measure this machine: `python -m bench.run [--json FILE] [--only NAME ...] [--quick] [--compare FILE] [--backend NAME]`.
 
 What each figure means and how it is taken: docs/explanation/performance.md.
 """
@@ -27,12 +27,14 @@ from bench import (
     outlets,
     peers,
     push,
+    queue_alone,
     report,
     retention,
     steps,
     through,
     workers,
 )
+from bench.backends import BACKENDS, EMBEDDED
 from bench.progress import progress
 from bench.report import Figure, Run, machine, medians
 from bench.rig import GENERATOR_CORE, SERVER_CORE, Rig
@@ -73,6 +75,7 @@ BOTH_CORES: dict[str, Measure] = {
     "first-minute": first_minute.first_minute,
     "retention": retention.retention,
     "growth": growth.growth,
+    "queue": queue_alone.queue,
 }
 """Server and generator share all cores. What both lists have is measured twice."""
 NAMES = list(dict.fromkeys([*ONE_CORE, *BOTH_CORES]))
@@ -117,6 +120,11 @@ def arguments() -> argparse.Namespace:
         help="measure also the Clarion of this interpreter, figure by figure in turns, and compare",
     )
     parser.add_argument(
+        "--backend",
+        choices=sorted(BACKENDS),
+        help="measure Clarion on this database server, beside the database it brings, and compare",
+    )
+    parser.add_argument(
         "--rounds", type=int, metavar="N", default=1, help="measure everything N times and take the medians"
     )
     return parser.parse_args()
@@ -127,7 +135,8 @@ class Bench:
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._figures: dict[str, list[Figure]] = {}
+        self._figures: dict[tuple[str, str], list[Figure]] = {}
+        """By interpreter and backend."""
         self._indexes: list[index.Index] = []
         self._current = ""
 
@@ -140,6 +149,8 @@ class Bench:
             self._current = name if rig.pinned else f"{name}, both cores"
             if rig.python != sys.executable:
                 self._current += f", {rig.python}"
+            if rig.backend != EMBEDDED:
+                self._current += f", {rig.backend}"
             progress.begin(f"[{number}/{len(groups)}] {self._current}")
             try:
                 found = await figures_of(rig)
@@ -150,11 +161,12 @@ class Bench:
             speed = index.between(*self._indexes[-2:])
             progress.end(f", machine index {self._indexes[-1].value:.2f}")
             twice = not rig.pinned and name in ONE_CORE
-            self._figures.setdefault(rig.python, []).extend(_finished(f, speed, twice=twice) for f in found)
+            of = self._figures.setdefault((rig.python, rig.backend), [])
+            of.extend(_finished(f, speed, twice=twice) for f in found)
         self._current = ""
 
-    def result(self, python: str) -> Run:
-        """What is measured so far of the Clarion of that interpreter."""
+    def result(self, python: str, backend: str = EMBEDDED) -> Run:
+        """What is measured so far of the Clarion of that interpreter on that backend."""
         told = machine()
         about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}"
         about += f" ({report.build_of(sys.executable)}). "
@@ -163,7 +175,9 @@ class Bench:
         )
         if python != sys.executable:
             about += f" Clarion of {python} ({report.build_of(python)})."
-        figures = medians(self._figures.get(python, []))
+        if backend != EMBEDDED:
+            about += f" On {backend}, which shares the cores of the server."
+        figures = medians(self._figures.get((python, backend), []))
         return Run(
             about=about,
             figures=[*figures, *peers.ratio(figures)],
@@ -186,13 +200,15 @@ def groups_of(asked: argparse.Namespace) -> list[Group]:
     """What was asked for, in the order in which it is measured: two versions take turns."""
     one = {} if asked.unpinned else ONE_CORE
     return [
-        (name, figures_of, Rig(quick=asked.quick, python=python, pinned=pinned))
+        (name, figures_of, Rig(quick=asked.quick, python=python, pinned=pinned, backend=backend))
         for pinned, figures in ((True, one), (False, BOTH_CORES))
         for name, figures_of in figures.items()
         if name in (asked.only or NAMES)
         for _ in range(asked.rounds)
         for python in (asked.against, asked.python)
         if python
+        for backend in (EMBEDDED, asked.backend)
+        if backend
     ]
 
 
@@ -218,8 +234,9 @@ def main() -> None:
             run = report.load(asked.read)
         else:
             bench = measured(asked)
-            run = bench.result(asked.python)
-            earlier += [bench.result(asked.against)] if asked.against else []
+            run = bench.result(asked.python, asked.backend or EMBEDDED)
+            earlier += [bench.result(asked.python)] if asked.backend else []
+            earlier += [bench.result(asked.against, asked.backend or EMBEDDED)] if asked.against else []
     except ValueError as refused:
         sys.exit(str(refused))
     report.show(run)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench import processes
 from bench.children import die_with_parent
@@ -40,6 +40,13 @@ def free_port() -> int:
             return port
 
 
+class HasCpu(Protocol):
+    """Another server, whose work is counted too."""
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all its processes so far."""
+
+
 STORE = "clarion.app.store_program"
 """What the command of a store process contains."""
 
@@ -52,7 +59,9 @@ class Server:
         self.python = sys.executable
         self.module = "clarion"
         """What is run; one that takes the same command line."""
-        self.env = env or {}
+        self.env = dict(env or {})
+        self.database: HasCpu | None = None
+        """The server that has its data, if that is not itself."""
         self.log = data.with_name(data.name + ".log")
         self.started_in = 0.0
         self._process: subprocess.Popen[bytes] | None = None

@@ -81,6 +81,7 @@ async def measure(
 
     number = rig.much(120_000, 2_000)
     before, cpu, began = await ended(server), server.cpu_s(), time.perf_counter()
+    database = server.database.cpu_s() if server.database else 0.0
     written, stored = server.written_bytes(), server.stored_bytes()
     await submit(pool, events, workflow, number)
     took = await until_ended(server, before + number) - began
@@ -100,8 +101,20 @@ async def measure(
             unit="us/message",
             note=f"{spent / took:.2f} cores",
         ),
-        bytes_written(title, written, number, f"the data folder grew by {stored / number:,.0f} a message"),
     ]
+    if server.database:
+        database = server.database.cpu_s() - database
+        at_once.append(
+            Figure(
+                name=f"{title}: CPU of the database",
+                value=database / number * 1e6,
+                unit="us/message",
+                note=f"{database / took:.2f} cores",
+            )
+        )
+    else:
+        grew = f"the data folder grew by {stored / number:,.0f} a message"
+        at_once.append(bytes_written(title, written, number, grew))
     sustained = await _sustained(rig, server, pool, events, title, workflow, target)
     pool.close()
     return at_once + sustained

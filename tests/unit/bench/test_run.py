@@ -142,3 +142,24 @@ def test_names_may_stand_in_one_word(monkeypatch: pytest.MonkeyPatch, capsys: py
     with pytest.raises(SystemExit):
         asked(monkeypatch, "--only", "sms,nope")
     assert "there is no 'nope'" in capsys.readouterr().err
+
+
+def test_a_backend_is_measured_in_turns_with_the_embedded_database(monkeypatch: pytest.MonkeyPatch):
+    """Figure by figure, so that a slow minute of the machine meets both."""
+    monkeypatch.setattr(
+        sys, "argv", ["run", "--backend", "postgresql", "--only", "queue,in-app", "--unpinned"]
+    )
+    groups = [(name, rig.backend) for name, _, rig in groups_of(arguments())]
+    assert groups == [
+        ("in-app", "embedded"), ("in-app", "postgresql"), ("queue", "embedded"), ("queue", "postgresql")
+    ]  # fmt: skip
+
+
+async def test_figures_of_backends_are_kept_apart():
+    """And the run says which one it is about."""
+    bench = Bench(Rig())
+    await bench.measure([("a", rate, Rig()), ("b", size, Rig(backend="postgresql"))])
+    assert [figure.name for figure in bench.result(sys.executable).figures] == ["rate"]
+    ours = bench.result(sys.executable, "postgresql")
+    assert [figure.name for figure in ours.figures] == ["size"]
+    assert "On postgresql" in ours.about

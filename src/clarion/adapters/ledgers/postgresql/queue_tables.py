@@ -1,4 +1,4 @@
-"""The tables of the hot path as PostgreSQL has them.
+"""The tables of the hot path as PostgreSQL has them: ADR 0061 says what is added, what is updated, and why.
 
 Rows that are updated leave room on their pages, so that the new version lies beside the old one and no index is touched.
 """

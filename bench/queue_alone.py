@@ -1,0 +1,138 @@
+"""The queue of the ledger without anything around it: jobs are enqueued, claimed and completed, each of these acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import processes
+from bench.backends import BACKENDS, EMBEDDED, DatabaseServer
+from bench.report import Figure
+from bench.rig import Rig
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.postgresql import revision
+from clarion.adapters.ledgers.postgresql.address import read_address
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemRandom
+from clarion.adapters.vaults.local import LocalVault
+from clarion.model.channel import Channel
+from clarion.model.user import User, UserPut
+from clarion.testing.ledger_contract import LedgerSubject
+
+JOBS_GOAL = 7_500
+"""Jobs a second: the best that anybody has published for so many cores."""
+USERS, JOBS, BATCH, WORKERS = 2_000, 60_000, 250, 4
+LEAST_HELD = 0.95
+"""Of its rate a queue keeps while somebody holds an old snapshot."""
+HELD_S = 20.0
+
+
+async def queue(rig: Rig) -> list[Figure]:
+    """Several producers and workers at once, in the process of the bench; then the same under an old snapshot."""
+    async with opened(rig) as (ledger, server):
+        subject: Any = LedgerSubject(ledger, SystemClock(), SystemRandom())  # type: ignore[arg-type]
+        await subject.create_setup()
+        puts = [UserPut(id=f"u{number}") for number in range(rig.much(USERS, 100))]
+        users = list(await ledger.users.put(subject.tenant, puts))
+        await run(subject, users, rig.much(10_000, 1_000))
+        jobs = rig.much(JOBS, 2_000)
+        ours, theirs = processes.cpu_s(os.getpid()), server.cpu_s() if server else 0.0
+        took = await run(subject, users, jobs)
+        ours, theirs = processes.cpu_s(os.getpid()) - ours, (server.cpu_s() if server else 0.0) - theirs
+        if server:
+            ours -= theirs  # It is a child of the bench.
+        note = f"{jobs:,} jobs, {BATCH} at once, {WORKERS} producers and {WORKERS} workers"
+        figures = [
+            Figure(
+                name="queue alone",
+                value=jobs / took,
+                unit="jobs/s",
+                target=JOBS_GOAL if server else None,
+                note=note,
+            ),
+            Figure(name="queue alone: CPU of the client", value=ours / jobs * 1e6, unit="us/message"),
+        ]
+        if server:
+            cpu = theirs / jobs * 1e6
+            figures.append(Figure(name="queue alone: CPU of the database", value=cpu, unit="us/message"))
+            figures.append(await _held(rig, subject, users, server, cpu))
+        return figures
+
+
+async def _held(
+    rig: Rig, subject: Any, users: Sequence[User], server: DatabaseServer, before: float
+) -> Figure:
+    """What a job costs the database at the end of a time in which somebody held a snapshot, against before."""
+    import asyncpg
+
+    reader = await asyncpg.connect(server.url)
+    await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    await reader.fetch("SELECT 1 FROM users LIMIT 1")
+    until = time.perf_counter() + float(os.environ.get("CLARION_HELD_S", rig.long(HELD_S)))
+    cost = before
+    while time.perf_counter() < until:
+        jobs, cpu = rig.much(10_000, 1_000), server.cpu_s()
+        await run(subject, users, jobs)
+        cost = (server.cpu_s() - cpu) / jobs * 1e6
+    await reader.close()
+    return Figure(
+        name="queue alone: with an old snapshot held",
+        value=before / cost,
+        unit="of its speed",
+        target=LEAST_HELD,
+        note=f"CPU of the database, {before:.0f} us a job before and {cost:.0f} at the end",
+    )
+
+
+async def run(subject: Any, users: Sequence[User], jobs: int) -> float:
+    """Seconds until so many jobs have been enqueued, claimed and completed."""
+    batches = iter(range(jobs // BATCH))
+    left = jobs // BATCH * BATCH
+
+    async def produce() -> None:
+        for number in batches:
+            some = (users[(number * BATCH + place) % len(users)] for place in range(BATCH))
+            await subject.plan(*(subject.planned(user, fence=0) for user in some))
+
+    async def work() -> None:
+        nonlocal left
+        while left > 0:
+            claimed = await subject.claim(channel=Channel.EMAIL, limit=BATCH)
+            if not claimed:
+                await asyncio.sleep(0.001)
+                continue
+            left -= len(claimed)
+            settled = [subject.settlement(message) for message in claimed]
+            await subject.ledger.messages.settle(subject.worker, settled)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(produce() for _ in range(WORKERS)), *(work() for _ in range(WORKERS)))
+    return time.perf_counter() - began
+
+
+@asynccontextmanager
+async def opened(rig: Rig) -> AsyncIterator[tuple[Any, DatabaseServer | None]]:
+    """A new ledger on the backend of the rig, in this process; and its server, if it has one."""
+    clock, random = SystemClock(), SystemRandom()
+    tools: dict[str, Any] = {"vault": LocalVault(b"k" * 32, random), "clock": clock, "random": random}
+    with TemporaryDirectory(prefix="clarion-bench-") as folder:
+        Path(folder).chmod(0o755)
+        if rig.backend == EMBEDDED:
+            path = Path(folder) / "clarion.db"
+            migrate(path)
+            embedded = SqliteLedger.open(path, **tools)
+            yield embedded, None
+            await embedded.close()
+            return
+        async with BACKENDS[rig.backend](Path(folder) / "server", None) as server:
+            await revision.migrate(read_address(server.url))
+            ledger = await PostgresLedger.open(server.url, **tools)
+            yield ledger, server
+            await ledger.close()
