@@ -60,7 +60,7 @@ class WorkerLease:
         """Somebody asked this process to stop."""
         self.lost = 0
         """How often this process was given up although it lives."""
-        self._lasts_until_s = float("-inf")
+        self._lasts_until_s = self._over_s = float("-inf")
         self._hurry = asyncio.Event()
         self._renewed = asyncio.Event()
         self._looked = asyncio.Event()
@@ -91,6 +91,7 @@ class WorkerLease:
                     self._died()
             except Unavailable:
                 log.warning("lease_not_renewed")
+                self._looked.set()  # at what is known: by now this process may be nobody
             if not more and not self._hurry.is_set():
                 await self._rest()
 
@@ -120,12 +121,13 @@ class WorkerLease:
             log.warning("drain_not_announced")
 
     def is_first(self, role: Role) -> bool:
-        """Whether this process is the one that has had the role for the longest, of all that live."""
+        """Whether this process is the one that has had the role for the longest, of all that live. Not while its own lease may be
+        over: then it is another one."""
         having = [one.id for one in self.workers if role in one.process.roles]
-        return having[:1] == [self.worker]
+        return having[:1] == [self.worker] and self._clock.monotonic() < self._over_s
 
     async def next_look(self) -> None:
-        """Wait until `workers` has been read once more."""
+        """Wait until `workers` has been read once more, or could not be."""
         self._looked.clear()
         await self._looked.wait()
 
@@ -184,5 +186,6 @@ class WorkerLease:
         return min(self._planned, default=None)
 
     def _lasts(self, asked_s: float) -> None:
+        self._over_s = asked_s + self.process.lease_ms / 1_000
         self._lasts_until_s = asked_s + self.process.lease_ms / 1_000 * (1 - MARGIN)
         self._renewed.set()

@@ -1,11 +1,14 @@
 """Settings are checked before anything starts, and every complaint says where and what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from clarion.config import Settings, unsafe
 from clarion.errors import ConfigError
+from clarion.model.channel import Channel, Lane
+from clarion.model.worker import ROLES, Role
 
 
 @pytest.fixture(autouse=True)
@@ -230,10 +233,44 @@ class TestSafety:
         """Somebody thought about it."""
         assert list(unsafe(Settings.load(data_dir=data, host="0.0.0.0", **given))) == []
 
+    def test_a_sqlite_file_is_not_shared(self, data):
+        """Another process could not open it; what to do instead is said."""
+        (said,) = unsafe(Settings.load(data_dir=data, roles="worker,timers"))
+        assert "clarion store" in said
+
+    def test_inboxes_that_others_cannot_reach_are_refused(self, data):
+        """A gateway of several processes would stay silent."""
+        roles, database = "api,gateway", "unix:store.sock"
+        assert list(unsafe(Settings.load(data_dir=data, database=database, roles=roles))) == []
+        (said,) = unsafe(Settings.load(data_dir=data, database=database, roles=roles, fanout="memory:"))
+        assert "fanout is memory:" in said
+
     def test_debug_records_are_refused(self, data):
         """They are for `clarion dev`."""
         (said,) = unsafe(Settings.load(data_dir=data, log={"level": "debug"}))
         assert "log.level" in said
+
+
+def test_roles_lanes_and_channels_are_words_between_commas(monkeypatch):
+    """From a variable and from the command line; twice is once, and all by default."""
+    assert Settings.load().roles == ROLES
+    monkeypatch.setenv("CLARION_LANES", "critical, high,critical")
+    found = Settings.load(roles="worker,timers", channels="email")
+    assert (found.roles, found.lanes) == ((Role.WORKER, Role.TIMERS), (Lane.CRITICAL, Lane.HIGH))
+    assert found.channels == (Channel.EMAIL,)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"roles": "wroker"}, "roles (--roles): input should be 'api', 'worker', 'gateway' or 'timers'"),
+        ({"lanes": ","}, "lanes (--lanes): must name at least one"),
+    ],
+)
+def test_a_word_that_is_none_of_them_is_refused(given, said):
+    """With all that there are."""
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Settings.load(**given)
 
 
 @pytest.mark.parametrize(

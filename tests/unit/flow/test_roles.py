@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clarion.adapters.ledgers.memory import MemoryLedger, Tables
+from clarion.errors import Unavailable
 from clarion.flow.lease import BEAT_S
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.message import MessageFilter
@@ -175,6 +176,33 @@ async def test_only_one_process_takes_timers_and_another_follows_when_it_dies(cl
     await cluster.pass_time(BEAT_S + 2)
     assert set(did) == {"third"}
     cluster.engines.remove(first)
+
+
+async def test_who_cannot_reach_the_store_does_not_go_on_with_timers(cluster, monkeypatch):
+    """It cannot hear that another one took over, so it stops by its own clock when its lease is over."""
+    did: list[str] = []
+
+    async def noted(service: Any) -> None:
+        did.append(next(e.process.node for e in cluster.engines if e.services.whatsapp is service))
+
+    async def away(*_: Any) -> None:
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setattr(WhatsAppService, "sweep", noted)
+    monkeypatch.setattr("clarion.services.whatsapp.LOOK_EVERY_S", 1.0)
+    first = await cluster.start("first", Role.TIMERS)
+    await cluster.start("second", Role.TIMERS)
+    with monkeypatch.context() as cut:
+        for name in ("beat", "workers", "reap"):
+            cut.setattr(first.ledger.leases, name, away)
+        await cluster.pass_time(LEASE_S + 3 * BEAT_S)
+        did.clear()
+        await cluster.pass_time(5)
+        assert set(did) == {"second"}
+    await cluster.pass_time(2 * BEAT_S)
+    did.clear()
+    await cluster.pass_time(5)
+    assert set(did) == {"second"}, "the first is the youngest now"
 
 
 async def test_an_operation_that_one_process_took_is_done_by_the_one_with_timers(cluster):
