@@ -271,6 +271,15 @@ class Settings(_Section):
             raise ValueError("must name a file: sqlite:clarion.db in data_dir, or sqlite:/path/to/clarion.db")
         return value
 
+    @field_validator("redis")
+    @classmethod
+    def _is_a_redis_url(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://")):
+            raise ValueError(
+                "must be the URL of a Redis or Valkey server: redis://host:6379/0, or rediss:// for TLS"
+            )
+        return value
+
     @property
     def database_path(self) -> Path:
         """The SQLite file. Raises ConfigError when `database` is of another kind."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,7 +13,10 @@ from playwright.async_api import Browser, async_playwright
 
 from bench.server import Server
 from tests.acceptance.forks import ForkedServer
+from tests.acceptance.topology import STORE
 from tests.needs import DEEP, require_browser
+from tests.servers.postgresql import PostgreSql, programs
+from tests.servers.process import run
 
 FLAGS = [
     "--no-sandbox",
@@ -80,3 +85,17 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """Where the processes meet: the store process of one machine, or a server."""
+    if request.param == "store":
+        return STORE
+    name = f"acceptance_{os.getpid()}_{random.randrange(1 << 30):x}"
+    server: PostgreSql = request.getfixturevalue("postgresql")
+    run(
+        [programs() / "createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "app", name],
+        home=Path("/tmp"),
+    )
+    return server.url(name)

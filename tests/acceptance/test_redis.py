@@ -1,4 +1,4 @@
-"""Two servers on one store that share limits and inbox changes through Redis, which is killed while they are busy."""
+"""Two servers on one database that share limits and inbox changes through Redis, which is killed while they are busy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.wire import Api
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.setup_data import USERS, event_type
 from tests.acceptance.test_shared_store import has
-from tests.acceptance.topology import Serving, Topology
+from tests.acceptance.topology import Serving, Topology, on
 from tests.servers.redis import FORGETFUL, Process, serve
 
 RATE = 80
@@ -112,7 +112,8 @@ async def warnings(server: Serving, wanted: set[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(tmp_path):
+@on("postgresql")
+async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(database, tmp_path):
     """Nothing is lost or repeated, no stretch of time sees more than the limit, critical messages keep flowing, devices on
     both servers show everything, and all is as before once it is back."""
     home, port = tmp_path / "redis", free_port()
@@ -120,7 +121,7 @@ async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(tmp_path)
     redis = Process(serve(home, port, FORGETFUL), home, port, FORGETFUL)
     try:
         settings = f'redis = "redis://127.0.0.1:{port}?timeout_s=0.5"\n'
-        async with Topology(tmp_path, settings=settings) as topology:
+        async with Topology(tmp_path, database, settings) as topology:
             serving = [await topology.start(name) for name in ("first", "second")]
             api = serving[0].api
             await api.put("/v1/workflows/acc-siren", SIREN)

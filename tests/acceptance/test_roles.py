@@ -21,17 +21,14 @@ from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import SUCCEEDED, History, Seen, violations
 from tests.acceptance.reader import settled
 from tests.acceptance.setup_data import USERS
-from tests.acceptance.topology import STORE, Serving, Topology
+from tests.acceptance.topology import Serving, Topology, on
 from tests.acceptance.traffic import Traffic
 from tests.needs import DEEP
 from tests.servers.nginx import nginx
-from tests.servers.postgresql import PostgreSql, programs
-from tests.servers.process import run
 from tests.servers.toxiproxy import Line, line_to
 
 LEASE_S = 2.0
 SETTINGS = f"lease_s = {LEASE_S}\nunready_s = 0.2\n"
-DATABASES = ("store", "postgresql")
 FAULTS = 40 if DEEP else 4
 SLOW_S = 0.0 if DEEP else 3.0
 """What a busy machine may take on top of what is promised."""
@@ -40,25 +37,6 @@ SLOW_S = 0.0 if DEEP else 3.0
 TROUBLES: tuple[Callable[[Line], None], ...] = (Line.cut, Line.silent)
 if DEEP:
     TROUBLES = (*TROUBLES, lambda line: line.slow(200), Line.broken)
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest) -> str:
-    """Where the processes meet: the store process of one machine, or a server."""
-    if request.param == "store":
-        return STORE
-    name = f"roles_{os.getpid()}_{random.randrange(1 << 30):x}"
-    server: PostgreSql = request.getfixturevalue("postgresql")
-    run(
-        [programs() / "createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "app", name],
-        home=Path("/tmp"),
-    )
-    return server.url(name)
-
-
-def on(*databases: str) -> pytest.MarkDecorator:
-    """On each of these; in the deep profile on all."""
-    return pytest.mark.parametrize("database", DATABASES if DEEP else databases, indirect=True)
 
 
 @pytest.fixture

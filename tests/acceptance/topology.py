@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from bench import topology
 from bench.topology import STORE, Serving, Storing
 from tests.acceptance.forks import Fork, ForkedServer
 from tests.acceptance.setup_data import create_setup
+from tests.needs import DEEP
 
-__all__ = ["STORE", "Serving", "Topology"]
+DATABASES = ("store", "postgresql")
+
+__all__ = ["STORE", "Serving", "Topology", "on"]
 
 
 class _Serving(ForkedServer, Serving):
@@ -47,3 +52,8 @@ class Topology(topology.Topology):
             command.wait()
             assert command.returncode == 0, said.read_text()
             return said.read_text()
+
+
+def on(*databases: str) -> pytest.MarkDecorator:
+    """The test runs on each of these `database`s; in the deep profile on all."""
+    return pytest.mark.parametrize("database", DATABASES if DEEP else databases, indirect=True)

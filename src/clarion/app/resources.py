@@ -78,6 +78,7 @@ async def open_resources(
         store = await ends.enter_async_context(store_of(settings.database, given))
     ledger = Ledger(store)
     await ledger.setup.catch_up()
+    redis = await ends.enter_async_context(redis_of(settings, given, ledger))
     return Resources(
         settings=settings,
         ledger=ledger,
@@ -91,7 +92,7 @@ async def open_resources(
         sinks=plugins.sinks(),
         broker=await ends.enter_async_context(broker_of(settings, given, ledger)),
         fanout=await ends.enter_async_context(fanout_of(settings, given)),
-        redis=await ends.enter_async_context(redis_of(settings, given, ledger)),
+        redis=redis,
     )
 
 

@@ -78,13 +78,13 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             part = "broker"
             await ends.enter_async_context(broker_of(settings, given, ledger))
             yield part, ""
-            part = "fanout"
-            fanout = await ends.enter_async_context(fanout_of(settings, given))
-            yield part, fanout.state().trouble
             if settings.redis:
                 part = "redis"
                 server = await ends.enter_async_context(redis_of(settings, given, ledger))
                 yield part, "" if server is None else server.trouble
+            part = "fanout"
+            fanout = await ends.enter_async_context(fanout_of(settings, given))
+            yield part, fanout.state().trouble
         except ClarionError as error:
             yield part, error.detail
             return

@@ -27,6 +27,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Integration, SendAll, SendStep, Workflow
 from clarion.testing.ports import provider_tools
+from tests.servers.process import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,21 @@ def test_check_names_everything_that_is_wrong():
     checked = run("check", "--data-dir", "elsewhere", "--json")
     assert checked.exit_code == 1
     assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
+
+
+def test_check_asks_redis(monkeypatch):
+    """Where it is set."""
+    run("migrate", "--data-dir", "data")
+    assert "redis" not in {
+        c["check"] for c in json.loads(run("check", "--data-dir", "data", "--json").stdout)
+    }
+    monkeypatch.setenv("CLARION_REDIS", f"redis://ada:hunter2@127.0.0.1:{free_port()}")
+    checked = run("check", "--data-dir", "data", "--json")
+    assert checked.exit_code == 1
+    found = {c["check"]: c["detail"] for c in json.loads(checked.stdout)}
+    for part in ("redis", "fanout"):
+        assert "does not answer" in found[part]
+    assert "hunter2" not in checked.output
 
 
 @pytest.mark.parametrize("setting", ["database", "broker", "fanout"])

@@ -51,6 +51,34 @@ def test_lists_can_come_from_the_environment(monkeypatch):
     assert Settings.load().gateway.allowed_origins == ("https://a.example", "https://b.example")
 
 
+@pytest.mark.parametrize(
+    ("given", "fanout"),
+    [
+        ({}, "memory:"),
+        ({"database": "unix:store.sock"}, "unix:store.sock"),
+        ({"database": "postgresql://db.example/app"}, "postgresql://db.example/app"),
+        ({"database": "postgresql://db.example/app", "redis": "redis://r.example"}, "redis://r.example"),
+        ({"redis": "rediss://r.example", "fanout": "memory:"}, "memory:"),
+        ({"redis": ""}, "memory:"),
+    ],
+)
+def test_live_inboxes_follow_what_processes_share(monkeypatch, given, fanout):
+    """Redis if there is one, else the database that others reach too; unless it is said otherwise."""
+    for name, value in given.items():
+        monkeypatch.setenv(f"CLARION_{name.upper()}", value)
+    assert Settings.load().fanout == fanout
+
+
+def test_redis_is_a_redis(monkeypatch):
+    """What is wrong is not shown: it may hold a password."""
+    monkeypatch.setenv("CLARION_REDIS", "http://ada:hunter2@r.example")
+    with pytest.raises(
+        ConfigError, match=r"CLARION_REDIS.*must be the URL of a Redis or Valkey server"
+    ) as wrong:
+        Settings.load()
+    assert "hunter2" not in str(wrong.value)
+
+
 def test_networks_users_may_reach_are_ranges(monkeypatch):
     """A range that means something else than it says is refused before it opens anything."""
     monkeypatch.setenv("CLARION_OUTBOUND__ALLOWED_NETWORKS", "10.20.0.0/16, fd00::/8")

@@ -231,7 +231,6 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
         ) from None
     except FAULTS as fault:
         trouble = _said(fault)
-        log.warning("fanout_away", error=trouble)
     fanout = PostgresFanout(url, tools.clock, tools.random.bytes(NAME_BYTES).hex(), trouble)
     running = asyncio.ensure_future(fanout.run())
     try:

@@ -174,8 +174,7 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
     where = parse(url, "fanout")
     client = client_of(where)
     try:
-        if trouble := await trouble_of(client, where, "fanout"):
-            log.warning("fanout_away", error=trouble)
+        trouble = await trouble_of(client, where, "fanout")
         fanout = RedisFanout(client, where, tools.clock, tools.random.bytes(NAME_BYTES), trouble)
         running = asyncio.ensure_future(fanout.run())
         try:

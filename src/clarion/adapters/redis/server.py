@@ -68,8 +68,6 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Server]:
     where = parse(url, "redis")
     client = client_of(where)
     try:
-        if trouble := await trouble_of(client, where, "redis"):
-            log.warning("redis_away", server=where.shown, error=trouble)
-        yield Server(client, where, tools.clock, trouble)
+        yield Server(client, where, tools.clock, await trouble_of(client, where, "redis"))
     finally:
         await close(client)
