@@ -88,14 +88,14 @@ def outbox(
 
     from clarion.adapters.outbox import TableName, postgresql_sql
     from clarion.cli import output
-    from clarion.errors import InvalidInput
 
     for option, name in (("--table", table), ("--reader", reader)):
         try:
             msgspec.convert(name, TableName)
         except msgspec.ValidationError:
-            raise InvalidInput(
-                f"{option} {name}: use lower-case letters, digits and underscores, with a schema before a dot if need be."
+            raise typer.BadParameter(
+                f"{name}: use lower-case letters, digits and underscores, with a schema before a dot if need be.",
+                param_hint=option,
             ) from None
     output.out().print(postgresql_sql(table, reader), end="", markup=False, highlight=False, soft_wrap=True)
 

@@ -16,7 +16,7 @@ from clarion.adapters.ledgers.cutoffs import (
     number_of,
     place_of,
 )
-from clarion.adapters.ledgers.postgresql import cursors
+from clarion.adapters.ledgers.postgresql import cursors, journal_partitions
 from clarion.adapters.ledgers.postgresql import retention_statements as sql
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.devices import PostgresDevices
@@ -240,11 +240,18 @@ async def _planned(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _F
 
 
 async def _journal(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
-    """Timelines and explanations from before the oldest message that is left."""
+    """Timelines and explanations from before the oldest message that is left: whole partitions, and rows of the others."""
     bounds = await _whole_before(connection, cutoffs)
-    found = await connection.fetch(sql.JOURNAL_OLD, number_of(place), SLICE)
+    behind = max(number_of(place), await journal_partitions.dropped_soon(connection, bounds))
+    found = await connection.fetch(sql.JOURNAL_OLD, behind, SLICE)
     old = [seq for seq, at, tenant in found if at < bounds.get(tenant, 0)]
-    delete = _deleting(sql.JOURNAL_DROP, old)
+
+    async def delete(connection: Connection) -> None:
+        await _deleting(sql.JOURNAL_DROP, old)(connection)
+        if not place:
+            await journal_partitions.make(connection)
+            await journal_partitions.drop(connection, bounds)
+
     return _Found({}, delete, _following_in_time(found, bounds))
 
 
