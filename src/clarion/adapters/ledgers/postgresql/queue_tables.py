@@ -72,6 +72,9 @@ OWN: Mapping[str, tuple[str, ...]] = {
             "user" bigint NOT NULL, route bigint NOT NULL, counted_at bigint, at bigint, "offset" bigint, moved_to bigint,
             seen_at bigint, read_at bigint, archived_at bigint, id bytea NOT NULL, PRIMARY KEY ("user", id)
         )""",
+        # What caps count lies inside their windows, however long a history somebody has.
+        """CREATE INDEX user_messages_counted ON user_messages ("user", counted_at) INCLUDE (route)
+            WHERE counted_at IS NOT NULL""",
     ),
     "inbox_heads": (
         """CREATE TABLE inbox_heads (
