@@ -52,7 +52,7 @@ class KafkaLanes(BrokerServer):
         self._tools = BackendTools(data_dir=directory, clock=CLOCK, random=RANDOM, vault=vault)
 
     async def connect(self) -> Broker:
-        url = self._server.url(self._prefix)
+        url = self._server.broker(self._prefix)
         return await self._ends.enter_async_context(opened(url, self._tools, self.ledger))
 
     async def crash(self, broker: Broker) -> None:
@@ -147,7 +147,7 @@ async def start(url: str, directory: Path) -> None:
 async def test_too_few_servers_are_said_at_the_start(kafka, tmp_path):
     """Unless whoever runs it says that one copy is enough."""
     with pytest.raises(ConfigError, match=r"has 1 servers.*replication=1"):
-        await start(kafka.url(new_prefix(), ""), tmp_path)
+        await start(kafka.broker(new_prefix(), ""), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_a_topic_that_is_not_safe_is_refused(kafka, topic, said, tmp_path)
     while names - admin.list_topics(timeout=30).topics.keys():  # noqa: ASYNC110 - Kafka has no event to wait for
         await asyncio.sleep(0.05)
     with pytest.raises(ConfigError, match=said):
-        await start(kafka.url(prefix, f"replication={2 if 'not on 2' in said else 1}"), tmp_path)
+        await start(kafka.broker(prefix, f"replication={2 if 'not on 2' in said else 1}"), tmp_path)
 
 
 async def test_a_server_that_does_not_answer_is_said_at_the_start(tmp_path, monkeypatch):

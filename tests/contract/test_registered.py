@@ -9,7 +9,7 @@ from clarion.plugins import BROKERS, FANOUTS, LEDGERS
 from tests.architecture.source_tree import ROOT
 from tests.contract import test_broker, test_fanout, test_ledger, test_remote_store
 
-ELSEWHERE = {"amqp", "amqps", "kafka", "postgresql", "redis", "rediss", "sqs"}
+ELSEWHERE = {"amqp", "amqps", "kafka", "nats", "postgresql", "redis", "rediss", "sqs"}
 """On servers of their own, each with a test of its own."""
 REGISTERED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 

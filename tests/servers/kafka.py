@@ -27,8 +27,8 @@ class Kafka(NamedTuple):
     servers: str
     """`127.0.0.1:9092`, of several nodes with commas."""
 
-    def url(self, prefix: str, options: str = "replication=1&partitions=2&session_s=2") -> str:
-        """Of a broker of Clarion whose topics begin so."""
+    def broker(self, prefix: str, options: str = "replication=1&partitions=2&session_s=2") -> str:
+        """The URL of a broker of Clarion whose topics begin so."""
         return f"kafka://{self.servers}/{prefix}?{options}"
 
 

@@ -157,6 +157,12 @@ class BrokerSubject:
         """What waits in a lane."""
         return await self.broker.backlog(lane)
 
+    async def holds(self, count: int, lane: Lane = Lane.NORMAL) -> None:
+        """So much waits in the lane, at the latest when the broker has looked again."""
+        async with asyncio.timeout(PATIENCE_S):  # noqa: TID251 - a broker may live on another machine
+            while (await self.backlog(lane)).entries != count:
+                await self.pause()
+
     async def waits(self, count: int, oldest: Entry | None = None, lane: Lane = Lane.NORMAL) -> None:
         """So much waits in the lane, and the oldest is this, at the latest when the broker has looked again."""
         expected = Backlog(entries=count, oldest_at=time_of(oldest.event_id) if oldest is not None else None)
@@ -344,7 +350,7 @@ async def the_next_batch_may_be_taken_before_the_last_is_acknowledged(subject: B
                 await subject.acknowledge(batches[-2])
         await subject.acknowledge(batches[-1])
     assert subject.arrived([entry for batch in batches for entry in batch.entries], published)
-    assert (await subject.backlog()).entries == 0
+    await subject.holds(0)
 
 
 async def an_entry_that_is_never_acknowledged_holds_up_no_other(subject: BrokerSubject) -> None:
@@ -369,10 +375,10 @@ async def lanes_do_not_mix(subject: BrokerSubject) -> None:
     per_lane = {lane: subject.entries(5, lane, named=f"{lane}-") for lane in LANES}
     await subject.publish([entry for entries in per_lane.values() for entry in entries])
     for lane, entries in per_lane.items():
-        assert (await subject.backlog(lane)).entries == 5
+        await subject.holds(5, lane)
         async with subject.consumer(lane) as consumer:
             assert subject.arrived(await consumer.finish(5), entries)
-        assert (await subject.backlog(lane)).entries == 0
+        await subject.holds(0, lane)
 
 
 async def a_full_lane_holds_up_no_other(subject: BrokerSubject) -> None:
@@ -418,10 +424,10 @@ async def a_long_backlog_is_delivered_to_its_end(subject: BrokerSubject) -> None
     published = subject.entries(MANY)
     for start in range(0, MANY, 500):
         await subject.publish(published[start : start + 500])
-    assert (await subject.backlog()).entries == MANY
+    await subject.holds(MANY)
     async with subject.consumer(limit=256) as consumer:
         assert subject.arrived(await consumer.finish(MANY), published)
-    assert (await subject.backlog()).entries == 0
+    await subject.holds(0)
 
 
 async def what_is_refused_is_not_published(subject: BrokerSubject) -> None:
@@ -436,7 +442,7 @@ async def what_is_refused_is_not_published(subject: BrokerSubject) -> None:
             raise result
         else:
             accepted += sealed(call)
-    assert (await subject.backlog(Lane.BULK)).entries == len(accepted)
+    await subject.holds(len(accepted), Lane.BULK)
     async with subject.consumer(Lane.BULK, limit=2_000) as consumer:
         assert sorted(sealed(await consumer.finish(len(accepted)))) == sorted(accepted)
 
@@ -513,7 +519,7 @@ async def processes_share_a_lane(subject: BrokerSubject) -> None:
             while found != set(sealed(published)):
                 found.update(sealed(await consumer.finish(1)))
     assert len(left) < len(published)
-    assert (await subject.backlog()).entries == 0
+    await subject.holds(0)
 
 
 # ── what cannot be read ───────────────────────────────────────────────────────────────────────────────────
@@ -535,7 +541,7 @@ async def what_cannot_be_read_is_a_dead_letter(subject: BrokerSubject) -> None:
         assert all(reason for _, reason in dead)
         await subject.publish(subject.entries(1, named="last"))
         await consumer.finish(1)
-    assert (await subject.backlog()).entries == 0
+    await subject.holds(0)
 
 
 def lacking(published: Sequence[Entry], batch: Batch) -> list[Entry]:
@@ -618,7 +624,7 @@ async def of_claims_at_once_one_is_published(subject: BrokerSubject) -> None:
     fresh = [result for (result,) in results if result is not None and result.fresh]
     assert len(fresh) == 1
     assert {result.answer for (result,) in results if result is not None} == {fresh[0].answer}
-    assert (await subject.backlog()).entries == 1
+    await subject.holds(1)
 
 
 LOG_BROKER_CONTRACT: Final[Sequence[Check]] = (
