@@ -26,6 +26,8 @@ from tests.acceptance import shared_store
 from tests.acceptance.shared_store import EFFECTS, SOCKET, broker_at, engine_of
 from tests.engine import Engine, workflow
 from tests.ledger_files import new_ledger
+from tests.needs import DEEP
+from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers import redis as redis_server
 from tests.servers.elasticmq import ACCOUNT, REGION
 from tests.servers.process import free_port, home_for
@@ -166,7 +168,7 @@ async def works_through_a_kill(
 
 async def test_on_redis_nothing_is_lost_when_workers_and_the_server_are_killed(own_redis, prefix, tmp_path):
     """Lost 0, doubled 0: a worker dies, and the server dies and comes back, both under load."""
-    url = f"redis://127.0.0.1:{own_redis.port}/0?hold_s=1&prefix={prefix}"
+    url = f"redis://127.0.0.1:{own_redis.port}/0?hold_s=3&prefix={prefix}"
     await works_through_a_kill(tmp_path, url, own_redis.restart)
 
 
@@ -178,5 +180,22 @@ async def test_on_rabbitmq_nothing_is_lost_when_a_worker_is_killed(rabbitmq, pre
 @pytest.mark.parametrize("kind", ["", ".fifo"], ids=["standard", "fifo"])
 async def test_on_sqs_nothing_is_lost_when_a_worker_is_killed(elasticmq, prefix, kind, tmp_path):
     """Lost 0, doubled 0, in queues of both kinds."""
-    where = f"127.0.0.1:{elasticmq.port}/{ACCOUNT}/{prefix}{kind}?tls=false&region={REGION}&hold_s=2"
+    where = f"127.0.0.1:{elasticmq.port}/{ACCOUNT}/{prefix}{kind}?tls=false&region={REGION}&hold_s=3"
     await works_through_a_kill(tmp_path, f"sqs://key:secret@{where}")
+
+
+@pytest.mark.skipif(not DEEP, reason="three nodes of RabbitMQ: only in the deep profile")
+async def test_on_rabbitmq_nothing_is_lost_when_nodes_of_its_cluster_are_killed(prefix, tmp_path):
+    """A majority goes on at once: the leader of every queue dies and comes back, then another node dies, under load."""
+    with rabbitmq_server.cluster(3) as nodes:
+        first, second, _ = nodes
+
+        def trouble() -> None:
+            first.kill()  # It leads every queue, since all were made through it.
+            first.begin()
+            first.wait()
+            first.control("await_online_nodes", "3")
+            second.kill()
+
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        await works_through_a_kill(tmp_path, f"amqp://guest:guest@{hosts}/?prefix={prefix}", trouble)

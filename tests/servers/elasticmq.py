@@ -28,9 +28,10 @@ class ElasticMq(NamedTuple):
         """What requests are sent to."""
         return f"http://127.0.0.1:{self.port}"
 
-    def url(self, queue: str) -> str:
-        """Of a queue."""
-        return f"{self.endpoint}/{ACCOUNT}/{queue}"
+    @property
+    def account(self) -> str:
+        """What the URLs of queues begin with."""
+        return f"{self.endpoint}/{ACCOUNT}"
 
 
 def _begin(home: Path) -> Started:

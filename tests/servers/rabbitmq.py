@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.needs import missing
-from tests.servers.process import Started, free_port, listens, run, shared, start, stop, wait_for
+from tests.servers.process import Started, free_port, home_for, listens, run, shared, start, wait_for
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Not /usr/sbin: what is there changes the user and writes to folders of the system."""
@@ -51,10 +53,10 @@ def url_of(port: int) -> str:
 
 
 class Node:
-    """One node in a folder of its own, which keeps its queues while it is down. It brings the name server of Erlang along."""
+    """One node in a folder of its own, which keeps its queues while it is down."""
 
     def __init__(self, home: Path, number: int, names: int, *, alone: bool) -> None:
-        """`home`: of the cluster, which `names` serves; the first node starts that server."""
+        """`home`: of the cluster; `names`: the port of its name server, which a node that is alone brings along."""
         self._home = home
         self._folder = home / f"r{number}"
         self._number = number
@@ -64,21 +66,22 @@ class Node:
         self._between = free_port()
         self.process: subprocess.Popen[bytes]
 
-    def prepare(self, others: int) -> None:
+    def prepare(self, others: int, config: str) -> None:
         """Write its configuration; `others`: how many nodes the cluster has, this one included."""
         self._folder.mkdir()
         peers = "".join(
             f"cluster_formation.classic_config.nodes.{n} = r{n}@localhost\n" for n in range(1, others + 1)
         )
-        (self._folder / "rabbitmq.conf").write_text(CONFIG if self._alone else CONFIG + CLUSTER + peers)
+        (self._folder / "rabbitmq.conf").write_text(
+            CONFIG + config + ("" if self._alone else CLUSTER + peers)
+        )
         (self._folder / "enabled_plugins").write_text("[].\n")
         (self._folder / "rabbitmq-env.conf").write_text("")
 
     def begin(self) -> None:
         """Start it; `wait` tells when it answers."""
         server = f"exec {PROGRAMS}/rabbitmq-server"
-        names = f"epmd -port {self._names} -address 127.0.0.1 &"
-        command = f"{names} {server}" if self._number == 1 else server
+        command = f"epmd -port {self._names} -address 127.0.0.1 & {server}" if self._alone else server
         self.process = start(["sh", "-c", command], home=self._folder, user=USER, env=self._env)
 
     def wait(self) -> None:
@@ -91,12 +94,9 @@ class Node:
 
     def kill(self) -> None:
         """At once, as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-    def stop(self) -> None:
-        """End it in an orderly way."""
-        stop(self.process.pid)
 
     @property
     def _env(self) -> Mapping[str, str]:
@@ -123,13 +123,11 @@ class Node:
         }
 
 
-def nodes(home: Path, count: int) -> list[Node]:
+def _prepared(home: Path, count: int, names: int, config: str = "") -> list[Node]:
     """Nodes of one cluster, none of them started; `home` is a folder of `USER`."""
-    installed()
-    names = free_port()
     made = [Node(home, number, names, alone=count == 1) for number in range(1, count + 1)]
     for node in made:
-        node.prepare(count)
+        node.prepare(count, config)
     cookie = home / ".erlang.cookie"
     cookie.write_text("OFTHETESTS")
     cookie.chmod(0o400)
@@ -140,6 +138,45 @@ def nodes(home: Path, count: int) -> list[Node]:
     return made
 
 
+@contextlib.contextmanager
+def one_node(config: str = "") -> Iterator[Node]:
+    """A node for one test, which may kill it and begin it again; `config`: more lines for its configuration."""
+    installed()
+    home = home_for("rabbitmq", USER)
+    (node,) = _prepared(home, 1, free_port(), config)
+    node.begin()
+    try:
+        node.wait()
+        yield node
+    finally:
+        node.kill()
+        shutil.rmtree(home)
+
+
+@contextlib.contextmanager
+def cluster(count: int) -> Iterator[list[Node]]:
+    """So many nodes for one test."""
+    installed()
+    home, port = home_for("rabbitmq", USER), free_port()
+    command = ["epmd", "-port", str(port), "-address", "127.0.0.1"]
+    names = start(command, home=home, user=USER)
+    wait_for(lambda: listens(port), names, home)
+    nodes = _prepared(home, count, port)
+    try:
+        for node in nodes:
+            node.begin()
+        for node in nodes:
+            node.wait()
+        nodes[0].control("await_online_nodes", str(count))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+        names.kill()
+        names.wait()
+        shutil.rmtree(home)
+
+
 def installed() -> None:
     """Without it the test is skipped, or fails in CI."""
     if not (PROGRAMS / "rabbitmq-server").exists():
@@ -147,7 +184,7 @@ def installed() -> None:
 
 
 def _begin(home: Path) -> Started:
-    (node,) = nodes(home, 1)
+    (node,) = _prepared(home, 1, free_port())
     node.begin()
     node.wait()
     return Started(node.process, {"port": node.port}, signal.SIGKILL)  # It has nothing to keep.

@@ -7,6 +7,7 @@ amqps://user:password@one,two,three/?ca=/etc/ssl/rabbitmq.pem      TLS; the node
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -38,6 +39,12 @@ REFUSALS = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllow
 """What connecting raises when waiting does not help. The last is how the library says that a virtual host is refused."""
 FAULTS = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, asyncio.InvalidStateError)
 """What a call raises when the server is away, refuses it or closes the connection."""
+
+
+_quiet = logging.getLogger("aiormq")
+"""What matters of it is in the errors of calls."""
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
 
 
 class RabbitMqUrl(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +117,12 @@ async def connect(url: RabbitMqUrl, setting: str) -> AbstractConnection:
                 f"{setting}: {host}:{port} refuses the login ({said(refused)}): check user, password, the virtual host "
                 f"{url.vhost!r} and the permissions of that user in it"
             ) from None
-        except ssl.SSLCertVerificationError as wrong:
-            raise ConfigError(
-                f"{setting}: the certificate of {host}:{port} is not trusted ({wrong.verify_message}): "
-                "name the authority that signed it with `ca=`"
-            ) from None
         except FAULTS as away:
+            if isinstance(cause := away.__cause__, ssl.SSLCertVerificationError):
+                raise ConfigError(
+                    f"{setting}: the certificate of {host}:{port} is not trusted ({cause.verify_message}): "
+                    "name the authority that signed it with `ca=`"
+                ) from None
             fault = away
     raise Unavailable(f"RabbitMQ at {url.shown} cannot be reached ({said(fault)})")
 

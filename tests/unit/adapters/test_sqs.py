@@ -6,7 +6,6 @@ import socket
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from msgspec.structs import replace
 
 from clarion.adapters import sqs
@@ -34,20 +33,6 @@ TOOLS = replace(
     provider_tools(SystemClock(), RANDOM, LocalVault(bytes(32), RANDOM)), allowed_networks=("127.0.0.0/8",)
 )
 INTEGRATION = Integration(key="mail", channel=Channel.EMAIL, provider="ses")
-
-
-@pytest.fixture(scope="module")
-def moto():
-    """The URL of SQS and SNS as moto plays them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-    assert server._server is not None
-    server._server.server_close()
 
 
 def client(service, url):

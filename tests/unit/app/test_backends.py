@@ -119,8 +119,8 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         ),
         (
             "broker",
-            "kafka://u:hunter2@b.example",
-            r"broker: .* `kafka:` URLs, only .*`database:`.*`sqs:`\. Otherwise install",
+            "pigeons://u:hunter2@b.example",
+            r"broker: .* `pigeons:` URLs, only .*`database:`.*`sqs:`\. Otherwise install",
         ),
         (
             "fanout",

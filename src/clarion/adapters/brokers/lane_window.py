@@ -32,6 +32,7 @@ class LaneWindow:
     def __init__(self) -> None:
         self._held: dict[int, _Held] = {}
         """By `seq`, in order."""
+        self._handles: set[Any] = set()
         self._taken: set[int] = set()
         self._waiting: Turns[Entry] = Turns()
         self._last = 0
@@ -60,8 +61,12 @@ class LaneWindow:
         return self._last
 
     def put(self, delivered: Iterable[tuple[Entry, Any]], now_s: float) -> None:
-        """Entries and the handles of their deliveries, at `now_s` of a clock that never goes backwards."""
+        """Entries and the handles of their deliveries, at `now_s` of a clock that never goes backwards. What is held already
+        was delivered again because nobody kept it in time: it is held once."""
         for entry, handle in delivered:
+            if handle in self._handles:
+                continue
+            self._handles.add(handle)
             self._held[entry.seq] = _Held(entry, handle, now_s)
             self._waiting.put(entry.tenant, entry)
             self._bytes += _size(entry)
@@ -80,6 +85,7 @@ class LaneWindow:
         for entry in entries:
             if (one := self._held.pop(entry.seq, None)) is not None:
                 self._taken.discard(entry.seq)
+                self._handles.discard(one.handle)
                 self._bytes -= _size(entry)
                 handles.append(one.handle)
         self._look_for_room()

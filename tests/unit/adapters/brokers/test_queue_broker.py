@@ -252,6 +252,18 @@ async def test_a_full_window_has_no_room_until_something_is_finished(entries, si
     await waiting
 
 
+def test_what_is_delivered_again_while_it_is_held_is_held_once():
+    """A process that was too busy to say that it lives gets its own entries again."""
+    window = filled(1)
+    again = replace(entry(), seq=window.next_seq())
+    window.put([(again, (ACME, 0))], 1.0)
+    (only,) = window.take(5)
+    assert (len(window), only.seq) == (1, 1)
+    window.finish([only])
+    window.put([(again, (ACME, 0))], 2.0)
+    assert window.take(5) == (again,)
+
+
 def test_the_window_knows_what_it_has_held_for_long():
     """Taken or not."""
     window = filled(3)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import shutil
 from typing import Any
 
 import pytest
+import trustme
 from aiormq import spec
 from aiormq.exceptions import DeliveryError
+from msgspec.structs import replace
 
 from clarion.adapters.brokers import rabbitmq
+from clarion.adapters.brokers.queue_broker import QueueBroker
 from clarion.adapters.brokers.rabbitmq import RabbitMqQueues
 from clarion.adapters.rabbitmq import RabbitMqConnection, RabbitMqUrl, connect, declare, parse
 from clarion.errors import Busy, ConfigError, Unavailable
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import NO_USER, EventId, TenantId
-from tests.servers.process import free_port
+from clarion.testing.ports import ManualClock
+from tests.needs import DEEP
+from tests.servers.process import free_port, home_for
+from tests.servers.rabbitmq import one_node
 
 EVENT = Entry(
     event_id=EventId(bytes(16)),
@@ -167,6 +176,33 @@ async def test_a_deleted_queue_is_made_again(rabbitmq):
         await queues.close()
 
 
+async def test_a_cut_connection_is_made_again(rabbitmq):
+    """What was not acknowledged comes again over the next one, with what was published meanwhile; a late acknowledgement of
+    what came over the old one does no harm."""
+    queues = RabbitMqQueues(parse(f"{rabbitmq.url}?prefix=c{os.getpid()}", "broker"), "broker")
+    aside: Any = None
+    broker = QueueBroker(queues, aside, ManualClock())
+    try:
+        await queues.open()
+        await broker.publish([EVENT])
+        async with contextlib.aclosing(broker.consume(Lane.NORMAL, 10)) as batches:
+            old = await anext(batches)
+            for line in (queues._publishing, queues._consuming):
+                assert line._connection is not None
+                await line._connection.close(ConnectionResetError())
+            await broker.publish([replace(EVENT, sealed=b"later")])
+            found: set[bytes] = set()
+            while found != {b"x", b"later"}:
+                batch = await anext(batches)
+                found.update(entry.sealed for entry in batch.entries)
+                await broker.ack(batch)
+            await broker.ack(old)
+        assert (await broker.backlog(Lane.NORMAL)).entries == 0
+        await broker.leave()
+    finally:
+        await queues.close()
+
+
 async def test_wrong_credentials_are_the_operators_to_mend(rabbitmq):
     """Waiting would not help. The password is not shown."""
     for wrong in ("guest:secret@", "guest:guest@"):
@@ -188,3 +224,51 @@ async def test_a_node_that_is_down_is_passed_over(rabbitmq):
     await line.close()
     with pytest.raises(Unavailable, match=f"127.0.0.1:{down} cannot be reached"):
         await connect(parse(f"amqp://127.0.0.1:{down}/", "broker"), "broker")
+
+
+async def became(queues: RabbitMqQueues, *, busy: bool) -> bool:
+    """Publish until the server is busy, or is no longer: a node looks at its memory now and then."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await queues.send(Lane.NORMAL, [(EVENT, b"x")])
+                if not busy:
+                    return True
+            except Busy as alarm:
+                if busy:
+                    return "resource alarm" in alarm.detail
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.skipif(not DEEP, reason="one more start of RabbitMQ: only in the deep profile")
+async def test_alarms_and_certificates_of_a_real_node(tmp_path):
+    """Over TLS; a node without memory takes nothing, and everything again once it has some."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    pems = {
+        "cacertfile": authority.cert_pem,
+        "keyfile": issued.private_key_pem,
+        "certfile": issued.cert_chain_pems[0],
+    }
+    folder, port = home_for("certificates"), free_port()
+    for name, pem in pems.items():
+        pem.write_to_path(str(folder / name))
+    lines = [
+        f"listeners.ssl.1 = 127.0.0.1:{port}",
+        *(f"ssl_options.{name} = {folder / name}" for name in pems),
+    ]
+    with one_node("\n".join(lines) + "\n") as node:
+        place = f"amqps://guest:guest@127.0.0.1:{port}/"
+        with pytest.raises(ConfigError, match="name the authority"):
+            await connect(parse(place, "broker"), "broker")
+        queues = RabbitMqQueues(parse(f"{place}?ca={folder / 'cacertfile'}", "broker"), "broker")
+        try:
+            await queues.open()
+            await queues.send(Lane.NORMAL, [(EVENT, b"before")])
+            await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "1MB")
+            assert await became(queues, busy=True)
+            await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "500MB")
+            assert await became(queues, busy=False)
+        finally:
+            await queues.close()
+            shutil.rmtree(folder)

@@ -201,7 +201,7 @@ async def test_queues_are_made_with_dead_letters_and_others_must_have_them(elast
         await queues.open()
         await queues.open()
         odd = f"{name}-normal-2"
-        url = f"{elasticmq.endpoint}/{ACCOUNT}/{odd}"
+        url = f"{elasticmq.account}/{odd}"
         await queues._client.call("DeleteQueue", {"QueueUrl": url}, dict)
         await queues._client.call("CreateQueue", {"QueueName": odd}, dict)
         with pytest.raises(ConfigError, match=rf"{odd} needs a redrive policy.*it has none"):

@@ -5,7 +5,6 @@ import contextlib
 import email
 import email.policy
 import json
-import socket
 import sys
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.validate import ParamValidator
-from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 from msgspec.structs import replace
 
@@ -90,20 +88,11 @@ def message(content=FULL, address="ada@contact.example"):
 
 
 @pytest.fixture(scope="module")
-def moto():
+def moto(moto):
     """The URL of SES and SNS as moto plays them, where `news@shop.example` is verified."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{port}"
-    with client("sesv2", url) as identities:
+    with client("sesv2", moto) as identities:
         identities.create_email_identity(EmailIdentity="shop.example")
-    yield url
-    server.stop()
-    assert server._server is not None
-    server._server.server_close()
+    return moto
 
 
 def client(service, url):
