@@ -29,7 +29,14 @@ FLAGS = [
 ]
 
 
-HEART = {"test_erasure", "test_inbox_recovery", "test_lanes", "test_operations", "test_provider_outage"}
+HEART = {
+    "test_erasure",
+    "test_own_topic",
+    "test_inbox_recovery",
+    "test_lanes",
+    "test_operations",
+    "test_provider_outage",
+}
 """What these modules hold is held on every database; on PostgreSQL when tests go deep."""
 LEASE_S = "2"
 """On a database that others may work on, whoever comes next waits that long for who was killed."""

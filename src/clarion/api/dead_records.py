@@ -107,7 +107,7 @@ async def retry_dead_records(data: DeadRecordsChosen, caller: Caller, parts: Par
             done.append(one.seq)
         else:
             refused.append(why)
-    await parts.services.sources.discard(caller.tenant, done)
+    await parts.services.sources.dead.discard(caller.tenant, done)
     return DeadRecordsRetried(retried=len(done), refused=tuple(refused))
 
 
@@ -115,7 +115,7 @@ async def retry_dead_records(data: DeadRecordsChosen, caller: Caller, parts: Par
 async def discard_dead_records(data: DeadRecordsChosen, caller: Caller, parts: Parts) -> DeadRecordsDiscarded:
     """Discard them: nothing is sent, and they leave the list."""
     seqs = [one.seq for one in await _chosen(data, caller.tenant, parts)]
-    return DeadRecordsDiscarded(discarded=await parts.services.sources.discard(caller.tenant, seqs))
+    return DeadRecordsDiscarded(discarded=await parts.services.sources.dead.discard(caller.tenant, seqs))
 
 
 async def _again(one: DeadRecord, parts: ApiParts) -> RefusedAgain | None:

@@ -26,6 +26,7 @@ from clarion.ports.provider import ProviderTools
 from clarion.ports.sink import EventWriter, OutEvent, SinkPlugin
 from clarion.rules import match, out_events
 from clarion.rules.expressions import Expression, ExpressionError, compiled
+from clarion.services.dead_records import DeadRecordKeeper, Refused
 from clarion.services.reading_loops import ReadingLoops, Turn
 
 log = structlog.get_logger(__name__)
@@ -93,8 +94,8 @@ class SinkService:
         self.kinds = kinds
         self.tools = tools
         self._ledger = ledger
-        self._vault = tools.vault
         self._clock = tools.clock
+        self.dead = DeadRecordKeeper(DeadRecordKind.SINK_EVENT, ledger, tools.vault, self._clock)
         self.loops = ReadingLoops(
             ReadingKind.SINK, ledger.setup.sinks, self._follow, ledger, pipeline.lease, self._clock
         )
@@ -144,7 +145,7 @@ class SinkService:
         """Write a dead letter again; why it is refused again, or None."""
         if terms.dry_running():
             return None
-        event = _unpack(self._vault.open(self._vault.tenant_key(dead.tenant), dead.sealed))
+        event = _unpack(self.dead.opened(dead))
         writer = self._opened(self._sink(dead.tenant, dead.origin))
         try:
             (refused,) = await writer.write([event])
@@ -162,6 +163,7 @@ class SinkService:
         try:
             if JOURNAL not in turn.reading.position:
                 await turn.move(await self._latest(tenant))
+            await self.dead.require_room(turn.place)
             told_s = self._clock.monotonic()
             while True:
                 after = int(turn.reading.position[JOURNAL])
@@ -171,6 +173,7 @@ class SinkService:
                 if self._clock.monotonic() - told_s >= TELL_EVERY_S:
                     told_s = self._clock.monotonic()
                     behind = self._clock.now() - changes[-1].at if len(changes) == PAGE else 0
+                    await self.dead.require_room(turn.place)
                     await turn.tell(lag=behind // 1_000)
                 if len(changes) < PAGE:
                     await self._clock.sleep(LOOK_EVERY_S)
@@ -184,16 +187,15 @@ class SinkService:
         since = int(turn.reading.position.get(SINCE, 0))
         tenant = turn.place.tenant
         events, dead = await self._events(tenant, [one for one in changes if one.at >= since], wanted)
-        kept = [self._dead(turn.place, event, CONDITION_FAILED, why) for event, why in dead]
+        kept = [_kept(event, CONDITION_FAILED, why) for event, why in dead]
         if events:
             answers = await writer.write(events)
             kept += [
-                self._dead(turn.place, event, REFUSED, why)
+                _kept(event, REFUSED, why)
                 for event, why in zip(events, answers, strict=True)
                 if why is not None
             ]
-        if kept:
-            await self._ledger.dead_records.keep(kept)
+        await self.dead.keep(turn.place, kept)
         await turn.move({JOURNAL: str(changes[-1].seq)})
         self.events.update(written=len(events) + len(dead) - len(kept), dead=len(kept))
 
@@ -235,18 +237,6 @@ class SinkService:
         newest = await self._ledger.records.tail(tenant, -1, 1)
         return {JOURNAL: str(newest[-1].seq) if newest else BEFORE_ALL}
 
-    def _dead(self, place: ReadingPlace, event: OutEvent, reason: str, why: str) -> DeadRecord:
-        return DeadRecord(
-            tenant=place.tenant,
-            kind=DeadRecordKind.SINK_EVENT,
-            origin=place.key,
-            place=event.id,
-            reason=reason,
-            detail=why,
-            sealed=self._vault.seal(self._vault.tenant_key(place.tenant), _pack(event)),
-            at=self._clock.now(),
-        )
-
     def _sink(self, tenant: TenantId, key: str) -> Sink:
         sink = self._ledger.setup.sinks.all(tenant).get(key)
         if sink is None:
@@ -258,6 +248,10 @@ class SinkService:
         if kind is None:
             raise ConfigError(f"no package that is installed writes to `{sink.kind}`")
         return kind.open(msgspec.convert(sink.connection, kind.config), self.tools)
+
+
+def _kept(event: OutEvent, reason: str, why: str) -> tuple[str, bytes, Refused]:
+    return event.id, _pack(event), Refused(reason=reason, detail=why)
 
 
 def _place(tenant: TenantId, key: str) -> ReadingPlace:

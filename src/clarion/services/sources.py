@@ -22,7 +22,6 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Run
 from clarion.model.reading import (
     DeadRecord,
-    DeadRecordFilter,
     DeadRecordKind,
     Reading,
     ReadingKind,
@@ -34,6 +33,7 @@ from clarion.ports import terms
 from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import Decoded, FormatPlugin, RecordFormat
 from clarion.ports.source import Position, RecordReader, SourcePlugin, SourceRecord
+from clarion.services.dead_records import DeadRecordKeeper, Refused
 from clarion.services.dry_runs import DryRuns
 from clarion.services.reading_loops import ReadingLoops, Turn
 
@@ -44,24 +44,12 @@ AT_ONCE = 500
 CHUNK = 32
 """Records between two looks at more urgent work."""
 LAG_EVERY_S = 5.0
-MOST_DEAD = 1_000
-"""Dead letters of a source that may wait: then it is not read on, so that a wrong expression does not make one of every
-record."""
 UNREADABLE = "unreadable_record"
 NOT_MAPPED = "mapping_failed"
 
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(SourceRecord).decode
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a record starts nothing."""
-
-    reason: str
-    detail: str
-    pointer: str | None = None
-    """JSON pointer of the expression that is to blame, if one is."""
 
 
 class RecordTested(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +83,8 @@ class SourceService:
         self._priority = pipeline.priority
         self._dry_runs = dry_runs
         self.tools = tools
-        self._vault = tools.vault
         self._clock = tools.clock
+        self.dead = DeadRecordKeeper(DeadRecordKind.SOURCE_RECORD, ledger, tools.vault, self._clock)
         self.loops = ReadingLoops(
             ReadingKind.SOURCE, ledger.setup.sources, self._read, ledger, pipeline.lease, self._clock
         )
@@ -142,14 +130,10 @@ class SourceService:
         await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=repeat)
         return position
 
-    async def discard(self, tenant: TenantId, seqs: Sequence[int]) -> int:
-        """Take dead letters off the list; how many were there."""
-        return await self._ledger.dead_records.drop(tenant, seqs) if seqs else 0
-
     async def retry(self, dead: DeadRecord) -> Refused | None:
         """Do a dead letter again, as its source is set up by now; why it is refused again, or None: it is done."""
         source = self._source(dead.tenant, dead.origin)
-        record = _unpack(self._vault.open(self._vault.tenant_key(dead.tenant), dead.sealed))
+        record = _unpack(self.dead.opened(dead))
         mapping = RecordMapping(source)
         format_ = self._format(source)
         try:
@@ -180,7 +164,7 @@ class SourceService:
             told_s = float("-inf")
             while True:
                 if self._clock.monotonic() - told_s >= LAG_EVERY_S:
-                    await self._check_dead(turn)
+                    await self.dead.require_room(turn.place)
                     await turn.tell(lag=await reader.lag())
                     told_s = self._clock.monotonic()
                 records = await reader.fetch(AT_ONCE)
@@ -199,14 +183,14 @@ class SourceService:
         tenant = turn.place.tenant
         await format_.prepare(records)
         starting: list[tuple[SourceRecord, Submission]] = []
-        dead: list[DeadRecord] = []
+        dead: list[tuple[str, bytes, Refused]] = []
         passed = 0
         for place, record in enumerate(records):
             outcome = _mapped(record, format_, mapping, turn.reading.repeat)
             if isinstance(outcome, Submission):
                 starting.append((record, outcome))
             elif outcome is not None:
-                dead.append(self._dead(turn.place, record, outcome))
+                dead.append(_kept(record, outcome))
             else:
                 passed += 1
             if place % CHUNK == CHUNK - 1:
@@ -216,39 +200,16 @@ class SourceService:
             answers = await self._submit(tenant, [submission for _, submission in starting])
             for (record, _), answer in zip(starting, answers, strict=True):
                 if isinstance(answer, ClarionError):
-                    dead.append(self._dead(turn.place, record, _refused_by_intake(answer)))
+                    dead.append(_kept(record, _refused_by_intake(answer)))
                 else:
                     repeated += answer.repeated
-        if dead:
-            await self._ledger.dead_records.keep(dead)
+        await self.dead.keep(turn.place, dead)
         await turn.move({record.partition: record.offset for record in records if record.offset})
         self.records.update(
             started=len(records) - passed - len(dead) - repeated,
             repeated=repeated,
             passed_over=passed,
             dead=len(dead),
-        )
-
-    async def _check_dead(self, turn: Turn[Source]) -> None:
-        where = DeadRecordFilter(kind=DeadRecordKind.SOURCE_RECORD, origin=turn.place.key)
-        if await self._ledger.dead_records.count(turn.place.tenant, where, MOST_DEAD) >= MOST_DEAD:
-            raise ConfigError(
-                f"{MOST_DEAD:,} of its records wait as dead letters, so it is not read on: correct the source, then "
-                "retry or discard them"
-            )
-
-    def _dead(self, place: ReadingPlace, record: SourceRecord, refused: Refused) -> DeadRecord:
-        return DeadRecord(
-            tenant=place.tenant,
-            kind=DeadRecordKind.SOURCE_RECORD,
-            origin=place.key,
-            place=record.place,
-            reason=refused.reason,
-            detail=refused.detail,
-            sealed=self._vault.seal(
-                self._vault.tenant_key(place.tenant), _pack(replace(record, receipt=None))
-            ),
-            at=self._clock.now(),
         )
 
     async def _tested(
@@ -315,6 +276,10 @@ def _mapped(
         return mapping.submission(record, decoded, repeat)
     except InvalidInput as wrong:
         return Refused(reason=NOT_MAPPED, detail=_placed(wrong), pointer=wrong.pointer)
+
+
+def _kept(record: SourceRecord, why: Refused) -> tuple[str, bytes, Refused]:
+    return record.place, _pack(replace(record, receipt=None)), why
 
 
 def _placed(wrong: InvalidInput) -> str:

@@ -13,6 +13,7 @@ from clarion.model.reading import DeadRecordFilter, ReadingKind
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
+from clarion.services import dead_records
 from clarion.services import sinks as services
 from clarion.services.reading_loops import LOOK_EVERY_S
 from clarion.services.sinks import LOOK_EVERY_S as FOLLOW_EVERY_S
@@ -192,6 +193,24 @@ async def test_a_condition_without_a_value_makes_a_dead_letter(shop, receiver):
     await follow(shop)
     dead = await shop.ledger.dead_records.page(shop.tenant, DeadRecordFilter(), None, 10)
     assert [one.reason for one in dead] == ["condition_failed", "condition_failed"]
+
+
+async def test_a_sink_with_too_many_dead_letters_does_not_go_on(shop, receiver, monkeypatch):
+    """Until somebody has decided about them; then it writes what it has left out."""
+    monkeypatch.setattr(dead_records, "MOST", 1)
+    receiver.refused["clarion.message.queued"] = "it is too large"
+    await shop.trigger("shipped", "ada")
+    await shop.pass_time(5)
+    await shop.trigger("shipped", "ada")
+    await shop.pass_time(10)
+    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"]
+    assert "1 dead letters of the sink wait" in reading.trouble
+    assert len(told(receiver)) == 1
+    receiver.refused.clear()
+    dead = await shop.ledger.dead_records.page(shop.tenant, DeadRecordFilter(), None, 10)
+    await shop.services.sinks.dead.discard(shop.tenant, [one.seq for one in dead])
+    await shop.pass_time(10)
+    assert len(told(receiver)) == 3
 
 
 async def test_a_sink_is_paused_resumed_and_rewound(shop, receiver, monkeypatch):

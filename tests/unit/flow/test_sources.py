@@ -10,7 +10,7 @@ from clarion.errors import Busy, InvalidInput
 from clarion.model.reading import DeadRecordFilter, ReadingKind, ReadingPlace
 from clarion.model.setup import EventMatch
 from clarion.model.source import RecordMap, Source, StartAt
-from clarion.services import sources as services
+from clarion.services import dead_records
 from clarion.services.reading_loops import LOOK_EVERY_S, TAKE_EVERY_S
 from clarion.services.sources import LAG_EVERY_S
 from clarion.testing.memory_topic import MemoryTopic
@@ -142,7 +142,7 @@ async def test_a_dead_letter_is_done_again_once_its_reason_is_gone(shop, topic):
     assert (await shop.services.sources.retry(one)).reason == "unknown_reference"
     await shop.put_user("zoe")
     assert await shop.services.sources.retry(one) is None
-    assert await shop.services.sources.discard(shop.tenant, [one.seq]) == 1
+    assert await shop.services.sources.dead.discard(shop.tenant, [one.seq]) == 1
     await shop.until_idle()
     assert texts(shop) == ["Order A-1"]
     assert await dead(shop) == []
@@ -150,7 +150,7 @@ async def test_a_dead_letter_is_done_again_once_its_reason_is_gone(shop, topic):
 
 async def test_a_source_with_too_many_dead_letters_is_not_read_on(shop, topic, monkeypatch):
     """So a wrong expression does not make a dead letter of every record; it says so."""
-    monkeypatch.setattr(services, "MOST_DEAD", 2)
+    monkeypatch.setattr(dead_records, "MOST", 2)
     topic.publish(b"1")
     topic.publish(b"2")
     await follow(shop)
@@ -158,8 +158,8 @@ async def test_a_source_with_too_many_dead_letters_is_not_read_on(shop, topic, m
     topic.publish(order("A-1"))
     await shop.pass_time(LAG_EVERY_S)
     assert texts(shop) == []
-    assert "wait as dead letters" in (await reading(shop)).trouble
-    await shop.services.sources.discard(shop.tenant, [one.seq for one in await dead(shop)])
+    assert "dead letters of the source wait" in (await reading(shop)).trouble
+    await shop.services.sources.dead.discard(shop.tenant, [one.seq for one in await dead(shop)])
     await shop.pass_time(30)
     assert texts(shop) == ["Order A-1"]
     assert (await reading(shop)).trouble == ""
