@@ -27,6 +27,7 @@ from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, Store, workflow
 from tests.needs import examples
+from tests.postgresql_ledgers import new_database
 
 pytestmark = pytest.mark.timeout(600)
 """Hundreds of histories are one test; the machine may have much else to do."""
@@ -256,6 +257,20 @@ def test_a_phone_shows_its_own_persons_messages_and_each_once(steps):
 def test_the_same_on_a_ledger_that_outlives_its_engines(steps):
     """As behind a network."""
     asyncio.run(_live_through(Tables(), steps))
+
+
+@given(steps=STEPS)
+@settings(
+    max_examples=examples(3),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_the_same_on_a_server(postgresql, steps):
+    """A few times: each step is many transactions."""
+
+    async def live_through() -> None:
+        await _live_through(await new_database(postgresql), steps)
+
+    asyncio.run(live_through())
 
 
 def test_the_history_would_see_a_message_of_somebody_else():

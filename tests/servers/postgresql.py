@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -34,7 +35,10 @@ class PostgreSql(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of the newest PostgreSQL that Debian installed; without one the test is skipped, or fails in CI."""
+    """The folder of the programs: the one in POSTGRESQL_PROGRAMS, or of the newest PostgreSQL that Debian installed; without one
+    the test is skipped, or fails in CI."""
+    if named := os.environ.get("POSTGRESQL_PROGRAMS"):
+        return Path(named)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
     if not found:
         missing("PostgreSQL is not installed: a database server to run on")

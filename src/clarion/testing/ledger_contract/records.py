@@ -240,17 +240,18 @@ async def matching_names_what_a_page_would_show(subject: LedgerSubject) -> None:
 async def marks_and_deliveries_at_once_share_no_offset(subject: LedgerSubject) -> None:
     """However they interleave, the stream has no gaps and no doubles."""
     first = await subject.delivered()
-    await together(
-        *(subject.delivered() for _ in range(10)),
+    done = await together(
         *(
             subject.ledger.inboxes.mark(subject.ada.no, action, [first.id], subject.now)
             for action in ("read", "unread", "archived", "unarchived")
         ),
+        *(subject.delivered() for _ in range(10)),
     )
+    changed = sum(mark is not None for mark in done[:4])  # what was not read cannot become unread
     offsets = [item.offset for item in await subject.ledger.inboxes.since(subject.ada.no, 0, 100)]
     assert len(offsets) == 11
     assert offsets == sorted(set(offsets))
-    assert (await subject.ledger.inboxes.head(subject.ada.no))[0] == offsets[-1] == 15
+    assert (await subject.ledger.inboxes.head(subject.ada.no))[0] == offsets[-1] == 11 + changed
 
 
 async def reading_stops_a_ladder_that_waits_for_it(subject: LedgerSubject) -> None:

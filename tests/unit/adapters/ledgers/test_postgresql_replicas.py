@@ -1,6 +1,7 @@
 """Lists are read from a replica while it is near, and from the primary otherwise."""
 
 import shutil
+import signal
 from typing import Any
 
 import asyncpg
@@ -11,7 +12,7 @@ from clarion.adapters.ledgers.postgresql.database import open_database
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.postgresql.replicas import Replicas
 from clarion.adapters.vaults.local import LocalVault
-from clarion.errors import ConfigError
+from clarion.errors import ConfigError, Unavailable
 from clarion.model.ids import TenantId
 from clarion.model.topic import Topic
 from clarion.testing.ports import ManualClock, SeededRandom
@@ -127,3 +128,40 @@ async def test_the_ledger_lists_what_a_replica_has(url, copy):
     alone = url.partition("?")[0].replace(url.split(":")[2].split("/")[0], str(copy))
     with pytest.raises(ConfigError, match="is a replica that can only be read: name the primary"):
         await PostgresLedger.open(alone, **tools)
+
+
+async def test_a_failover_is_followed():
+    """The primary is killed and its replica becomes one: whoever named both goes on there, without a restart."""
+    homes = [home_for("postgresql-failover", server.USER) for _ in range(2)]
+    ports = [free_port() for _ in range(2)]
+    server.initialised(homes[0])
+    processes = [server.serve(homes[0], ports[0])]
+    primary = server.PostgreSql(ports[0])
+    try:
+        processes.append(server.replica(homes[1], ports[1], primary))
+        await write_down(primary.url(), "CREATE TABLE meta (key text PRIMARY KEY, value bigint)")
+        both = f"postgresql://app@127.0.0.1:{ports[1]},127.0.0.1:{ports[0]}/postgres?target_session_attrs=read-write"
+        clock = ManualClock()
+        database = await open_database(read_address(both), clock=clock, random=SeededRandom())
+        await database.write(lambda connection: connection.execute(WRITE))
+        await arrived(primary.url(), ports[1])
+        stop(processes[0].pid, signal.SIGKILL)
+        with pytest.raises(Unavailable):
+            await database.write(lambda connection: connection.execute(WRITE))
+        await write_down(server.PostgreSql(ports[1]).url(), "SELECT pg_promote()")
+        clock.advance(1)
+        await database.write(lambda connection: connection.execute(WRITE))
+        assert await database.rows("SELECT value FROM meta") == [(2,)]
+        await database.close()
+    finally:
+        for process in processes:
+            stop(process.pid, signal.SIGINT)
+            process.wait()
+        for home in homes:
+            shutil.rmtree(home)
+
+
+async def write_down(url, statement):
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

@@ -171,3 +171,14 @@ async def test_lists_are_in_the_order_of_bytes(url):
         "ä",
     ]
     await connection.close()
+
+
+async def test_every_later_step_is_written_for_both_engines(url):
+    """From the first schema that there was on servers up to this version; whoever is older than that is told."""
+    assert [step.revision for step in revision.steps_between(revision.FIRST, REVISION)] == [
+        f"{number:04}" for number in range(int(revision.FIRST) + 1, int(REVISION) + 1)
+    ]
+    await revision.migrate(read_address(url))
+    await run(url, "UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(ConfigError, match="of a version that was never released: make a new database"):
+        await revision.migrate(read_address(url))

@@ -26,6 +26,9 @@ ONE_AT_A_TIME = 0x636C6172696F6E
 CONNECT_S = 10.0
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 """Whoever waits for a table keeps everybody behind it waiting: a step gives up before that is felt."""
+FIRST = "0043"
+"""Databases on servers began with this schema. Every step behind it is written for both engines: with Alembic's operations, and
+without asking the database anything, because it is written down before it runs."""
 STEPS = Path(__file__).parents[1] / "migrations"
 
 MOVING = "moving"
@@ -53,7 +56,9 @@ class ServerSchema(NamedTuple):
     """The oldest version that may serve with it."""
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
+    """From one schema to the next."""
+
     revision: str
     sql: str
     oldest: str | None
@@ -100,7 +105,8 @@ async def migrate(address: Address, *, steps: Path = STEPS, to: str = REVISION) 
         if found.revision is None:
             await _create(connection, address.place)
         elif found.revision < to:
-            for step in _steps(steps, found.revision, to):
+            _require_steps(address.place, found.revision)
+            for step in steps_between(found.revision, to, steps):
                 await connection.execute(step.sql)
                 await connection.execute("UPDATE alembic_version SET version_num = $1", step.revision)
                 if step.oldest is not None:
@@ -138,7 +144,7 @@ async def _create(connection: Any, place: str) -> None:
     await connection.execute(_OLDEST_IS, int(REVISION))
 
 
-def _steps(folder: Path, found: str, to: str) -> Iterator[_Step]:
+def steps_between(found: str, to: str, folder: Path = STEPS) -> Iterator[Step]:
     """The steps in order, as this engine runs them. Alembic is loaded here and nowhere else."""
     from alembic.config import Config
     from alembic.operations import Operations
@@ -154,7 +160,15 @@ def _steps(folder: Path, found: str, to: str) -> Iterator[_Step]:
         )
         with Operations.context(context):
             script.module.upgrade()
-        yield _Step(script.revision, written.getvalue(), getattr(script.module, "serves_since", None))
+        yield Step(script.revision, written.getvalue(), getattr(script.module, "serves_since", None))
+
+
+def _require_steps(place: str, found: str) -> None:
+    if found < FIRST:
+        raise ConfigError(
+            f"the database {place} has schema {found}, of a version that was never released: make a new database. Nothing was "
+            "changed."
+        )
 
 
 def _require_known(place: str, found: ServerSchema) -> None:
