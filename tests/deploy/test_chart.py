@@ -51,9 +51,16 @@ def pods(found: Documents) -> list[Any]:
     return [one["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for one in found[kind]]
 
 
+URLS = {
+    "CLARION_DATABASE": "postgresql://db.example/clarion",
+    "CLARION_BROKER": "kafka://kafka.example:9092",
+    "CLARION_REDIS": "redis://redis.example:6379/0",
+}
+
+
 def environment(container: Any) -> dict[str, str]:
-    """What a container is started with; what comes from a secret is a URL."""
-    return {one["name"]: one.get("value", "postgresql://db.example/clarion") for one in container["env"]}
+    """What a container is started with; what comes from a secret is the URL of a server of that kind."""
+    return {one["name"]: one.get("value") or URLS[one["name"]] for one in container["env"]}
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
@@ -94,7 +101,7 @@ def test_no_container_may_more_than_it_needs(render):
             assert allowed["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
         for variable in pod["containers"][0]["env"]:
-            if variable["name"] in {"CLARION_DATABASE", "CLARION_BROKER", "CLARION_REDIS"}:
+            if variable["name"] in URLS:
                 assert "secretKeyRef" in variable["valueFrom"]
 
 

@@ -28,6 +28,7 @@ from clarion.ports.fanout import Fanout, FanoutState
 log = structlog.get_logger(__name__)
 
 CHANNEL = "clarion_inbox"
+NOTIFY = "SELECT pg_notify($1, $2)"
 PAYLOAD = 7_900
 """Bytes of one notification; PostgreSQL takes less than 8,000."""
 MISSED = "missed"
@@ -103,7 +104,7 @@ class PostgresFanout:
         async with self._one_at_a_time:
             if self._connection is None:
                 raise ConnectionError("PostgreSQL is away")
-            await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._name} {payload}")
+            await self._connection.execute(NOTIFY, CHANNEL, f"{self._name} {payload}")
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
@@ -130,9 +131,9 @@ class PostgresFanout:
         try:
             connection.add_termination_listener(lambda _: cut.set())
             await connection.add_listener(CHANNEL, self._came)
+            await self._hear_ourselves()
             self._connection = connection
             self._connected.set()
-            await self._hear_ourselves()
             self._trouble = ""
             self._missed()
             while not cut.is_set():
@@ -148,9 +149,13 @@ class PostgresFanout:
             await self._clock.sleep(0)  # it is gone when the loop has had a turn
 
     async def _hear_ourselves(self) -> None:
-        """A pooler that lends its connections by transaction takes notifications and delivers none."""
+        """A pooler that lends its connections by transaction delivers only what the same connection sent."""
         self._echo.clear()
-        await self._notify(ECHO)
+        other = await connect(self._url)
+        try:
+            await other.execute(NOTIFY, CHANNEL, f"{self._name} {ECHO}")
+        finally:
+            await other.close()
         try:
             async with self._clock.timeout(TIMEOUT_S):
                 await self._echo.wait()
