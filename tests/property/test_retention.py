@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from inspect import isawaitable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.postgresql import retention as server_retention
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger, slice_size
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import DeliveryFilter, Endpoint
-from clarion.model.event import Consumed
+from clarion.model.event import Consumed, EventKey
 from clarion.model.ids import Instant, MessageId, first_id_at
 from clarion.model.inbox import CaptureFilter, InboxCounts
 from clarion.model.message import Message, MessageFilter
@@ -33,6 +36,7 @@ from clarion.testing.ledger_contract.endpoints import created, delivery
 from clarion.testing.ledger_contract.subject import LedgerSubject, later
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
+from tests.postgresql_ledgers import new_database
 
 KINDS = ("email", "captured", "called", "inbox", "waits", "unplanned", "failed", "quarantined")
 STEPS = st.lists(
@@ -54,6 +58,8 @@ class History:
         self.messages: dict[MessageId, tuple[Message, Status, Reason | None]] = {}
         self.events: dict[bytes, int] = {}
         """Where each lies in the log."""
+        self.accepted: list[EventKey] = []
+        """All that ever came in."""
         self.unplanned: set[bytes] = set()
         self.items: dict[MessageId, bool] = {}
         """Whether each was read."""
@@ -77,6 +83,7 @@ class History:
             return
         ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
         self.events[entry.event_id] = entry.seq
+        self.accepted.append(entry.key)
         if kind == "unplanned" or self.unplanned:  # a lane is planned in order
             self.unplanned.add(entry.event_id)
             return
@@ -177,8 +184,8 @@ class History:
             (run,) = await ledger.plans.runs_of(subject.tenant, m.event_id, None)
             assert run.event_id == m.event_id
             assert m.status not in ACTIVE or m.event_id in self.events
-        entries = await ledger.log.read(Lane.NORMAL, 0, 200)
-        assert {entry.event_id: entry.seq for entry in entries} == self.events
+        bodies = await ledger.events.bodies(self.accepted)
+        assert {event_id for event_id, _ in bodies} == self.events.keys()
         await self._check_inbox()
         captured = await ledger.captures.page(subject.tenant, CaptureFilter(), None, 200)
         mails = await ledger.quarantine.page(subject.tenant, ANY_QUARANTINED, None, 200)
@@ -223,7 +230,8 @@ async def told(open_ledger, steps: list) -> None:
     """The history, in a ledger of its own, with a look after every round."""
     with TemporaryDirectory() as directory:
         clock, random = ManualClock(), SeededRandom()
-        ledger = open_ledger(Path(directory), clock, random)
+        opening = open_ledger(Path(directory), clock, random)
+        ledger = await opening if isawaitable(opening) else opening
         try:
             history = History(await LedgerSubject(ledger, clock, random).create_setup())
             for what, value in [*steps, ("sweep", {})]:
@@ -250,3 +258,19 @@ def test_the_old_goes_and_the_young_stays_whole(open_ledger, steps, rows):
         for name in ("FIRST", "LEAST", "MOST"):
             patched.setattr(slice_size, name, rows)
         asyncio.run(told(open_ledger, steps))
+
+
+@settings(max_examples=3, deadline=None)
+@given(steps=STEPS, rows=st.integers(1, 5))
+def test_the_old_goes_and_the_young_stays_whole_on_a_server(postgresql, steps, rows):
+    """The same on PostgreSQL."""
+
+    async def on_server(_: Path, clock: ManualClock, random: SeededRandom) -> Store:
+        vault = LocalVault(b"k" * 32, random)
+        return await PostgresLedger.open(
+            await new_database(postgresql), vault=vault, clock=clock, random=random
+        )
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(server_retention, "SLICE", rows)
+        asyncio.run(told(on_server, steps))

@@ -9,15 +9,24 @@ import msgspec
 import pytest
 
 from clarion.adapters.ledgers.postgresql import (
+    captures,
+    continuations,
     conversations,
+    deliveries,
     devices,
     directory,
     endpoints,
     erasure,
+    event_statements,
     inbound,
     lives,
+    operations,
     quarantine,
     quotas,
+    receipt_statements,
+    record_statements,
+    retention_statements,
+    set_aside,
     setup,
     spending,
     states,
@@ -28,7 +37,11 @@ from clarion.adapters.ledgers.postgresql import (
 )
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.revision import migrate
+from clarion.adapters.ledgers.schema import CODES
+from clarion.model.channel import Lane
+from clarion.model.status import Status
 
+FAILED, SENT = CODES[Status.DEAD_LETTERED], CODES[Status.SENT]
 HASH = "decode(md5(n::text), 'hex')"
 FILL = f"""
     INSERT INTO users SELECT n, n % 5, 'u' || n, 'k', 'p', 1, 'e', 0, 0 FROM generate_series(1, 4000) AS n;
@@ -65,9 +78,40 @@ FILL = f"""
     INSERT INTO inbox_heads ("user") SELECT n FROM generate_series(1, 4000) AS n;
     INSERT INTO inbox_moves SELECT n, 1, {HASH} FROM generate_series(1, 4000) AS n;
     INSERT INTO user_messages ("user", route, at, id) SELECT n, 1, 1, {HASH} FROM generate_series(1, 4000) AS n;
+    INSERT INTO routes (tenant, workflow, workflow_version, category, step, template, channel, lane, until)
+        SELECT n % 5, 'w' || n % 40, n, '', '', '', 'sms', 'normal', '' FROM generate_series(1, 400) AS n;
+    INSERT INTO messages ("user", route, queue, status, created_at, fence, tenant, id, event_id, reason)
+        SELECT n, 1 + n % 400, 1, CASE WHEN n % 50 = 0 THEN {FAILED} ELSE {SENT} END, 0, 1, n % 5, {HASH}, {HASH}, 'r'
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO events SELECT {HASH}, n, 'w', n % 5, 1, 1, 1 FROM generate_series(1, 4000) AS n;
+    INSERT INTO canceled_events SELECT {HASH} FROM generate_series(1, 4000) AS n;
+    INSERT INTO set_aside (event_id, tenant, lane, workflow, reason, detail, at)
+        SELECT {HASH}, n % 5, 'bulk', 'w', 'r', '', 0 FROM generate_series(1, 4000) AS n;
+    INSERT INTO continuations (event_id, workflow, tenant, lane, topic, after_user, setup_revision, due_at)
+        SELECT {HASH}, 'w', n % 5, 'bulk', 't', 0, 0, 0 FROM generate_series(1, 4000) AS n;
+    INSERT INTO operations (id, tenant, kind, body, template_version, status, done, failed, swept, created_at, updated_at,
+        finished_at) SELECT {HASH}, n % 5, 'messages.retry', '', '', 'succeeded', 1, 0, 1, 0, 0, nullif(n % 100, 0)
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO operation_errors SELECT {HASH}, n, {HASH}, '', '', 0 FROM generate_series(1, 4000) AS n;
+    INSERT INTO collapses SELECT {HASH}, {HASH} FROM generate_series(1, 4000) AS n;
+    INSERT INTO journal (tenant, at, body) SELECT n % 5, n, '' FROM generate_series(1, 4000) AS n;
+    INSERT INTO log_normal (event_id, tenant, workflow, sealed_for, sealed)
+        SELECT {HASH}, n % 5, 'w', 0, '' FROM generate_series(1, 4000) AS n;
+    INSERT INTO message_totals SELECT n % 5, n, 'w', 'sms', 1, '', 1 FROM generate_series(1, 4000) AS n;
 """
 DIGEST = bytes.fromhex("c4ca4238a0b923820dcc509a6f75849b")
-SMALL = {"meta", "statuses", "tenants", "workers", "cursors", "messages"}
+SMALL = {
+    "meta",
+    "routes",
+    "statuses",
+    "tenants",
+    "workers",
+    "cursors",
+    "journal_2",
+    "journal_3",
+    "journal_4",
+    "journal_rest",
+}
 """Tables that are read whole, or of which there is another test."""
 END = 2**62
 
@@ -134,6 +178,74 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
         for kind, found in states.KINDS.items()
     },
     **{f"erasing, {number}": (statement, 1) for number, statement in enumerate(erasure.ERASE)},
+}
+
+ANY_ID = b"\xff" * 17
+SEARCHED: tuple[Any, ...] = (b"", ANY_ID, 1, None, None, ["w1"], ["sms"], [SENT], ["r"])
+OF_USER: tuple[Any, ...] = (b"", ANY_ID, 1, 1, None, [], [], [], [])
+LANE = Lane.NORMAL
+
+STATEMENTS |= {
+    "messages by id": (record_statements.NAMED, [DIGEST]),
+    "a page of messages": (record_statements.SEARCH["all"], *SEARCHED, 200, 50),
+    "messages of a user": (record_statements.SEARCH["user"], *OF_USER, 200, 50),
+    "messages that failed": (record_statements.SEARCH["failed"], *SEARCHED, 200, 50),
+    "messages counted": (record_statements.COUNT["all"], *SEARCHED, 200),
+    "the end of a page": (record_statements.END["all"], b"", ANY_ID, 199),
+    "the end of a page of a user": (record_statements.END["user"], b"", ANY_ID, 199, 1),
+    "the end of a page of what failed": (record_statements.END["failed"], b"", ANY_ID, 199),
+    "what may be sent again": (record_statements.RETRYABLE, *SEARCHED, 50),
+    "what is named to be sent again": (record_statements.RETRYABLE_NAMED, *SEARCHED, 50, [DIGEST]),
+    "what is sent again": (record_statements.REQUEUE, [DIGEST], [1], [1], 1),
+    "rows of an event": (event_statements.ROWS, DIGEST, 1, None),
+    "an event known": (event_statements.KNOWN, DIGEST, 1),
+    "what is active of an event": (event_statements.ACTIVE_OF, DIGEST, DIGEST, DIGEST),
+    "a page of events": (event_statements.PAGE, 1, b"", ANY_ID, 200, 50),
+    "the end of a page of events": (event_statements.PAGE_END, b"", ANY_ID, 199),
+    "what an event started": (event_statements.PLANNED, DIGEST, 1),
+    "messages of an event counted": (event_statements.COUNTS, DIGEST, DIGEST, DIGEST),
+    "messages of an event to cancel": (event_statements.STOPPABLE, DIGEST, DIGEST, DIGEST, b"", [0], 50),
+    "receipts known": (receipt_statements.RECEIPTS_KNOWN, [DIGEST], 1),
+    "messages that receipts are about": (receipt_statements.RECEIVABLE, [DIGEST], [1], [None], [True]),
+    "what receipts change": (receipt_statements.RECEIVE, [DIGEST], [1], [1], [None], [1], [1]),
+    "soft bounces": (receipt_statements.SOFT_BOUNCES, [1], b"", 1),
+    "a page of what was set aside": (set_aside.PAGE, 1, END, 50),
+    "what was set aside of an event": (set_aside.OF_EVENT, 1, DIGEST),
+    "what is left of an event": (continuations.LEFT, DIGEST, 1),
+    "what is continued": (continuations.END, DIGEST, "w", 1, 1),
+    "an operation": (operations.ONE, 1, DIGEST),
+    "a page of operations": (operations.PAGE, 1, ANY_ID, b"", None, [], 50),
+    "operations of a tenant that are not over": (operations.UNFINISHED, 1),
+    "operations that wait": (operations.WAITING, 0, 50),
+    "errors of an operation": (operations.ERRORS, DIGEST, -1, 50),
+    "errors to try again": (operations.AGAIN, DIGEST, 50),
+    "a page of captures": (captures.PAGE, 1, END, [], 0, END, 50),
+    "captures of a user": (captures.PAGE_OF_USER, 1, END, [], 0, END, 50, 1),
+    "captures of a message": (captures.OF_MESSAGE, 1, DIGEST),
+    "a page of calls": (deliveries.PAGE, 1, DIGEST, END, None, 0, END, 50),
+    "old messages": (retention_statements.MESSAGES_OLD, b"", ANY_ID, 5),
+    "old messages that go": (retention_statements.MESSAGES_DROP, [DIGEST]),
+    "their rows that go": (retention_statements.USER_MESSAGES_DROP, [1], [DIGEST]),
+    "the oldest message that is left": (retention_statements.OLDEST_LEFT, [1], [ANY_ID]),
+    "totals of a day": (retention_statements.TOTALS, 1, 1, b"", b"\x01"),
+    "old items": (retention_statements.ITEMS_OLD, b"", ANY_ID, 5),
+    "old devices": (retention_statements.DEVICES_OLD, 0, 0, 50, 50),
+    "old entries of a lane": (retention_statements.EVENTS_OLD[LANE], 0, 5_000, 50),
+    "what still needs them": (
+        retention_statements.EVENTS_NEEDED,
+        [1],
+        [DIGEST],
+        ["w"],
+        [1],
+        [DIGEST],
+        [DIGEST],
+    ),
+    "old events": (retention_statements.PLANNED_OLD, b"", ANY_ID, 50),
+    "old rows of the journal": (retention_statements.JOURNAL_OLD, 0, 50),
+    "old keys": (retention_statements.POINTERS_OLD.format(table="collapses"), b"", ANY_ID, 5),
+    "old ranges": (retention_statements.RANGES_OLD, 0, 1, 50),
+    "old errors": (retention_statements.OPERATION_ERRORS_OLD, b"", -1, ANY_ID, 50),
+    **{f"old rows of {table}": (statement, 0, 50) for table, statement in retention_statements.TIMES.items()},
 }
 
 

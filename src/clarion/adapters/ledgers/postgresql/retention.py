@@ -125,9 +125,12 @@ class PostgresRetention:
     async def _messages(self, connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """Those that are over. What became of them is counted."""
         found = await connection.fetch(sql.MESSAGES_OLD, place, highest_bound(cutoffs), SLICE)
-        old = [one for one, tenant in found if one < bound(cutoffs, tenant)]
-        expired = Counter(TenantId(tenant) for one, tenant in found if one < bound(cutoffs, tenant))
-        return _Found(expired, lambda connection: self._drop(connection, old), _following(found))
+        old = [
+            (one, tenant) for one, tenant, is_no_item in found if is_no_item and one < bound(cutoffs, tenant)
+        ]
+        expired = Counter(TenantId(tenant) for _, tenant in old)
+        ids = [one for one, _ in old]
+        return _Found(expired, lambda connection: self._drop(connection, ids), _following(found))
 
     async def _drop(self, connection: Connection, old: Sequence[bytes]) -> None:
         """Those of them that nobody has sent again meanwhile."""
@@ -168,7 +171,7 @@ class PostgresRetention:
                 sealed=b"",
             )
             for row in found
-            if row["id"] < bound(cutoffs, row["tenant"])
+            if row["at"] is not None and row["id"] < bound(cutoffs, row["tenant"])
         ]
         expired = Counter(item.tenant for item in items)
 
@@ -230,7 +233,7 @@ async def _planned(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _F
     """What says that an event was planned: no message of it is left."""
     bounds = await _whole_before(connection, cutoffs)
     found = await connection.fetch(sql.PLANNED_OLD, place, highest_bound(bounds), SLICE)
-    old = [one for one, tenant in found if one < bound(bounds, tenant)]
+    old = [*{one for one, tenant in found if one < bound(bounds, tenant)}]
 
     async def delete(connection: Connection) -> None:
         await connection.execute(sql.PLANNED_DROP, old)

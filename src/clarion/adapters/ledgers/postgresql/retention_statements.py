@@ -9,10 +9,12 @@ from clarion.model.status import ACTIVE
 
 _OVER = f"status NOT IN ({coded(ACTIVE)})"
 
+_ITS = 'LEFT JOIN user_messages AS its ON its."user" = seen."user" AND its.id = seen.id'
+"""So many messages are looked at, however few of them are old."""
 MESSAGES_OLD = f"""
-    SELECT messages.id, messages.tenant FROM messages
-    LEFT JOIN user_messages AS its ON its."user" = messages."user" AND its.id = messages.id
-    WHERE messages.id > $1 AND messages.id < $2 AND {_OVER} AND its.at IS NULL ORDER BY messages.id LIMIT $3
+    SELECT seen.id, seen.tenant, its.at IS NULL AS is_no_item FROM (
+        SELECT id, "user", tenant FROM messages WHERE id > $1 AND id < $2 AND {_OVER} ORDER BY id LIMIT $3
+    ) AS seen {_ITS} ORDER BY seen.id
 """
 MESSAGES_DROP = f"""
     DELETE FROM messages WHERE id = ANY($1::bytea[]) AND {_OVER} RETURNING id, "user", route, status, reason
@@ -45,11 +47,12 @@ TOTALS = """
 """
 """Of messages that are kept and of those that are not any more."""
 
-ITEMS_OLD = """
-    SELECT messages.id, messages."user", messages.tenant, coalesce(its.moved_to, its."offset") AS "offset", its.seen_at,
+ITEMS_OLD = f"""
+    SELECT seen.id, seen."user", seen.tenant, its.at, coalesce(its.moved_to, its."offset") AS "offset", its.seen_at,
         its.read_at, its.archived_at
-    FROM messages JOIN user_messages AS its ON its."user" = messages."user" AND its.id = messages.id
-    WHERE messages.id > $1 AND messages.id < $2 AND its.at IS NOT NULL ORDER BY messages.id LIMIT $3
+    FROM (
+        SELECT id, "user", tenant FROM messages WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3
+    ) AS seen {_ITS} ORDER BY seen.id
 """
 DEVICES_OLD = """
     SELECT seen_at, no, tenant, "user", device_id FROM devices
@@ -77,14 +80,14 @@ EVENTS_NEEDED = f"""
     )
 """
 CANCELED_DROP = "DELETE FROM canceled_events WHERE event_id = ANY($1::bytea[])"
-PLANNED_OLD = "SELECT DISTINCT id, tenant FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
+PLANNED_OLD = "SELECT id, tenant FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
 PLANNED_DROP = "DELETE FROM events WHERE id = ANY($1::bytea[])"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2"
 JOURNAL_DROP = "DELETE FROM journal WHERE seq = ANY($1::bigint[])"
 POINTERS_OLD = """
     SELECT key, message_id,
         message_id < $2 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = message_id) AS is_old
-    FROM {table} WHERE key > $1 ORDER BY key LIMIT $3
+    FROM (SELECT key, message_id FROM {table} WHERE key > $1 ORDER BY key LIMIT $3) AS seen ORDER BY key
 """
 POINTERS_DROP = """
     DELETE FROM {table} USING unnest($1::bytea[], $2::bytea[]) AS old (key, message_id)
