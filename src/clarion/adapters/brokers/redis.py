@@ -41,7 +41,7 @@ RETURNED = "returned"
 READ = 256
 """Entries of each stream in one answer."""
 WAIT_S = 1.0
-"""An idle lane waits so long for entries, then looks for those of dead processes; less than a client waits for an answer."""
+"""An idle lane waits so long for entries, then looks for those of dead processes; or half as long as an answer may take."""
 HOLD_S = 10
 FORGET_S = 24 * 3600
 """A consumer without entries that nobody has heard of for so long is forgotten."""
@@ -136,14 +136,14 @@ class RedisStreams:
         """See `LaneQueues.receive`. What dead processes had comes first."""
         streams: dict[Any, Any] = dict.fromkeys(self._streams(lane), ">")
         clock = asyncio.get_running_loop().time
-        look_at_s = 0.0
+        look_at_s, wait_s = 0.0, min(WAIT_S, self._url.timeout_s / 2)
         with self._faults():
             await self._create(lane)
         while True:
             deliveries: list[DeliveredEntry] = []
             with self._faults():
                 if clock() >= look_at_s:
-                    look_at_s = clock() + WAIT_S
+                    look_at_s = clock() + wait_s
                     deliveries = await self._claim(lane)
                     if deliveries:
                         look_at_s = 0.0  # Perhaps there are more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,6 +155,21 @@ async def test_the_password_and_the_certificate_are_checked(served, tmp_path):
     assert "wrong" not in str(caught.value)
     with pytest.raises(Unavailable, match="certificate"):
         await opened(f"rediss://clarion:secret@127.0.0.1:{tls}/")
+
+
+async def test_an_idle_lane_waits_less_long_than_an_answer_may_take(redis, tmp_path: Path):
+    """Otherwise each wait would end as if the server were away, and what it brought would be lost for a while."""
+    streams = await opened(f"{redis.url}?timeout_s=0.3&prefix={tmp_path.name}-idle")
+    try:
+        arriving = streams.receive(Lane.NORMAL)
+        waiting = asyncio.ensure_future(anext(arriving))
+        await asyncio.wait([waiting], timeout=1.0)
+        assert not waiting.done()
+        await streams.send(Lane.NORMAL, [(EVENT, b"x")])
+        assert [delivery.data for delivery in await waiting] == [b"x"]
+        await arriving.aclose()
+    finally:
+        await streams.close()
 
 
 async def test_what_is_planned_leaves_nothing_behind(redis, tmp_path: Path):
