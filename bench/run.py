@@ -23,6 +23,7 @@ from bench import (
     footprint,
     growth,
     index,
+    kafka,
     latency,
     outlets,
     peers,
@@ -76,6 +77,7 @@ BOTH_CORES: dict[str, Measure] = {
     "retention": retention.retention,
     "growth": growth.growth,
     "queue": queue_alone.queue,
+    "kafka": kafka.intake,
 }
 """Server and generator share all cores. What both lists have is measured twice."""
 NAMES = list(dict.fromkeys([*ONE_CORE, *BOTH_CORES]))

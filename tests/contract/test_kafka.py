@@ -16,11 +16,13 @@ from msgspec.structs import replace
 
 from clarion.adapters.brokers.kafka.backend import opened
 from clarion.adapters.brokers.kafka.broker import KafkaBroker
+from clarion.adapters.kafka import quiet
 from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.errors import ConfigError, InvalidInput
+from clarion.errors import ConfigError, InvalidInput, Unavailable
 from clarion.model.channel import Lane
+from clarion.model.event import Entry
 from clarion.model.ids import Instant
 from clarion.model.plan import PlanCommit
 from clarion.model.worker import Process
@@ -28,6 +30,7 @@ from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Batch, Broker
 from clarion.testing import broker_contract
 from clarion.testing.broker_contract import BROKER_CONTRACT, BrokerServer, BrokerSubject
+from tests.needs import DEEP
 from tests.servers.java import libraries
 from tests.servers.kafka import WHY, Kafka, nodes, ready
 from tests.servers.process import free_port, home_for, stop
@@ -43,16 +46,17 @@ def new_prefix() -> str:
 class KafkaLanes(BrokerServer):
     """Topics of their own, and a ledger in memory that knows where their partitions stand."""
 
-    def __init__(self, server: Kafka, directory: Path, ends: AsyncExitStack) -> None:
+    def __init__(self, server: Kafka, directory: Path, ends: AsyncExitStack, *options: str) -> None:
         self._server = server
-        self._prefix = new_prefix()
+        self._options = options
+        self.prefix = new_prefix()
         self._ends = ends
         vault = LocalVault(b"k" * 32, RANDOM)
         self.ledger = MemoryLedger(vault=vault, clock=CLOCK, random=RANDOM)
         self._tools = BackendTools(data_dir=directory, clock=CLOCK, random=RANDOM, vault=vault)
 
     async def connect(self) -> Broker:
-        url = self._server.broker(self._prefix)
+        url = self._server.broker(self.prefix, *self._options)
         return await self._ends.enter_async_context(opened(url, self._tools, self.ledger))
 
     async def crash(self, broker: Broker) -> None:
@@ -66,11 +70,11 @@ class KafkaLanes(BrokerServer):
 
     async def put(self, lane: Lane, raw: bytes) -> bool:
         producer = Producer({"bootstrap.servers": self._server.servers})
-        producer.produce(f"{self._prefix}.{lane}", raw)
+        producer.produce(f"{self.prefix}.{lane}", raw)
         return producer.flush(10) == 0
 
     async def dead_letters(self, lane: Lane) -> Sequence[tuple[bytes, str]]:
-        topic = f"{self._prefix}.dead-letters"
+        topic = f"{self.prefix}.dead-letters"
         consumer = Consumer({"bootstrap.servers": self._server.servers, "group.id": "check"})
         found: list[tuple[bytes, str]] = []
         for number in range(2):
@@ -131,6 +135,50 @@ async def test_a_kafka_that_was_killed_has_everything(tmp_path):
             await ends.aclose()
             server.kill()
             shutil.rmtree(home)
+
+
+@pytest.mark.skipif(not DEEP, reason="three servers in Java take long to start: in the deep profile")
+@pytest.mark.timeout(600)
+async def test_the_leader_of_three_nodes_is_killed_and_nothing_is_lost(tmp_path):
+    """Publishers go on with the next leader, and what was accepted before and meanwhile comes."""
+    libraries("kafka", WHY)
+    home = home_for("kafka")
+    cluster = nodes(home, 3)
+    started = [node.begin() for node in cluster]
+    try:
+        await asyncio.to_thread(ready, cluster, started)
+        where = Kafka(",".join(f"127.0.0.1:{node.port}" for node in cluster))
+        async with AsyncExitStack() as ends:
+            lanes = KafkaLanes(where, tmp_path, ends, "partitions=2&session_s=2")
+            async with BrokerSubject(lanes, CLOCK, RANDOM) as subject:
+                calls = [subject.entries(5, named=f"{number}-", user=None) for number in range(100)]
+                async with subject.consumer() as consumer:
+                    for number, call in enumerate(calls):
+                        if number == 20:
+                            admin = AdminClient({"bootstrap.servers": where.servers}, logger=quiet)
+                            topic = f"{lanes.prefix}.normal"
+                            leader = admin.list_topics(topic, timeout=30).topics[topic].partitions[0].leader
+                            stop(started[leader - 1].pid, signal.SIGKILL)
+                        await published(subject, call)
+                    accepted = {entry.sealed for call in calls for entry in call}
+                    found: set[bytes] = set()
+                    while found != accepted:
+                        found.update(entry.sealed for entry in await consumer.finish(1))
+    finally:
+        for process in started:
+            stop(process.pid, signal.SIGKILL)
+            process.poll()
+        shutil.rmtree(home)
+
+
+async def published(subject: BrokerSubject, call: Sequence[Entry]) -> None:
+    """However often it has to be tried."""
+    while True:
+        try:
+            await subject.publish(call)
+            return
+        except Unavailable:
+            await subject.pause()
 
 
 # ── what is wrong with topics is said at the start ────────────────────────────────────────────────────────
