@@ -8,8 +8,9 @@ import pytest
 
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.database import Again, open_database
+from clarion.adapters.ledgers.postgresql.users import stored_text
 from clarion.adapters.system import SystemClock
-from clarion.errors import ConfigError, Conflict, Unavailable
+from clarion.errors import ConfigError, Conflict, InvalidInput, Unavailable
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.postgresql_ledgers import new_database
 from tests.servers import postgresql as server
@@ -86,6 +87,37 @@ async def test_whoever_is_always_too_late_is_told_so(database):
         await database.write(again)
     assert len(tried) == 8
     assert await counted(database) == 0
+
+
+async def test_no_error_shows_what_is_stored(database):
+    """The server adds the row to some of its errors, and these reach the log."""
+    with pytest.raises(asyncpg.NotNullViolationError) as broken:
+        await database.write(
+            lambda connection: connection.execute("INSERT INTO topics VALUES (1, 's3cret', NULL)")
+        )
+    assert "s3cret" not in str(broken.value)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud83d"])
+async def test_a_text_that_cannot_be_stored_is_refused(database, text):
+    """The caller is told why, without the text, and nothing is wrong with the database."""
+    with pytest.raises(InvalidInput, match="a character that PostgreSQL does not store") as refused:
+        await database.write(
+            lambda connection: connection.execute("INSERT INTO topics VALUES (1, 'news', $1)", text)
+        )
+    assert refused.value.__cause__ is None
+    assert await database.probe() == "ok"
+    assert database.failures == 0
+
+
+async def test_what_others_say_is_stored_without_what_cannot_be(database):
+    """A push service may answer anything."""
+    said = stored_text("gone\0 \ud83d")
+    await database.write(
+        lambda connection: connection.execute("INSERT INTO topics VALUES (1, 'news', $1)", said)
+    )
+    assert (await database.row("SELECT name FROM topics"))["name"] == "gone ?"
+    assert stored_text(None) is None
 
 
 async def test_a_statement_that_takes_too_long_is_ended(database):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import structlog
 
 from clarion.adapters.ledgers.postgresql.address import Address
-from clarion.adapters.ledgers.postgresql.faults import LOST, OF_ONE, refusal, unusable
+from clarion.adapters.ledgers.postgresql.faults import LOST, OF_ONE, refusal, silenced, unusable
 from clarion.adapters.ledgers.postgresql.states import tag_of
-from clarion.errors import ClarionError, ConfigError, Unavailable
+from clarion.errors import ClarionError, ConfigError, InvalidInput, Unavailable
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.terms import Terms
@@ -176,9 +176,11 @@ class Database:
         except (ClarionError, *_AGAIN):
             raise
         except Exception as error:
-            told = refusal(error)
+            told = refusal(silenced(error))
             if told is None:
                 raise
+            if isinstance(told, InvalidInput):
+                raise told from None
             if ending and isinstance(error, LOST):
                 told = Unavailable(
                     "the database server went away at the end: try again, it may have been stored"
@@ -285,12 +287,11 @@ async def open_database(address: Address, *, clock: Clock, random: Random, repli
     return Database(pool, each, pooled=found.pooled, clock=clock, random=random, address=address)
 
 
-class _Found:
+class _Found(NamedTuple):
     """What the first connection tells of the server."""
 
-    def __init__(self, pooled: bool, settings: dict[str, str]) -> None:
-        self.pooled = pooled
-        self.settings = settings
+    pooled: bool
+    settings: dict[str, str]
 
 
 async def _found(address: Address, *, replica: bool) -> _Found:

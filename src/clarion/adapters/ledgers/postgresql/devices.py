@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from clarion.adapters.ledgers.postgresql.database import Again, Database
-from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, storable
+from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, storable, stored_text
 from clarion.adapters.ledgers.user_sealing import require_readable
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
@@ -148,7 +148,7 @@ class PostgresDevices:
 async def refused(connection: Any, settlements: Iterable[Settlement]) -> None:
     """In a transaction: note what push services refused."""
     last = {
-        (s.message.tenant, one.hash): (one.reason, one.detail, s.at)
+        (s.message.tenant, one.hash): (one.reason, stored_text(one.detail), s.at)
         for s in settlements
         for one in s.device_refusals
     }

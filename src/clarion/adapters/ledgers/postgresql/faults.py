@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from clarion.errors import ClarionError, ConfigError, Unavailable
+from clarion.errors import ClarionError, ConfigError, InvalidInput, Unavailable
 
 NOTHING = "nothing was stored; try again"
 
@@ -30,6 +30,14 @@ _MISCONFIGURED = (
     asyncpg.InsufficientPrivilegeError,
 )
 
+
+def silenced(error: Exception) -> Exception:
+    """Without the row that the server adds to some errors: it must not reach a log."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    return error
+
+
 LOST = (
     OSError,
     TimeoutError,
@@ -46,6 +54,10 @@ OF_ONE = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 def refusal(error: BaseException) -> ClarionError | None:
     """What to tell the caller; None when the error is one of ours."""
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError) or isinstance(
+        error.__cause__, UnicodeEncodeError
+    ):
+        return InvalidInput("a text has a character that PostgreSQL does not store: NUL, or half of a pair")
     for kind, sentence in _SAID.items():
         if isinstance(error, kind):
             return Unavailable(sentence)

@@ -278,6 +278,13 @@ def storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
+def stored_text(text: str | None) -> str | None:
+    """What somebody else said, as PostgreSQL takes it."""
+    if text is None:
+        return None
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 async def require_key(database: Database, vault: Vault) -> None:
     """Raises ConfigError when what is stored was written with another installation key. (One broken row proves nothing.)"""
     wrapped = [row["wrapped_key"] for row in await database.rows(SOME_KEYS)]
