@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -86,4 +87,33 @@ async def test_an_origin_that_is_not_allowed_is_told_why_and_does_not_come_back(
     assert await page.evaluate(asked) == "read"
     assert await page.frames[1].evaluate(asked) == "blocked"
     assert len(sockets) == 1
+    await context.close()
+
+
+NOTED = """window.pauses = [];
+const later = window.setTimeout;
+window.setTimeout = (work, ms) => { window.pauses.push(ms); return later(work, ms); };"""
+
+
+async def test_the_page_comes_back_when_the_server_said(server: Server, browser: Browser, shop):
+    """A restart tells it a moment of its own: it waits for that and not for its back-off, and shows what came meanwhile."""
+    await server.start()
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.add_init_script(NOTED)
+    told: list[dict[str, object]] = []
+    page.on(
+        "websocket", lambda socket: socket.on("framereceived", lambda text: told.append(json.loads(text)))
+    )
+    await page.goto(shop(server, await token_of(server, "ada")))
+    await expect(page.locator("#unread")).not_to_have_text("…")
+    before = await page.locator("li").count()
+    assert await server.stop() == 0
+    await server.start()
+    body = b'{"recipients": ["ada"], "data": {"plan": "Reader", "voucher": "HELLO-15"}}'
+    await server.api.call("POST", "/v1/workflows/welcome/trigger", body)
+    await expect(page.locator("li")).to_have_count(before + 1, timeout=40_000)
+    (close,) = (frame for frame in told if frame["type"] == "close")
+    assert (close["reason"], close["reconnect"]) == ("shutting_down", True)
+    assert (await page.evaluate("window.pauses"))[0] == close["after_ms"]
     await context.close()

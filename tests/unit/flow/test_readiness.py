@@ -54,6 +54,36 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
         assert await clarion.pipeline.warnings() == {}
 
 
+async def test_a_store_that_is_away_makes_no_loop_fail(store, monkeypatch):
+    """Its own part says so; when it is back, nothing has to be restarted, and what was accepted meanwhile goes out."""
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("nobody answers")
+
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("hello"))
+        await clarion.put_user("ada")
+        with monkeypatch.context() as cut:
+            for part, name in (
+                (clarion.ledger.log, "take"),
+                (clarion.ledger.log, "position"),
+                (clarion.ledger.log, "end"),
+                (clarion.ledger.log, "read"),
+                (clarion.ledger.messages, "due"),
+                (clarion.ledger.continuations, "claim"),
+                (clarion.ledger.leases, "beat"),
+            ):
+                cut.setattr(part, name, away)
+            clarion.pipeline.lease.refused()
+            await clarion.pass_time(5)
+            loops = {n: s for n, s in clarion.pipeline.loops.states().items() if s != "ok"}
+            assert loops == {}
+        await clarion.trigger("hello", "ada")
+        await clarion.pass_time(5)
+        assert (await clarion.one()).status is Status.SENT
+        assert await trouble(clarion) == {}
+
+
 @pytest.mark.parametrize(
     ("loop", "type_", "method"),
     [

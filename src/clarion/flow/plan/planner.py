@@ -96,10 +96,14 @@ class Planner:
         """Plan a lane until `close`; when it lies in the ledger, while no other process does."""
         while not self._closing.is_set():
             worker = await self._lease.lasting()
-            if self._in_ledger and not await self._ledger.log.take(lane, worker):
+            try:
+                if self._in_ledger and not await self._ledger.log.take(lane, worker):
+                    await self._pause()
+                elif not await self._consumed(lane):
+                    log.warning("plan_refused", lane=lane)
+            except Unavailable:
+                log.warning("planning_waits", lane=lane)
                 await self._pause()
-            elif not await self._consumed(lane):
-                log.warning("plan_refused", lane=lane)
 
     def close(self) -> None:
         """The broker closes: plan what was taken, and nothing more."""
