@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -57,6 +58,9 @@ async def postgresql(home: Path, core: int | None = None) -> AsyncIterator[Datab
     command = [postgres, "-D", f"{home}/data", "-k", str(home)]
     command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     async with running(command, port=port, user=account, stop=signal.SIGINT):
+        ready = [str(Path(postgres).with_name("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        while await (await asyncio.create_subprocess_exec(*ready)).wait():  # noqa: ASYNC110 - it listens before it answers
+            await asyncio.sleep(0.05)
         pid = int((home / "data" / "postmaster.pid").read_text().split()[0])
         if core is not None:
             for one in processes.family(pid):

@@ -62,32 +62,34 @@ async def queue(rig: Rig) -> list[Figure]:
         if server:
             cpu = theirs / jobs * 1e6
             figures.append(Figure(name="queue alone: CPU of the database", value=cpu, unit="us/message"))
-            figures.append(await _held(rig, subject, users, server, cpu))
+            figures.append(await _held(rig, subject, users, server))
         return figures
 
 
-async def _held(
-    rig: Rig, subject: Any, users: Sequence[User], server: DatabaseServer, before: float
-) -> Figure:
-    """What a job costs the database at the end of a time in which somebody held a snapshot, against before."""
+async def _held(rig: Rig, subject: Any, users: Sequence[User], server: DatabaseServer) -> Figure:
+    """What a job costs the database at the end of a time in which somebody held a snapshot, against as long without."""
     import asyncpg
 
+    async def cost() -> float:
+        until = time.perf_counter() + float(os.environ.get("CLARION_HELD_S", rig.long(HELD_S)))
+        while True:
+            jobs, cpu = rig.much(10_000, 1_000), server.cpu_s()
+            await run(subject, users, jobs)
+            if time.perf_counter() > until:
+                return (server.cpu_s() - cpu) / jobs * 1e6
+
+    free = await cost()
     reader = await asyncpg.connect(server.url)
     await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     await reader.fetch("SELECT 1 FROM users LIMIT 1")
-    until = time.perf_counter() + float(os.environ.get("CLARION_HELD_S", rig.long(HELD_S)))
-    cost = before
-    while time.perf_counter() < until:
-        jobs, cpu = rig.much(10_000, 1_000), server.cpu_s()
-        await run(subject, users, jobs)
-        cost = (server.cpu_s() - cpu) / jobs * 1e6
+    held = await cost()
     await reader.close()
     return Figure(
         name="queue alone: with an old snapshot held",
-        value=before / cost,
+        value=free / held,
         unit="of its speed",
         target=LEAST_HELD,
-        note=f"CPU of the database, {before:.0f} us a job before and {cost:.0f} at the end",
+        note=f"CPU of the database, {free:.0f} us a job without and {held:.0f} at the end",
     )
 
 

@@ -30,12 +30,13 @@ FLAGS = [
 
 
 HEART = {
-    "test_erasure",
-    "test_own_topic",
     "test_inbox_recovery",
     "test_lanes",
     "test_operations",
+    "test_own_topic",
     "test_provider_outage",
+    "test_reconnect",
+    "test_stop",
 }
 """What these modules hold is held on every database; on PostgreSQL when tests go deep."""
 LEASE_S = "2"

@@ -120,6 +120,7 @@ def test_a_look_back_costs_a_fiftieth_of_the_time():
     """The longer it takes, the longer until the next one."""
     turns = QueueScan()
     assert turns.looks_back(0.0)
+    assert not turns.looks_back(0.05), "somebody is at it"
     turns.looked_back(0.0, 0.1)
     assert not turns.looks_back(5.0)
     assert turns.looks_back(5.1)

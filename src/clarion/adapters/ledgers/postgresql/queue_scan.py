@@ -13,12 +13,14 @@ from itertools import pairwise
 
 from clarion.model.ids import Instant
 
-LATE_MS = 500
+LATE_MS = 100
 """What is committed so long after its time is found at once."""
 SHARE = 50
 """One part of so many is spent on looking back."""
 KNOWN = 1_000
 """Tenants of a queue that are remembered."""
+LOOKING_S = 20.0
+"""A look back that has not come to an end by then failed."""
 BELOW_ALL, ABOVE_ALL = -1, 2**63 - 1
 
 
@@ -33,8 +35,11 @@ class QueueScan:
         self._back_at_s = 0.0
 
     def looks_back(self, now_s: float) -> bool:
-        """Whether it is time to begin at the oldest."""
-        return now_s >= self._back_at_s
+        """Whether it is time to begin at the oldest: for one at a time, until it has `looked_back`."""
+        if now_s < self._back_at_s:
+            return False
+        self._back_at_s = now_s + LOOKING_S
+        return True
 
     def looked_back(self, began_s: float, ended_s: float) -> None:
         """It took that long."""
