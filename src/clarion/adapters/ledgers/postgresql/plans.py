@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, rea
 from clarion.adapters.ledgers.postgresql import checks, continuations, cursors, journal, partitions
 from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
+from clarion.adapters.ledgers.postgresql.events import runs_of
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.locks import CANCEL
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
@@ -182,26 +183,6 @@ class PostgresPlans:
             msgspec.structs.replace(result, inbox=its) if its else result
             for result, its in zip(results, changes, strict=True)
         ]
-
-
-async def runs_of(
-    connection: Connection, tenant: TenantId, event_id: EventId, user: UserNo | None
-) -> list[Run]:
-    """The runs of an event, in order."""
-    found = await connection.fetch(RUNS_OF, event_id, tenant, user)
-    runs = [
-        run
-        async for row in journal.rows_of(connection, [seq for (seq,) in found])
-        for run in row.runs()
-        if run.event_id == event_id and user in (None, run.user)
-    ]
-    return sorted(runs, key=lambda run: run.id)
-
-
-RUNS_OF = """
-    SELECT DISTINCT journal FROM events
-    WHERE id = $1 AND tenant = $2 AND ($3::bigint IS NULL OR $3 BETWEEN first_user AND last_user)
-"""
 
 
 async def _known(connection: Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
