@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.remote import serve
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
@@ -27,6 +30,7 @@ from tests.acceptance.shared_store import EFFECTS, SOCKET, broker_at, engine_of
 from tests.engine import Engine, workflow
 from tests.ledger_files import new_ledger
 from tests.needs import DEEP
+from tests.postgresql_ledgers import new_database
 from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers import redis as redis_server
 from tests.servers.elasticmq import ACCOUNT, REGION
@@ -37,10 +41,13 @@ EVENTS = 15
 """In each step, each of them for everybody."""
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture
 def prefix() -> str:
     """What nobody else's queues begin with."""
-    return f"e{os.getpid()}"
+    return f"e{os.getpid()}-{next(_numbers)}"
 
 
 class OwnRedis:
@@ -71,13 +78,28 @@ def own_redis() -> Iterator[OwnRedis]:
     shutil.rmtree(server.home)
 
 
+OpenLedger = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.skipif(not DEEP, reason="deep profile"))]
+)
+def open_ledger(request: Any, tmp_path: Path) -> OpenLedger:
+    """Opens a new ledger; on PostgreSQL in the deep profile as well."""
+
+    async def opened(**tools: Any) -> Any:
+        if request.param == "sqlite":
+            return SqliteLedger.open(new_ledger(tmp_path / "clarion.db"), **tools)
+        return await PostgresLedger.open(await new_database(request.getfixturevalue("postgresql")), **tools)
+
+    return opened
+
+
 @contextlib.asynccontextmanager
-async def engines(directory: Path, url: str) -> AsyncIterator[tuple[Engine, SqliteLedger]]:
+async def engines(directory: Path, url: str, open_ledger: OpenLedger) -> AsyncIterator[tuple[Engine, Any]]:
     """An engine that accepts events and works on nothing, and the ledger that it shares with other processes."""
     clock, random = SystemClock(), SystemRandom()
-    ledger = SqliteLedger.open(
-        new_ledger(directory / "clarion.db"), vault=LocalVault(b"k" * 32, random), clock=clock, random=random
-    )
+    ledger = await open_ledger(vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
     async with serve(ledger, directory / SOCKET):
         edge = engine_of(directory, "edge")
         async with broker_at(url, edge, ledger) as broker:
@@ -129,10 +151,10 @@ async def finished(edge: Engine, number: int) -> None:
 
 
 async def works_through_a_kill(
-    directory: Path, url: str, trouble: Callable[[], object] | None = None
+    directory: Path, url: str, open_ledger: OpenLedger, trouble: Callable[[], object] | None = None
 ) -> None:
     """A worker is killed while it works and another one goes on; `trouble` happens to the server meanwhile."""
-    async with engines(directory, url) as (edge, ledger):
+    async with engines(directory, url, open_ledger) as (edge, ledger):
         doomed = await begin(directory, "doomed", url)
         try:
             await trigger(edge, "first")
@@ -166,26 +188,30 @@ async def works_through_a_kill(
     assert {name for name, _ in lines} == {"doomed", "heir"}
 
 
-async def test_on_redis_nothing_is_lost_when_workers_and_the_server_are_killed(own_redis, prefix, tmp_path):
+async def test_on_redis_nothing_is_lost_when_workers_and_the_server_are_killed(
+    own_redis, prefix, open_ledger, tmp_path
+):
     """Lost 0, doubled 0: a worker dies, and the server dies and comes back, both under load."""
     url = f"redis://127.0.0.1:{own_redis.port}/0?hold_s=3&prefix={prefix}"
-    await works_through_a_kill(tmp_path, url, own_redis.restart)
+    await works_through_a_kill(tmp_path, url, open_ledger, own_redis.restart)
 
 
-async def test_on_rabbitmq_nothing_is_lost_when_a_worker_is_killed(rabbitmq, prefix, tmp_path):
+async def test_on_rabbitmq_nothing_is_lost_when_a_worker_is_killed(rabbitmq, prefix, open_ledger, tmp_path):
     """Lost 0, doubled 0."""
-    await works_through_a_kill(tmp_path, f"{rabbitmq.url}?prefix={prefix}")
+    await works_through_a_kill(tmp_path, f"{rabbitmq.url}?prefix={prefix}", open_ledger)
 
 
 @pytest.mark.parametrize("kind", ["", ".fifo"], ids=["standard", "fifo"])
-async def test_on_sqs_nothing_is_lost_when_a_worker_is_killed(elasticmq, prefix, kind, tmp_path):
+async def test_on_sqs_nothing_is_lost_when_a_worker_is_killed(elasticmq, prefix, kind, open_ledger, tmp_path):
     """Lost 0, doubled 0, in queues of both kinds."""
     where = f"127.0.0.1:{elasticmq.port}/{ACCOUNT}/{prefix}{kind}?tls=false&region={REGION}&hold_s=3"
-    await works_through_a_kill(tmp_path, f"sqs://key:secret@{where}")
+    await works_through_a_kill(tmp_path, f"sqs://key:secret@{where}", open_ledger)
 
 
 @pytest.mark.skipif(not DEEP, reason="three nodes of RabbitMQ: only in the deep profile")
-async def test_on_rabbitmq_nothing_is_lost_when_nodes_of_its_cluster_are_killed(prefix, tmp_path):
+async def test_on_rabbitmq_nothing_is_lost_when_nodes_of_its_cluster_are_killed(
+    prefix, open_ledger, tmp_path
+):
     """A majority goes on at once: the leader of every queue dies and comes back, then another node dies, under load."""
     with rabbitmq_server.cluster(3) as nodes:
         first, second, _ = nodes
@@ -198,4 +224,6 @@ async def test_on_rabbitmq_nothing_is_lost_when_nodes_of_its_cluster_are_killed(
             second.kill()
 
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
-        await works_through_a_kill(tmp_path, f"amqp://guest:guest@{hosts}/?prefix={prefix}", trouble)
+        await works_through_a_kill(
+            tmp_path, f"amqp://guest:guest@{hosts}/?prefix={prefix}", open_ledger, trouble
+        )
