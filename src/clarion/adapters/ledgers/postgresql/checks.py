@@ -49,7 +49,7 @@ DEDUPES_PURGE = """
 """
 
 _HOLDER = """holders.key, messages.id, messages.status, messages."user", messages.route, its.counted_at, messages.waits_for"""
-_ITS = 'JOIN user_messages AS its ON its."user" = messages."user" AND its.id = messages.id'
+_ITS = 'LEFT JOIN user_messages AS its ON its."user" = messages."user" AND its.id = messages.id'
 
 COLLAPSES = f"""
     SELECT {_HOLDER} FROM collapses AS holders JOIN messages ON messages.id = holders.message_id {_ITS}
