@@ -61,7 +61,7 @@ class LocalVault:
         except FileNotFoundError:
             raise ConfigError(
                 f"the installation key {path} is missing, and what is stored cannot be read without it: "
-                "restore the file from your backup"
+                "restore the file from your backup. A new installation gets one from `clarion migrate`"
             ) from None
         except OSError as error:
             raise ConfigError(f"cannot use the installation key {path}: {error.strerror}") from None
