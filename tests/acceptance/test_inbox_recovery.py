@@ -226,7 +226,7 @@ async def test_a_device_that_does_not_read_is_sent_away_and_made_whole(server: S
 
 
 async def test_a_shutdown_reaches_every_device_with_a_code(server: Server):
-    """4001 arrives before the socket closes, so that clients know to come back."""
+    """When to come back, and then 4001, arrive before the socket closes."""
     ada, bob = server.post.subject.ada, server.post.subject.bob
     sockets = [await connect(server.url(WS_PATH, user)) for user in (ada, bob) for _ in range(5)]
     for one in sockets:
@@ -234,6 +234,7 @@ async def test_a_shutdown_reaches_every_device_with_a_code(server: Server):
     await server.post.gateway.close(2.0)
     codes = set()
     for one in sockets:
+        assert json.loads(await one.recv())["after_ms"] > 0
         with pytest.raises(ConnectionClosed) as closed:
             await one.recv()
         assert closed.value.rcvd is not None

@@ -123,23 +123,23 @@ async def in_sqs(request: pytest.FixtureRequest) -> AsyncIterator[Receiver]:
     server, name = request.getfixturevalue("elasticmq"), f"{new_name()}.fifo"
     lent = tools()
     identity = {"region": "eu-central-1", "access_key_id": "x", "secret_access_key": "y"}
-    config: Any = INSTALLED["sqs"].config(queue_url=server.url(name), **identity)
+    config: Any = INSTALLED["sqs"].config(queue_url=f"{server.account}/{name}", **identity)
     client = SqsClient(server.endpoint, config.signer("sqs", lent), lent)
     await client.call("CreateQueue", {"QueueName": name, "Attributes": {"FifoQueue": "true"}}, dict)
 
     async def arrived() -> Sequence[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            asked = {"QueueUrl": server.url(name), "MaxNumberOfMessages": 10}
+            asked = {"QueueUrl": f"{server.account}/{name}", "MaxNumberOfMessages": 10}
             messages = (await client.call("ReceiveMessage", asked, dict)).get("Messages")
             if not messages:
                 return found
             for message in messages:
                 found.append(json.loads(message["Body"]))
-                asked = {"QueueUrl": server.url(name), "ReceiptHandle": message["ReceiptHandle"]}
+                asked = {"QueueUrl": f"{server.account}/{name}", "ReceiptHandle": message["ReceiptHandle"]}
                 await client.call("DeleteMessage", asked, dict)
 
-    nowhere = opened("sqs", queue_url=server.url(f"missing-{name}"), **identity)
+    nowhere = opened("sqs", queue_url=f"{server.account}/missing-{name}", **identity)
     yield Receiver(INSTALLED["sqs"].open(config, lent), arrived, nowhere)
     await client.close()
 

@@ -96,7 +96,7 @@ async def test_events_come_through_a_topic_and_without_one(moto, fast):
     }
     with client("sqs", moto) as owner, client("sns", moto) as topics:
         url = owner.create_queue(QueueName="through")["QueueUrl"]
-        topic = topics.create_topic(Name="mail-events")["TopicArn"]
+        topic = topics.create_topic(Name="queued-mail-events")["TopicArn"]
         arn = f"arn:aws:sqs:{REGION}:123456789012:through"
         topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         topics.publish(TopicArn=topic, Message=json.dumps(document))
