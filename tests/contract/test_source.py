@@ -137,7 +137,7 @@ async def in_sqs(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubject]
     """A standard queue that shows again at once what was not deleted."""
     server, name = request.getfixturevalue("elasticmq"), new_name()
     lent, identity = tools(), {"region": "eu-central-1", "access_key_id": "x", "secret_access_key": "y"}
-    config = INSTALLED["sqs"].config(queue_url=server.url(name), **identity)
+    config = INSTALLED["sqs"].config(queue_url=f"{server.account}/{name}", **identity)
     client = SqsClient(server.endpoint, config.signer("sqs", lent), lent)  # type: ignore[attr-defined]
     await client.call("CreateQueue", {"QueueName": name}, dict)
 
@@ -147,7 +147,11 @@ async def in_sqs(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubject]
                 key: {"DataType": "String", "StringValue": value} for key, value in one.headers.items()
             }
             body = one.value.decode(errors="replace").replace("\x00", "")
-            asked = {"QueueUrl": server.url(name), "MessageBody": body, "MessageAttributes": attributes}
+            asked = {
+                "QueueUrl": f"{server.account}/{name}",
+                "MessageBody": body,
+                "MessageAttributes": attributes,
+            }
             await client.call("SendMessage", asked, dict)
 
     yield SourceSubject(

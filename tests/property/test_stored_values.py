@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers import journal as packed_journal
-from clarion.adapters.ledgers import operation_rows, user_sealing
+from clarion.adapters.ledgers import operation_rows, reading_rows, user_sealing
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
@@ -132,6 +132,12 @@ STORED = [
     Stored("live resource", Live, live_states._encode, of(live_states._decode)),
     Stored(
         "counts of calls", of(provider_scores._decode).type, msgspec.json.encode, of(provider_scores._decode)
+    ),
+    Stored(
+        "position of a source",
+        of(reading_rows._decode).type,
+        reading_rows._encode,
+        of(reading_rows._decode),
     ),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(user_sealing._unpack).type, user_sealing._pack, of(user_sealing._unpack)),

@@ -62,7 +62,11 @@ RESERVE = "INSERT INTO reservations (expires_at) VALUES (?)"
 RESERVE_AGAIN = f"""
     UPDATE claims SET reservation = ?3 WHERE seq IN (SELECT {_SEQ} FROM json_each(?1) AS wanted)
 """
-CONFIRM = "DELETE FROM reservations WHERE no IN (SELECT value FROM json_each(?1)) OR expires_at <= ?2"
+CONFIRM = """
+    DELETE FROM reservations WHERE no IN (SELECT value FROM json_each(?1))
+        OR no < (SELECT min(no) FROM reservations) + 64 AND expires_at <= ?2
+"""
+"""Those that are known to be published, and a few of the oldest that nobody asks for any more."""
 ADD_KEYS = f"""
     INSERT OR REPLACE INTO new_keys (key, tenant, seq) SELECT {id_at(0, 1)}, {field(0)}, ?3 + key FROM json_each(?1)
 """
