@@ -19,7 +19,7 @@ from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from clarion.adapters.brokers.entry_encoding import UnreadableEntry, decoded
 from clarion.adapters.brokers.lane_window import MOST_ENTRIES
-from clarion.adapters.brokers.queue_broker import DeliveredEntry, QueueBroker
+from clarion.adapters.brokers.queue_broker import DeliveredEntry, broker_on
 from clarion.adapters.nats import FAULTS, NatsUrl, connect, faults, parse, said
 from clarion.adapters.server_url import number_of
 from clarion.errors import ConfigError, InvalidInput, Unavailable
@@ -296,12 +296,5 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
     """The broker on NATS. See `ports.backend.OpenBroker`."""
     queues = JetStreamQueues(parse(url, "broker", OPTIONS))
     await queues.connect()
-    try:
-        await queues.open()
-        broker = QueueBroker(queues, store.set_aside, tools.clock)
-        try:
-            yield broker
-        finally:
-            await broker.leave()
-    finally:
-        await queues.close()
+    async with broker_on(queues, tools, store) as broker:
+        yield broker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -18,9 +18,10 @@ from clarion.model.channel import Lane
 from clarion.model.event import Entry, Position, SetAside
 from clarion.model.ids import Instant
 from clarion.model.status import Reason
+from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Backlog, Batch
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import SetAsides
+from clarion.ports.ledger import SetAsides, Store
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,16 @@ class LaneQueues(Protocol):
 
     async def oldest_at(self, lane: Lane) -> Instant | None:
         """When the oldest of them was accepted, if the server can tell."""
+
+
+class QueueServer(LaneQueues, Protocol):
+    """The same, and how it is begun and ended."""
+
+    async def open(self) -> None:
+        """The queues exist and can be used. Raises ConfigError saying what to do when not."""
+
+    async def close(self) -> None:
+        """Leave the server, however far `open` came."""
 
 
 class QueueBroker:
@@ -240,3 +251,17 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
             task.cancel()
         # Once is not enough: `wait_for` of Python 3.11, by which clients wait, may swallow it.
         _, left = await asyncio.wait(left, timeout=AGAIN_S)
+
+
+@contextlib.asynccontextmanager
+async def broker_on(server: QueueServer, tools: BackendTools, store: Store) -> AsyncIterator[QueueBroker]:
+    """The broker on that server, which is opened for it and closed after it."""
+    try:
+        await server.open()
+        broker = QueueBroker(server, store.set_aside, tools.clock)
+        try:
+            yield broker
+        finally:
+            await broker.leave()
+    finally:
+        await server.close()

@@ -16,7 +16,7 @@ from aiormq import Channel, spec
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError, PublishError
 
-from clarion.adapters.brokers.queue_broker import MOST_DELIVERIES, DeliveredEntry, QueueBroker
+from clarion.adapters.brokers.queue_broker import MOST_DELIVERIES, DeliveredEntry, broker_on
 from clarion.adapters.rabbitmq import FAULTS, RabbitMqConnection, RabbitMqUrl, declare, faults, parse, said
 from clarion.errors import Busy, ConfigError, Unavailable
 from clarion.model.channel import LANES, Lane
@@ -320,12 +320,5 @@ def _open(handles: Sequence[Handle]) -> Iterator[tuple[_Channel, list[int]]]:
 async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[Broker]:
     """The broker on RabbitMQ. See `ports.backend.OpenBroker`."""
     queues = RabbitMqQueues(parse(url, "broker"), "broker")
-    try:
-        await queues.open()
-        broker = QueueBroker(queues, store.set_aside, tools.clock)
-        try:
-            yield broker
-        finally:
-            await broker.leave()
-    finally:
-        await queues.close()
+    async with broker_on(queues, tools, store) as broker:
+        yield broker

@@ -19,7 +19,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from clarion.adapters.brokers.entry_encoding import UnreadableEntry, decoded
 from clarion.adapters.brokers.lane_window import MOST_ENTRIES
-from clarion.adapters.brokers.queue_broker import DeliveredEntry, QueueBroker
+from clarion.adapters.brokers.queue_broker import DeliveredEntry, broker_on
 from clarion.adapters.redis import client
 from clarion.adapters.redis.client import FAULTS, Client, RedisUrl, client_of, trouble_of
 from clarion.adapters.server_url import number_of
@@ -334,12 +334,5 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
     """The broker on Redis. See `ports.backend.OpenBroker`."""
     server, options = parse(url)
     streams = RedisStreams(client_of(server), server, options, tools.random.bytes(8).hex())
-    try:
-        await streams.open()
-        broker = QueueBroker(streams, store.set_aside, tools.clock)
-        try:
-            yield broker
-        finally:
-            await broker.leave()
-    finally:
-        await streams.close()
+    async with broker_on(streams, tools, store) as broker:
+        yield broker

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from clarion.adapters.aws import AwsSigner
-from clarion.adapters.brokers.queue_broker import MOST_DELIVERIES, DeliveredEntry, QueueBroker, all_of
+from clarion.adapters.brokers.queue_broker import MOST_DELIVERIES, DeliveredEntry, all_of, broker_on
 from clarion.adapters.server_url import number_of, options_of
 from clarion.adapters.sqs import MISSING, MOST, SqsClient, SqsRefusal
 from clarion.errors import Busy, ConfigError, InvalidInput, Unavailable
@@ -435,12 +435,5 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
     place = parse(url)
     signer = AwsSigner("sqs", place.region, place.key_id, place.secret, tools.clock)
     queues = SqsQueues(place, SqsClient(place.endpoint, signer, _Tools(tools.clock)), tools.random)
-    try:
-        await queues.open()
-        broker = QueueBroker(queues, store.set_aside, tools.clock)
-        try:
-            yield broker
-        finally:
-            await broker.leave()
-    finally:
-        await queues.close()
+    async with broker_on(queues, tools, store) as broker:
+        yield broker
