@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx
-servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx npm go
+.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx systemd
+servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx systemd npm go
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -131,6 +131,9 @@ nats: # a broker
 
 nginx: # a proxy in front of several processes
 	@$(call apt,nginx /usr/sbin/nginx,nginx-light)
+
+systemd: # reads the units
+	@$(call apt,systemd-analyze,systemd)
 
 apt = if ! command -v $(1) >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
   echo "Installing $(2) for the tests ..."; \
