@@ -94,8 +94,13 @@ def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]
         try:
             plugin = point.load()
         except Exception as error:  # foreign code can raise anything while it is imported
+            if extra := _missing_extra(point, error):
+                raise ConfigError(
+                    f"the {noun} `{point.name}` needs a package that is not installed: pip install '{package}[{extra}]'"
+                ) from error
             raise ConfigError(
-                f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; {_remedy(point, error)}"
+                f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; "
+                "update or uninstall the package"
             ) from error
         other, its_package = loaded.setdefault(point.name, (plugin, package))
         if other is not plugin:
@@ -105,11 +110,11 @@ def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]
     return loaded
 
 
-def _remedy(point: EntryPoint, error: Exception) -> str:
-    """What to do about a plug-in that cannot be loaded: install the extra that has what it misses, if there is one."""
+def _missing_extra(point: EntryPoint, error: Exception) -> str | None:
+    """The extra of its package that has what a plug-in misses; None when that is not why it cannot be loaded."""
     if isinstance(error, ModuleNotFoundError) and point.dist is not None:
         missing = (error.name or "").partition(".")[0]
         for requirement in point.dist.requires or ():
             if found := re.match(rf"{re.escape(missing)}\b.*extra == ['\"]([\w-]+)", requirement):
-                return f"run: pip install '{point.dist.name}[{found[1]}]'"
-    return "update or uninstall the package"
+                return found[1]
+    return None

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
 from clarion.errors import ClarionError, ConfigError, Unavailable
@@ -96,10 +97,8 @@ def login_settings(servers: str, login: Login) -> dict[str, Any]:
 
 def require_package() -> None:
     """ConfigError unless the client is installed."""
-    try:
+    with needs("kafka", "Kafka", pointer="#"):
         import confluent_kafka  # noqa: F401
-    except ImportError:
-        raise ConfigError("Kafka needs a package: pip install 'clarion[kafka]'", pointer="#") from None
 
 
 class KafkaThread:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
-from clarion.errors import ConfigError, Unavailable
+from clarion.errors import Unavailable
 from clarion.ports.provider import ProviderSettings, ProviderTools
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ class RabbitMqServers(ProviderSettings, frozen=True, kw_only=True):
 
     def address(self) -> RabbitMqUrl:
         """As the client takes it. Raises ConfigError when the package is missing."""
-        try:
+        with needs("rabbitmq", "RabbitMQ", pointer="#"):
             from clarion.adapters.rabbitmq import RabbitMqUrl
-        except ImportError:
-            raise ConfigError(
-                "RabbitMQ needs a package: pip install 'clarion[rabbitmq]'", pointer="#"
-            ) from None
         nodes = [urlsplit(f"//{one}") for one in self.servers.split(",")]
         port = TLS_PORT if self.tls else PORT
         return RabbitMqUrl(

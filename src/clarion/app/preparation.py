@@ -30,10 +30,11 @@ async def prepare_server(url: str, key_path: Path) -> str | None:
 
     The schema that the database had; None: it was empty. Raises ConfigError saying what to do.
     """
-    from clarion.adapters.ledgers.postgresql import revision  # whoever has no server has no client either
     from clarion.adapters.ledgers.postgresql.address import read_address
 
-    address = read_address(url)
+    address = read_address(url)  # which says so when its client is not installed
+    from clarion.adapters.ledgers.postgresql import revision
+
     found = await revision.find(address)
     LocalVault.from_file(key_path, SystemRandom(), create=found.revision is None)
     return await revision.migrate(address)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def move_to(settings: Settings, origin: str, to: str, *, json: bool) -> None:
     """Everything in the file that `origin` names to the server that `to` names."""
+    from clarion.adapters.extras import needs
     from clarion.adapters.system import SystemClock, SystemRandom
     from clarion.adapters.vaults.local import LocalVault
     from clarion.cli import output
@@ -25,12 +26,8 @@ def move_to(settings: Settings, origin: str, to: str, *, json: bool) -> None:
         raise ConfigError(
             f"--to {to}: a move ends in a PostgreSQL database: --to postgresql://user@host/clarion"
         )
-    try:
+    with needs("postgresql", "--to: a `postgresql:` URL"):
         from clarion.adapters.ledgers.moving.move import move
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"--to: `postgresql:` needs a package that is not installed ({error.name}): pip install 'clarion[postgresql]'"
-        ) from None
     path = settings.data_dir / origin.removeprefix("sqlite:")
     random = SystemRandom()
     vault = LocalVault.from_file(settings.key_path, random, create=False)

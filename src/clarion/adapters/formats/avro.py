@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.schema_registry import (
     HEAD,
     SECRETS,
@@ -16,7 +17,7 @@ from clarion.adapters.schema_registry import (
     RegistrySettings,
     plain,
 )
-from clarion.errors import ConfigError, InvalidInput
+from clarion.errors import InvalidInput
 from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import Decoded, FormatPlugin
 from clarion.ports.source import SourceRecord
@@ -59,10 +60,8 @@ def _compiled(stored: RegisteredSchema, named: Mapping[str, str]) -> Any:
 
 def opened(config: RegistrySettings, tools: ProviderTools) -> AvroFormat:
     """Reaches nobody."""
-    try:
+    with needs("schemas", "Avro", pointer="#"):
         import fastavro  # noqa: F401
-    except ImportError:
-        raise ConfigError("Avro needs a package: pip install 'clarion[schemas]'", pointer="#") from None
     return AvroFormat(config, tools)
 
 

@@ -7,8 +7,9 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clarion.adapters.extras import needs
 from clarion.adapters.schema_registry import HEAD, SECRETS, RegisteredSchema, Registry, RegistrySettings
-from clarion.errors import ConfigError, InvalidInput
+from clarion.errors import InvalidInput
 from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import Decoded, FormatPlugin
 from clarion.ports.source import SourceRecord
@@ -111,10 +112,8 @@ def _well_known(name: str) -> bytes:
 
 def opened(config: RegistrySettings, tools: ProviderTools) -> ProtobufFormat:
     """Reaches nobody."""
-    try:
+    with needs("schemas", "Protobuf", pointer="#"):
         import google.protobuf  # noqa: F401
-    except ImportError:
-        raise ConfigError("Protobuf needs a package: pip install 'clarion[schemas]'", pointer="#") from None
     return ProtobufFormat(config, tools)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
 from clarion.errors import ConfigError, Unavailable
@@ -204,10 +205,8 @@ def _record(message: Any) -> SourceRecord:
 
 def opened(config: NatsSource, tools: ProviderTools) -> RecordReader:
     """Reaches nobody."""
-    try:
+    with needs("nats", "NATS", pointer="#"):
         import nats  # noqa: F401
-    except ImportError:
-        raise ConfigError("NATS needs a package: pip install 'clarion[nats]'", pointer="#") from None
     return NatsReader(config, tools)
 
 

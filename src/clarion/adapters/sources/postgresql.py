@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
 from clarion.adapters.outbox import SECRETS, OutboxTable, begin, channel_of
@@ -168,12 +169,8 @@ class PostgresOutboxReader:
 
 def opened(config: PostgresOutbox, tools: ProviderTools) -> PostgresOutboxReader:
     """Reaches nobody."""
-    try:
+    with needs("postgresql", "an outbox in PostgreSQL", pointer="#"):
         import asyncpg  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "an outbox in PostgreSQL needs a package: pip install 'clarion[postgresql]'", pointer="#"
-        ) from None
     return PostgresOutboxReader(config, tools)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
 from clarion.errors import ConfigError, Unavailable
@@ -144,10 +145,8 @@ COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
 
 def opened(config: RedisSource, tools: ProviderTools) -> RecordReader:
     """Reaches nobody."""
-    try:
+    with needs("redis", "Redis", pointer="#"):
         return RedisReader(config, tools)
-    except ImportError:
-        raise ConfigError("Redis needs a package: pip install 'clarion[redis]'", pointer="#") from None
 
 
 plugin = SourcePlugin(

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from clarion.adapters.brokers.kafka.address import read_address
-from clarion.errors import ConfigError
+from clarion.adapters.extras import needs
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Broker
 from clarion.ports.ledger import Store
@@ -16,16 +16,12 @@ from clarion.ports.ledger import Store
 @contextlib.asynccontextmanager
 async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[Broker]:
     """The broker on Kafka, its topics ready. See `ports.backend.OpenBroker`."""
-    try:
+    with needs("kafka", "broker: a `kafka:` URL"):
         from confluent_kafka.admin import AdminClient
 
         from clarion.adapters.brokers.kafka.broker import KafkaBroker
         from clarion.adapters.brokers.kafka.topics import prepare
         from clarion.adapters.kafka import quiet
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"broker: `kafka:` needs a package that is not installed ({error.name}): pip install 'clarion[kafka]'"
-        ) from None
     address = read_address(url)
     admin = AdminClient(dict(address.client), logger=quiet)
     topics = await asyncio.to_thread(prepare, admin, address)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from clarion.adapters.extras import needs
 from clarion.errors import ConfigError
 
 CONNECTIONS = 8
@@ -34,10 +34,8 @@ class Address(msgspec.Struct, frozen=True):
 
 def read_address(url: str) -> Address:
     """Raises ConfigError naming the parameter that cannot be understood, or the package that is not installed."""
-    if find_spec("asyncpg") is None:
-        raise ConfigError(
-            "database: a `postgresql:` URL needs the package asyncpg: pip install 'clarion[postgresql]'"
-        )
+    with needs("postgresql", "database: a `postgresql:` URL"):
+        import asyncpg  # noqa: F401
     parts = urlsplit(url)
     if not parts.netloc:
         raise ConfigError("database: the URL must name a server: postgresql://user@host/database")
