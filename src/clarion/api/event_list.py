@@ -19,11 +19,9 @@ from clarion.flow.lookups import UNMATCHED
 from clarion.flow.sealing import opened
 from clarion.model.channel import Lane
 from clarion.model.event import Event, EventRecord
-from clarion.model.ids import NO_USER, EventId, first_id_at, id_text, time_of
+from clarion.model.ids import BEHIND_ALL, NO_USER, EventId, first_id_at, id_text, time_of
 from clarion.model.status import ACTIVE, Status
 from clarion.rules.time_format import rfc3339
-
-LAST = b"\xff" * 17
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +55,7 @@ async def list_events(
     """Events, newest first. An event appears once it is planned, a moment after its 202. A page may be short:
     continue while `next_cursor` is set."""
     to = instant_of(until, "until")
-    before = cursor.after(LAST if to is None else first_id_at(to))
+    before = cursor.after(BEHIND_ALL if to is None else first_id_at(to))
     found, following = await parts.ledger.events.page(
         caller.tenant, instant_of(since, "since"), before, limit
     )

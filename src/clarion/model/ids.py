@@ -63,6 +63,10 @@ def time_of(any_id: bytes) -> Instant:
     return Instant(int.from_bytes(any_id[:6], "big"))
 
 
+BEHIND_ALL = b"\xff" * 17
+"""Every id is lower."""
+
+
 def first_id_at(at: Instant) -> bytes:
     """The smallest id of the millisecond `at`: a bound for time filters over id-ordered rows. No id is older than
     1970."""

@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.ids import (
+    BEHIND_ALL,
+    EventId,
+    Instant,
+    MessageId,
+    RunId,
+    TenantId,
+    UserNo,
+    children_range,
+    first_id_at,
+)
 from clarion.model.status import Reason, Status
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -156,3 +166,15 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     reasons: frozenset[Reason] = frozenset()
     since: Instant | None = None
     before: Instant | None = None
+
+    def ids(self, before: MessageId | None) -> tuple[bytes, bytes]:
+        """The lowest id that may match, and the first that is too high: none from `before` on."""
+        lowest, behind = b"", BEHIND_ALL
+        if self.event_id is not None:
+            lowest, last = children_range(self.event_id)
+            behind = last + b"\x00"
+        if self.since is not None:
+            lowest = max(lowest, first_id_at(self.since))
+        if self.before is not None:
+            behind = min(behind, first_id_at(self.before))
+        return lowest, behind if before is None else min(behind, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
 from clarion.model.setup import Success
@@ -31,3 +33,8 @@ def after(message: Message, status: Status) -> tuple[tuple[MessageId, ...], Mess
     if status in _STILL_POSSIBLE:
         return (), None
     return (), later[0]
+
+
+def behind(messages: Iterable[Message]) -> list[MessageId]:
+    """The later rungs that go with these messages when they are withdrawn."""
+    return [rung for message in messages for rung in after(message, Status.CANCELED)[0]]

@@ -9,6 +9,7 @@ from clarion.model.message import Message
 from clarion.model.status import Status
 from clarion.ports import terms
 from clarion.ports.clock import Clock
+from clarion.rules import ladder
 
 
 class Cancellations:
@@ -23,7 +24,7 @@ class Cancellations:
     async def message(self, message: Message) -> Status:
         """The status it has now: `canceled`, unless it had begun, or was over. A ladder's message takes the later
         ones with it."""
-        ids = (message.id, *(message.later_rungs if message.until else ()))
+        ids = (message.id, *ladder.behind([message]))
         if terms.dry_running():
             begun = self._guard.begun(ids)
             status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun)

@@ -30,6 +30,7 @@ from clarion.model.status import FAILED_FOR_GOOD, Status
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
+from clarion.rules import ladder
 from clarion.rules.endpoints import TENANT_USER
 from clarion.services.retries import Retries
 
@@ -248,7 +249,7 @@ class OperationRunner:
         if self._guard.remembered() > MOST_STOPPED:
             return None
         stopping = {message.id for message in messages}
-        stopping.update(rung for message in messages if message.until for rung in message.later_rungs)
+        stopping.update(ladder.behind(messages))
         begun = self._guard.stop(stopping)
         try:
             stepped = await self._steps.advance(operation, replace(step, begun=begun))

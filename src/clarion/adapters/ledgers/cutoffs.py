@@ -35,3 +35,10 @@ def place_of(number: int) -> bytes:
 def number_of(place: bytes) -> int:
     """What was made a place; 0 for the beginning."""
     return int.from_bytes(place, "big")
+
+
+def onward(part: int, following: bytes | None, parts: int) -> bytes | None:
+    """Where a walk through so many parts goes on: in this part, in the next one, or nowhere."""
+    if following is not None:
+        return bytes([part]) + following
+    return bytes([part + 1]) if part + 1 < parts else None

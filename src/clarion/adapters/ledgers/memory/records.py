@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import FAILED_FOR_GOOD, RETRYABLE_BY_HAND, Reason, Status
+from clarion.rules import ladder
 
 
 class MemoryRecords:
@@ -95,7 +96,7 @@ class MemoryRecords:
         why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         going = [m for m in messages if m.id not in begun]
         stopped = set(self._rows.stop([m.id for m in going], *why))
-        later = [rung for m in going if m.until and m.id in stopped for rung in m.later_rungs]
+        later = ladder.behind(m for m in going if m.id in stopped)
         stopped.update(self._rows.stop([rung for rung in later if rung not in begun], *why))
         return frozenset(stopped)
 

@@ -13,13 +13,10 @@ from clarion.adapters.ledgers.postgresql.users import PostgresUserRows
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, EndpointState
-from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.ids import BEHIND_ALL, Instant, TenantId, UserNo
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.ports import terms
-
-LAST = b"\xff" * 17
-"""Behind every id."""
 
 _WEBHOOK = f"'{Channel.WEBHOOK.value}'"
 ADD = 'INSERT INTO endpoints (tenant, id, "user") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING'
@@ -98,7 +95,7 @@ class PostgresEndpoints:
     async def page(
         self, tenant: TenantId, user: UserNo | None, before: bytes | None, limit: int
     ) -> Sequence[EndpointState]:
-        behind = LAST if before is None else before
+        behind = BEHIND_ALL if before is None else before
         if user is None:
             found = await self._database.listed(PAGE, tenant, behind, limit)
         else:

@@ -19,16 +19,13 @@ from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.row_mappers import item as item_of
-from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
 from clarion.rules.inbox import ACTIONS, SATISFIES
-
-HIGHEST = b"\xff" * 17
-"""Behind every id."""
 
 
 class _Moved(NamedTuple):
@@ -57,7 +54,7 @@ class PostgresInboxes:
         archived: bool = False,
         unread: bool = False,
     ) -> Sequence[InboxItem]:
-        wanted = (user, archived, unread, HIGHEST if before is None else before, limit)
+        wanted = (user, archived, unread, BEHIND_ALL if before is None else before, limit)
         return await self._items(sql.PAGE, *wanted)
 
     async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
@@ -193,7 +190,7 @@ class PostgresInboxes:
                 offset - its.offset, unseen - its.unseen, unread - its.unread, total - its.total
             )
             # Somebody else made the head meanwhile: nobody knows here what came in, so all of these are late.
-            newest[user] = before or (b"" if offset == its.offset else HIGHEST)
+            newest[user] = before or (b"" if offset == its.offset else BEHIND_ALL)
         return heads, newest
 
     async def _put_cards(self, connection: Connection, batch: Sequence[Settlement]) -> list[InboxChange]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from clarion.adapters.ledgers.postgresql import message_statements
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.worker_rows import COLUMNS, stored, worker_of
-from clarion.model.ids import Instant, MessageId, WorkerId
+from clarion.model.ids import BEHIND_ALL, Instant, MessageId, WorkerId
 from clarion.model.message import Message
 from clarion.model.worker import Process, Reaped, Worker
 
@@ -49,7 +49,6 @@ FORGET = "DELETE FROM workers WHERE id = $1"
 FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = $1"
 BEHIND = "SELECT id FROM messages WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2"
 """Where a slice of the messages ends."""
-BEHIND_ALL = b"\xff" * 17
 
 
 class PostgresLeases:

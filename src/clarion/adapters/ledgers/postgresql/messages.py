@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 from typing import Any, NamedTuple
 
+from clarion.adapters.ledgers.message_jobs import DEEPEST, TENANTS, CallsJob, ClaimJob, SettleJob
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, QUEUES
 from clarion.adapters.ledgers.postgresql import journal
 from clarion.adapters.ledgers.postgresql import message_statements as sql
@@ -25,30 +26,6 @@ from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.clock import Clock
-
-TENANTS = 64
-"""Tenants looked at in one claim; those behind them have their turn in the next."""
-DEEPEST = 100_000
-"""Where counting a queue stops."""
-
-
-class _Claim(NamedTuple):
-    worker: WorkerId
-    queue: int
-    limit: int
-    now: Instant
-    but: Set[TenantId]
-
-
-class _Batch(NamedTuple):
-    worker: WorkerId
-    settlements: Sequence[Settlement]
-
-
-class _Calls(NamedTuple):
-    worker: WorkerId
-    batches: Mapping[str, Sequence[Message]]
-    at: Instant
 
 
 class _Held(NamedTuple):
@@ -83,8 +60,8 @@ class PostgresMessages:
         self._turns = {queue: QueueScan() for queue in QUEUES}
         self._looks = QueueScan()
         """When `due` looks back."""
-        self._settles: Combined[_Batch, SettleResult] = Combined(database, self._settle)
-        self._begins: Combined[_Calls, frozenset[MessageId]] = Combined(database, self._begin_calls)
+        self._settles: Combined[SettleJob, SettleResult] = Combined(database, self._settle)
+        self._begins: Combined[CallsJob, frozenset[MessageId]] = Combined(database, self._begin_calls)
 
     async def claim(
         self,
@@ -96,7 +73,7 @@ class PostgresMessages:
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        wanted = _Claim(worker, QUEUE_OF[lane, channel], limit, now, but)
+        wanted = ClaimJob(worker, QUEUE_OF[lane, channel], limit, now, but)
         claimed = await self._database.write(lambda connection: self._claim(connection, wanted))
         messages: list[Message] = []
         broken: list[MessageId] = []
@@ -120,13 +97,13 @@ class PostgresMessages:
         if first is None:
             return frozenset()
         rows = sum(map(len, batches.values()))
-        return await self._begins.do(_Calls(worker, batches, at), rows=rows, urgent=_urgent(first))
+        return await self._begins.do(CallsJob(worker, batches, at), rows=rows, urgent=_urgent(first))
 
     async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         if not settlements:
             return SettleResult()
         urgent = _urgent(settlements[0].message)
-        return await self._settles.do(_Batch(worker, settlements), rows=len(settlements), urgent=urgent)
+        return await self._settles.do(SettleJob(worker, settlements), rows=len(settlements), urgent=urgent)
 
     async def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
         began_s = self._clock.monotonic()
@@ -150,7 +127,7 @@ class PostgresMessages:
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 
-    async def _claim(self, connection: Connection, wanted: _Claim) -> list[Any]:
+    async def _claim(self, connection: Connection, wanted: ClaimJob) -> list[Any]:
         if not await self._leases.live(connection, [wanted.worker]):
             return []
         turns, began_s = self._turns[wanted.queue], self._clock.monotonic()
@@ -175,7 +152,7 @@ class PostgresMessages:
         return found
 
     async def _in_turn(
-        self, connection: Connection, wanted: _Claim, turns: QueueScan, back: bool
+        self, connection: Connection, wanted: ClaimJob, turns: QueueScan, back: bool
     ) -> list[int]:
         """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
         asked = (wanted.queue, wanted.now)
@@ -195,7 +172,7 @@ class PostgresMessages:
         return due
 
     async def _begin_calls(
-        self, connection: Connection, items: Sequence[_Calls], careful: bool
+        self, connection: Connection, items: Sequence[CallsJob], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
         live = await self._leases.live(connection, (item.worker for item in items))
         asked = {
@@ -237,7 +214,7 @@ class PostgresMessages:
         ]
 
     async def _settle(
-        self, connection: Connection, items: Sequence[_Batch], careful: bool
+        self, connection: Connection, items: Sequence[SettleJob], careful: bool
     ) -> Sequence[SettleResult]:
         live = await self._leases.live(connection, (item.worker for item in items))
         # The first of a double counts.

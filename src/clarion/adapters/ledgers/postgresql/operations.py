@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.operation_rows import COLUMNS, operation_of, row_of
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.records import PostgresRecords
-from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.ids import BEHIND_ALL, Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import MessageFilter
 from clarion.model.operation import (
     Operation,
@@ -25,8 +25,6 @@ from clarion.rules.exact import StepRefusal, closed, refused, stepped
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM operations"
 _VALUES = ", ".join(f"${place}" for place in range(1, len(COLUMNS) + 1))
-_HIGHEST = b"\xff" * 17
-
 ADD = f"INSERT INTO operations ({', '.join(COLUMNS)}) VALUES ({_VALUES})"
 CHANGE = f"UPDATE operations SET ({', '.join(COLUMNS)}) = ROW ({_VALUES}) WHERE id = $1"
 ONE = f"{_SELECT} WHERE tenant = $1 AND id = $2"
@@ -81,7 +79,7 @@ class PostgresOperations:
     async def page(
         self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
     ) -> Sequence[Operation]:
-        highest = _HIGHEST if where.before is None else first_id_at(where.before)
+        highest = BEHIND_ALL if where.before is None else first_id_at(where.before)
         found = await self._database.rows(
             PAGE,
             tenant,

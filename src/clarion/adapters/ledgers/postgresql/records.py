@@ -14,14 +14,13 @@ from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKin
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.row_mappers import message as message_of
 from clarion.adapters.ledgers.schema import CODES
-from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
+from clarion.rules import ladder
 
 SCANNED = 20_000
 """Rows one call looks at, so that a rare filter cannot hold up a connection for long."""
-
-LOWEST, HIGHEST = b"", b"\xff" * 17
 
 
 class PostgresRecords:
@@ -120,13 +119,8 @@ class PostgresRecords:
         why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         going = [message for message in messages if message.id not in begun]
         stopped = {*await self._terminations.stop(connection, [message.id for message in going], *why)}
-        later = [
-            rung
-            for message in going
-            if message.until and message.id in stopped
-            for rung in message.later_rungs
-            if rung not in begun
-        ]
+        behind = ladder.behind(message for message in going if message.id in stopped)
+        later = [rung for rung in behind if rung not in begun]
         if later:
             stopped.update(await self._terminations.stop(connection, later, *why))
         return frozenset(map(MessageId, stopped))
@@ -188,16 +182,7 @@ class _Search(NamedTuple):
 
 
 def _search(tenant: TenantId, where: MessageFilter, before: MessageId | None) -> _Search:
-    lowest, highest = LOWEST, HIGHEST
-    if where.event_id is not None:
-        lowest, last = children_range(where.event_id)
-        highest = last + b"\x00"
-    if where.since is not None:
-        lowest = max(lowest, first_id_at(where.since))
-    if where.before is not None:
-        highest = min(highest, first_id_at(where.before))
-    if before is not None:
-        highest = min(highest, before)
+    lowest, highest = where.ids(before)
     asked = (
         lowest,
         highest,

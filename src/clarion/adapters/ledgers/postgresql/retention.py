@@ -14,6 +14,7 @@ from clarion.adapters.ledgers.cutoffs import (
     day_of,
     highest_bound,
     number_of,
+    onward,
     place_of,
 )
 from clarion.adapters.ledgers.postgresql import cursors, journal_partitions
@@ -91,9 +92,7 @@ class PostgresRetention:
             found = await self._database.read(lambda connection: search(connection, cutoffs, place))
         else:
             found = await self._database.write(sweep)
-        following = None if found.following is None else bytes([part]) + found.following
-        if following is None and part + 1 < len(self._parts[kind]):
-            following = bytes([part + 1])
+        following = onward(part, found.following, len(self._parts[kind]))
         return Swept(expired=found.expired, following=following)
 
     async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:

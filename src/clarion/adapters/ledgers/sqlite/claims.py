@@ -16,15 +16,13 @@ from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, bytes_at, encoded, field, id_at
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.event import IdempotencyRecord, IdempotencyResult, Reserved
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import BEHIND_ALL, Instant, TenantId
 from clarion.ports.clock import Clock
 
 RANGES = 1_024
 """Into which all keys are divided."""
 CLAIMS_A_RANGE = 128
 """So many new ones, and the keys of the next range are stored: memory has 131,072 at most, of about 40 bytes each."""
-BEHIND_ALL = b"\xff" * 17
-
 IN_MEMORY = """CREATE TEMP TABLE IF NOT EXISTS new_keys (
     key BLOB NOT NULL, tenant INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (key, tenant)
 ) WITHOUT ROWID"""

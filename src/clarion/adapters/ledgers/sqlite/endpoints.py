@@ -20,13 +20,10 @@ from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, EndpointState
-from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.ids import BEHIND_ALL, Instant, TenantId, UserNo
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.ports import terms
-
-LAST = b"\xff" * 17
-"""Behind every id."""
 
 
 class SqliteEndpoints:
@@ -86,7 +83,7 @@ class SqliteEndpoints:
     async def page(
         self, tenant: TenantId, user: UserNo | None, before: bytes | None, limit: int
     ) -> Sequence[EndpointState]:
-        behind = LAST if before is None else before
+        behind = BEHIND_ALL if before is None else before
         if user is None:
             found = await self._readers.rows(sql.ENDPOINTS_PAGE, (tenant, behind, limit))
         else:

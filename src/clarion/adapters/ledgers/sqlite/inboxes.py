@@ -20,7 +20,7 @@ from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys, unhex
 from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
@@ -28,8 +28,6 @@ from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
 from clarion.rules.inbox import ACTIONS, SATISFIES
 
-HIGHEST = b"\xff" * 17
-"""Behind every id."""
 HEADS_KEPT = 50_000
 """Users whose newest offset and counters the writer remembers."""
 
@@ -93,7 +91,7 @@ class SqliteInboxes:
         archived: bool = False,
         unread: bool = False,
     ) -> Sequence[InboxItem]:
-        wanted = (user, archived, unread, HIGHEST if before is None else before, limit)
+        wanted = (user, archived, unread, BEHIND_ALL if before is None else before, limit)
         found = await self._readers.call(
             lambda connection: rows(
                 connection, sql.INBOX_PAGE, (*wanted, *self._recent.of(connection, (user,)))

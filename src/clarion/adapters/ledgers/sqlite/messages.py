@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from clarion.adapters.ledgers.message_jobs import DEEPEST, TENANTS, CallsJob, ClaimJob, SettleJob
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, QUEUES
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import calls, journal
@@ -30,31 +31,7 @@ from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
 
-TENANTS = 64
-"""Tenants looked at in one claim; those behind them have their turn in the next."""
-DEEPEST = 100_000
-"""Where counting a queue stops."""
-
 _ALL_QUEUES = encoded(list(QUEUES))
-
-
-class _Claim(NamedTuple):
-    worker: WorkerId
-    queue: int
-    limit: int
-    now: Instant
-    but: Set[TenantId]
-
-
-class _Batch(NamedTuple):
-    worker: WorkerId
-    settlements: Sequence[Settlement]
-
-
-class _Calls(NamedTuple):
-    worker: WorkerId
-    batches: Mapping[str, Sequence[Message]]
-    at: Instant
 
 
 class _Settled(NamedTuple):
@@ -99,7 +76,7 @@ class SqliteMessages:
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        wanted = _Claim(worker, QUEUE_OF[lane, channel], limit, now, but)
+        wanted = ClaimJob(worker, QUEUE_OF[lane, channel], limit, now, but)
         urgent = lane is Lane.CRITICAL
         claimed = await self._writer.do(self._claim, wanted, rows=limit, urgent=urgent)
         messages: list[Message] = []
@@ -121,7 +98,7 @@ class SqliteMessages:
             return frozenset()
         refused: frozenset[MessageId] = await self._writer.do(
             self._begin_calls,
-            _Calls(worker, batches, at),
+            CallsJob(worker, batches, at),
             rows=sum(map(len, batches.values())),
             urgent=_urgent(first),
         )
@@ -132,7 +109,7 @@ class SqliteMessages:
             return SettleResult()
         settled: _Settled = await self._writer.do(
             self._settle,
-            _Batch(worker, settlements),
+            SettleJob(worker, settlements),
             rows=2 * len(settlements),
             urgent=_urgent(settlements[0].message),
             after=self._settled,
@@ -159,12 +136,12 @@ class SqliteMessages:
     # -- in the writer's thread -------------------------------------------------------------------------------
 
     def _claim(
-        self, connection: sqlite3.Connection, items: Sequence[_Claim], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[ClaimJob], careful: bool
     ) -> Sequence[list[Any]]:
         live = self._leases.live(connection, (item.worker for item in items))
         return [self._claimed(connection, item) if item.worker in live else [] for item in items]
 
-    def _claimed(self, connection: sqlite3.Connection, wanted: _Claim) -> list[list[Any]]:
+    def _claimed(self, connection: sqlite3.Connection, wanted: ClaimJob) -> list[list[Any]]:
         found: list[list[Any]] = []
 
         def take(limit: int, tenant: int) -> int:
@@ -181,7 +158,7 @@ class SqliteMessages:
             tenants = [t for t in tenants[: wanted.limit - len(found)] if take(share, t) == share]
         return found
 
-    def _in_turn(self, connection: sqlite3.Connection, wanted: _Claim) -> list[int]:
+    def _in_turn(self, connection: sqlite3.Connection, wanted: ClaimJob) -> list[int]:
         """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
         last = self._last_turn.get(wanted.queue, -1)
         seen = rows(connection, sql.TENANTS_WAITING, (wanted.queue, wanted.now, last, TENANTS))
@@ -195,7 +172,7 @@ class SqliteMessages:
         return due
 
     def _begin_calls(
-        self, connection: sqlite3.Connection, items: Sequence[_Calls], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[CallsJob], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
         live = self._leases.live(connection, (item.worker for item in items))
         asked = {
@@ -228,7 +205,7 @@ class SqliteMessages:
         ]
 
     def _settle(
-        self, connection: sqlite3.Connection, items: Sequence[_Batch], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[SettleJob], careful: bool
     ) -> Sequence[_Settled]:
         begun = calls.under_way(connection)
         held, before = self._held(connection, items, begun)
@@ -254,7 +231,7 @@ class SqliteMessages:
         ]
 
     def _held(
-        self, connection: sqlite3.Connection, items: Sequence[_Batch], begun: Sequence[CallRow]
+        self, connection: sqlite3.Connection, items: Sequence[SettleJob], begun: Sequence[CallRow]
     ) -> tuple[list[Settlement], list[int]]:
         """Those that are taken, and the newest record of each message."""
         live = self._leases.live(connection, (item.worker for item in items))

@@ -17,7 +17,7 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.ids import BEHIND_ALL, Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import MessageFilter
 from clarion.model.operation import (
     Operation,
@@ -37,7 +37,6 @@ _tenant: Any = bindparam("of_tenant")
 _id: Any = bindparam("of_id")
 _mine = (_columns.tenant == _tenant) & (_columns.id == _id)
 _unfinished = _columns.finished_at.is_(None)
-_HIGHEST = b"\xff" * 17
 _values: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in _columns}
 
 ADD = Command(insert(_table).values(_values))
@@ -119,7 +118,7 @@ class SqliteOperations:
     async def page(
         self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
     ) -> Sequence[Operation]:
-        highest = _HIGHEST if where.before is None else first_id_at(where.before)
+        highest = BEHIND_ALL if where.before is None else first_id_at(where.before)
         found = await self._readers.call(
             lambda connection: PAGE.rows(
                 connection,

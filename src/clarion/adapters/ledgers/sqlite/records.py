@@ -17,14 +17,13 @@ from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import Reason, Status
+from clarion.rules import ladder
 
 SCANNED = 20_000
 """Rows one call looks at, so that a rare filter cannot hold up a reader for long."""
-
-LOWEST, HIGHEST = b"", b"\xff" * 17
 
 
 class SqliteRecords:
@@ -96,13 +95,8 @@ class SqliteRecords:
         why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         going = [message for message in messages if message.id not in begun]
         stopped = set(self._terminations.stop(connection, [message.id for message in going], *why))
-        later = [
-            rung
-            for message in going
-            if message.until and message.id in stopped
-            for rung in message.later_rungs
-            if rung not in begun
-        ]
+        behind = ladder.behind(message for message in going if message.id in stopped)
+        later = [rung for rung in behind if rung not in begun]
         if later:
             stopped.update(self._terminations.stop(connection, later, *why))
         return frozenset(map(MessageId, stopped))
@@ -164,16 +158,7 @@ class SqliteRecords:
 
     def search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
         """Finds messages that were stored before it was made."""
-        lowest, highest = LOWEST, HIGHEST
-        if where.event_id is not None:
-            lowest, last = children_range(where.event_id)
-            highest = last + b"\x00"
-        if where.since is not None:
-            lowest = max(lowest, first_id_at(where.since))
-        if where.before is not None:
-            highest = min(highest, first_id_at(where.before))
-        if before is not None:
-            highest = min(highest, before)
+        lowest, highest = where.ids(before)
         routes = self._routes.matching(
             lambda route: (
                 route.tenant == tenant

@@ -15,6 +15,7 @@ from clarion.adapters.ledgers.cutoffs import (
     day_of,
     highest_bound,
     number_of,
+    onward,
     place_of,
 )
 from clarion.adapters.ledgers.schema import coded
@@ -168,9 +169,7 @@ class SqliteRetention:
             found = await self._readers.call(lambda connection: search(connection, cutoffs, place, MOST))
         else:
             found = await self._writer.call(sweep, rows=limit, after=lambda found: found.after())
-        following = None if found.following is None else bytes([part]) + found.following
-        if following is None and part + 1 < len(self._parts[kind]):
-            following = bytes([part + 1])
+        following = onward(part, found.following, len(self._parts[kind]))
         return Swept(expired=found.expired, following=following)
 
     async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
