@@ -10,14 +10,13 @@ from litestar import Router, delete, get, patch, post, put
 from clarion.api import secret_fields
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.connections import named_in, not_connected, require_usable, unmasked
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.references import unknown_in
-from clarion.api.sources import not_connected
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.api.times import Moment, instant, text_or_none
-from clarion.errors import ConfigError, InvalidInput, UnknownReference
+from clarion.errors import ConfigError, InvalidInput
 from clarion.model.reading import Reading
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
@@ -161,19 +160,10 @@ def _found(key: str, caller: Identity, parts: ApiParts) -> Sink:
 
 async def _store(sent: Sink, made_from: Sink | None, caller: Identity, parts: ApiParts) -> SinkDocument:
     """Keep the sink. `made_from`: Conflict when something else is live by now."""
-    kinds = parts.services.sinks.kinds
-    if sent.kind not in kinds:
-        advice = f"There are {', '.join(sorted(kinds))}."
-        raise UnknownReference(unknown_in("kind", [(sent.kind, "#/kind")], kinds, advice))
-    kind = kinds[sent.kind]
+    kind = named_in("kind", sent.kind, parts.services.sinks.kinds)
     stored = made_from or parts.ledger.setup.sinks.all(caller.tenant).get(sent.key)
-    known = stored.connection if stored is not None and stored.kind == sent.kind else {}
-    connection = secret_fields.unmasked(sent.connection, known, kind.secrets, "connection")
-    settings = secret_fields.check(connection, kind.config, "connection", kind.title)
-    try:
-        kind.open(settings, parts.services.sinks.tools)
-    except ConfigError as wrong:
-        raise not_connected(wrong) from None
+    connection = unmasked(sent, stored, kind)
+    require_usable(connection, kind, parts.services.sinks.tools)
     EventFilter(sent)
     whole = msgspec.structs.replace(sent, connection=connection)
     # A stored secret that was replaced since it was read must not come back.

@@ -11,13 +11,13 @@ from litestar import Router, delete, get, patch, post, put
 from clarion.api import secret_fields
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.connections import named_in, not_connected, require_usable, unmasked
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.api.times import Moment, instant, text_or_none
-from clarion.errors import ConfigError, InvalidInput, UnknownReference
+from clarion.errors import ConfigError, InvalidInput
 from clarion.flow.intake.record_mapping import RecordMapping
 from clarion.model.ids import Instant
 from clarion.model.reading import Reading
@@ -154,7 +154,7 @@ async def get_source_status(key: str, caller: Caller, parts: Parts) -> ReadingSt
     """How far it has been read, and how much waits."""
     source = _found(key, caller, parts)
     reading = (await parts.services.sources.readings(caller.tenant)).get(key)
-    return reading_status(reading, paused=source.paused)
+    return _reading_status(reading, paused=source.paused)
 
 
 @post("/{key:str}/test", opt=ADMIN, status_code=200)
@@ -191,11 +191,10 @@ async def rewind_source(key: str, data: SourceRewind, caller: Caller, parts: Par
     except ConfigError as wrong:
         raise not_connected(wrong) from None
     reading = (await parts.services.sources.readings(caller.tenant)).get(key)
-    return reading_status(reading, paused=source.paused)
+    return _reading_status(reading, paused=source.paused)
 
 
-def reading_status(reading: Reading | None, *, paused: bool) -> ReadingStatus:
-    """How far a source or a sink has come, for people."""
+def _reading_status(reading: Reading | None, *, paused: bool) -> ReadingStatus:
     reading = reading or Reading()
     return ReadingStatus(
         paused=paused,
@@ -204,11 +203,6 @@ def reading_status(reading: Reading | None, *, paused: bool) -> ReadingStatus:
         error=reading.trouble or None,
         updated_at=text_or_none(reading.at),
     )
-
-
-def not_connected(wrong: ConfigError) -> InvalidInput:
-    """The settings cannot work, as was found out by trying them."""
-    return InvalidInput(f"{wrong.detail}.", pointer=f"#/connection{(wrong.pointer or '#')[1:]}")
 
 
 def _wanted(asked: SourceRewind) -> StartAt | Instant | Position:
@@ -224,23 +218,14 @@ def _found(key: str, caller: Identity, parts: ApiParts) -> Source:
 
 async def _store(sent: Source, made_from: Source | None, caller: Identity, parts: ApiParts) -> SourceDocument:
     """Keep the source. `made_from`: Conflict when something else is live by now."""
-    kinds, formats = parts.services.sources.kinds, parts.services.sources.formats
-    for field, name, there in (("kind", sent.kind, kinds), ("format", sent.format, formats)):
-        if name not in there:
-            advice = f"There are {', '.join(sorted(there))}."
-            raise UnknownReference(unknown_in(field, [(name, f"#/{field}")], there, advice))
-    kind, format_ = kinds[sent.kind], formats[sent.format]
+    kind = named_in("kind", sent.kind, parts.services.sources.kinds)
+    format_ = named_in("format", sent.format, parts.services.sources.formats)
     stored = made_from or parts.ledger.setup.sources.all(caller.tenant).get(sent.key)
-    known = stored.connection if stored is not None and stored.kind == sent.kind else {}
-    connection = secret_fields.unmasked(sent.connection, known, kind.secrets, "connection")
+    connection = unmasked(sent, stored, kind)
     known = stored.schema_registry if stored is not None else {}
     registry = secret_fields.unmasked(sent.schema_registry, known, format_.secrets, "schema_registry")
-    settings = secret_fields.check(connection, kind.config, "connection", kind.title)
+    require_usable(connection, kind, parts.services.sources.tools)
     secret_fields.check(registry, format_.config, "schema_registry", format_.title)
-    try:
-        kind.open(settings, parts.services.sources.tools)
-    except ConfigError as wrong:
-        raise not_connected(wrong) from None
     RecordMapping(sent)
     whole = msgspec.structs.replace(sent, connection=connection, schema_registry=registry)
     # A stored secret that was replaced since it was read must not come back.

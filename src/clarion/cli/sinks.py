@@ -8,7 +8,7 @@ import typer
 
 from clarion.cli.documents import Key, Noun, add, report
 from clarion.cli.options import Connect, Json, connected
-from clarion.cli.sources import ENDS
+from clarion.cli.readings import place, show
 
 program = typer.Typer(
     no_args_is_help=True, help="Tell your own topics, queues and URLs what becomes of messages."
@@ -111,21 +111,11 @@ def rewind(key: Key, to: To, *, connect: Connect, json: Json = False) -> None:
       clarion sinks rewind warehouse --to 2026-05-01T09:30:00Z
       clarion sinks rewind warehouse --to latest
     """
-    body = {"to": to} if to in ENDS else {"at": to}
-    _show(connect().call("POST", f"{_at(key)}/rewind", body), json=json)
+    _show(connect().call("POST", f"{_at(key)}/rewind", place(to)), json=json)
 
 
 def _show(status: dict[str, Any], *, json: bool) -> None:
-    from clarion.cli import output
-
-    if json:
-        output.as_json(status)
-        return
-    output.field("state", "paused" if status["paused"] else "running")
-    output.field("behind", "not known" if status["lag_s"] is None else f"{status['lag_s']} s")
-    output.field("as of", output.clock(status["updated_at"]) or "never")
-    if status["error"]:
-        output.field("error", status["error"])
+    show(status, {"behind": "not known" if status["lag_s"] is None else f"{status['lag_s']} s"}, json=json)
 
 
 def _at(key: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from clarion.cli.documents import Key, Noun, add, report
 from clarion.cli.options import Connect, Json, connected
+from clarion.cli.readings import place, show
 
 program = typer.Typer(
     no_args_is_help=True, help="Read your own topics, queues and streams: their records start workflows."
@@ -25,7 +26,6 @@ Position = Annotated[
 SendAgain = Annotated[
     bool, typer.Option("--send-again", help="Records that started something before start it again.")
 ]
-ENDS = ("earliest", "latest")
 
 add(
     program,
@@ -109,7 +109,7 @@ def status(key: Key, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion sources status orders
     """
-    show_status(connect().get(f"{_at(key)}/status"), json=json)
+    _show(connect().get(f"{_at(key)}/status"), json=json)
 
 
 @program.command()
@@ -155,34 +155,26 @@ def rewind(
       clarion sources rewind orders --to 2026-05-01T09:30:00Z --send-again
       clarion sources rewind orders --position 0=1041 --position 1=977
     """
-    body = rewound(to, position) | {"send_again": send_again}
-    show_status(connect().call("POST", f"{_at(key)}/rewind", body), json=json)
+    body = _rewound(to, position) | {"send_again": send_again}
+    _show(connect().call("POST", f"{_at(key)}/rewind", body), json=json)
 
 
-def rewound(to: str | None, position: list[str] | None) -> dict[str, Any]:
-    """The body of a rewind."""
+def _rewound(to: str | None, position: list[str] | None) -> dict[str, Any]:
     from clarion.cli.assignments import assigned
 
     if (to is None) == (position is None):
         raise typer.BadParameter("give one of --to and --position")
     if to is not None:
-        return {"to": to} if to in ENDS else {"at": to}
+        return place(to)
     return {"position": {name: str(offset) for name, offset in assigned(position or ()).items()}}
 
 
-def show_status(status: dict[str, Any], *, json: bool) -> None:
-    """How far a source or a sink has come."""
-    from clarion.cli import output
-
-    if json:
-        output.as_json(status)
-        return
-    output.field("state", "paused" if status["paused"] else "running")
-    output.field("waiting", "not known" if status["lag"] is None else str(status["lag"]))
-    output.field("position", ", ".join(f"{name}={at}" for name, at in status["position"].items()) or "none")
-    output.field("as of", output.clock(status["updated_at"]) or "never")
-    if status["error"]:
-        output.field("error", status["error"])
+def _show(status: dict[str, Any], *, json: bool) -> None:
+    own = {
+        "waiting": "not known" if status["lag"] is None else str(status["lag"]),
+        "position": ", ".join(f"{name}={at}" for name, at in status["position"].items()) or "none",
+    }
+    show(status, own, json=json)
 
 
 def _at(key: str) -> str:
