@@ -13,7 +13,6 @@ from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.cursors import Cursor, joined
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.postgresql.queue_scan import LATE_MS, QueueScan
-from clarion.adapters.system import SystemClock
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel, Lane
@@ -38,10 +37,20 @@ async def connection(url):
     await connection.close()
 
 
-async def subject_on(url, clock):
-    random = SeededRandom()
+@pytest.fixture
+async def reader(url):
+    """Another connection."""
+    reader = await asyncpg.connect(url)
+    yield reader
+    await reader.close()
+
+
+@pytest.fixture
+async def subject(url):
+    clock, random = ManualClock(), SeededRandom()
     ledger = await PostgresLedger.open(url, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
-    return ledger, await LedgerSubject(ledger, clock, random).create_setup()
+    yield await LedgerSubject(ledger, clock, random).create_setup()
+    await ledger.close()
 
 
 # ── what is planned ───────────────────────────────────────────────────────────────────────────────────────
@@ -65,52 +74,46 @@ def test_a_cursor_knows_what_was_planned_before_and_in_its_own_transaction():
     assert cursor.planned() == [(11, 16)]
 
 
-async def test_ranges_go_when_the_position_moves_over_them(url, connection):
+async def test_ranges_go_when_the_position_moves_over_them(subject, connection):
     """So that there are only a few; what is planned ahead stays, and so does what no transaction took in the end."""
-    ledger, subject = await subject_on(url, ManualClock())
-    entries, _ = await ledger.log.append([subject.entry() for _ in range(400)], [None] * 400)
+    entries, _ = await subject.ledger.log.append([subject.entry() for _ in range(400)], [None] * 400)
     await connection.execute("SELECT nextval('log_normal_seq_seq')")  # of a transaction that failed
-    rest, _ = await ledger.log.append([subject.entry() for _ in range(3)], [None] * 3)
+    rest, _ = await subject.ledger.log.append([subject.entry() for _ in range(3)], [None] * 3)
     for first, second in zip(entries[::2], entries[1::2], strict=True):
         await subject.consume(second)
         await subject.consume(first)
     await subject.consume(rest[1])
-    assert await ledger.log.position(Lane.NORMAL) == rest[0].seq - 1
+    assert await subject.ledger.log.position(Lane.NORMAL) == rest[0].seq - 1
     assert await connection.fetchval("SELECT count(*) FROM planned_ranges") <= cursors.RANGES_KEPT + 2
-    assert [e.seq for e in await ledger.log.read(Lane.NORMAL, 0, 10)] == [rest[0].seq, rest[2].seq]
+    assert [e.seq for e in await subject.ledger.log.read(Lane.NORMAL, 0, 10)] == [rest[0].seq, rest[2].seq]
     await subject.consume(rest[0], rest[2])
-    assert await ledger.log.position(Lane.NORMAL) == rest[2].seq
-    await ledger.close()
+    assert await subject.ledger.log.position(Lane.NORMAL) == rest[2].seq
 
 
-async def test_whoever_reads_on_misses_no_entry(url, connection):
+async def test_whoever_reads_on_misses_no_entry(subject, connection):
     """A transaction that has its positions and is not committed yet makes others wait for theirs."""
-    ledger, subject = await subject_on(url, SystemClock())
     await connection.execute("BEGIN")
     await connection.execute("SELECT pg_advisory_xact_lock(x'436C0001'::int, 2)")
-    append = asyncio.create_task(ledger.log.append([subject.entry()], [None]))
+    append = asyncio.create_task(subject.ledger.log.append([subject.entry()], [None]))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(append), 0.1)
     await connection.execute("COMMIT")
     ((entry,), _) = await append
-    assert list(await ledger.log.read(Lane.NORMAL, 0, 9)) == [entry]
-    await ledger.close()
+    assert list(await subject.ledger.log.read(Lane.NORMAL, 0, 9)) == [entry]
 
 
-async def test_the_tail_stops_before_what_is_not_committed(url, connection):
+async def test_the_tail_stops_before_what_is_not_committed(subject, connection):
     """A row of the journal that is committed late is told late, and not left out."""
-    ledger, subject = await subject_on(url, ManualClock())
     await subject.plan(subject.planned())
-    (told,) = await ledger.records.tail(subject.tenant, 0, 9)
+    (told,) = await subject.ledger.records.tail(subject.tenant, 0, 9)
     await connection.execute("BEGIN")
     await connection.execute(
         "SELECT pg_advisory_xact_lock_shared(x'436C0003'::int, last_value::int) FROM journal_seq_seq"
     )
     await subject.plan(subject.planned())
-    assert list(await ledger.records.tail(subject.tenant, 0, 9)) == [told]
+    assert list(await subject.ledger.records.tail(subject.tenant, 0, 9)) == [told]
     await connection.execute("ROLLBACK")
-    assert len(await ledger.records.tail(subject.tenant, 0, 9)) == 2
-    await ledger.close()
+    assert len(await subject.ledger.records.tail(subject.tenant, 0, 9)) == 2
 
 
 # ── what is due ───────────────────────────────────────────────────────────────────────────────────────────
@@ -139,45 +142,63 @@ def test_tenants_that_nobody_knows_lie_between_those_that_are_known():
     assert turns.in_turn([3, 7, 9]) == [7, 9, 3]
 
 
-async def buffers(connection, since, now):
-    """Pages that a claim of one message looks at."""
+async def buffers(connection, statement, *values):
+    """Pages that a statement looks at; what it writes is undone."""
     await connection.execute("BEGIN")
-    claim = message_statements.CLAIM
-    for number, value in enumerate((NORMAL_EMAIL, 1, now, 1, 1, since), 1):
-        claim = claim.replace(f"${number}", str(value))
-    told = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}")
+    told = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values)
     await connection.execute("ROLLBACK")
     return json.loads(told)[0]["Plan"]["Shared Hit Blocks"]
 
 
-async def test_a_snapshot_that_is_held_open_slows_no_claim_down(url, connection):
+async def test_a_snapshot_that_is_held_open_slows_no_claim_down(subject, connection, reader):
     """What was claimed before cannot be removed from the index then, and is not looked at again."""
-    clock = SystemClock()
-    ledger, subject = await subject_on(url, clock)
-    subject.clock = clock
-    reader = await asyncpg.connect(url)
     await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     await reader.fetch("SELECT 1 FROM messages")
     for _ in range(10):
-        due = Instant(clock.now() - 60_000)
+        due = Instant(subject.clock.now() - 60_000)
         await subject.plan(*(subject.planned(fence=0, due_at=due) for _ in range(300)))
         held = await subject.claim(limit=300)
         assert len(held) == 300
         settled = [subject.settlement(message) for message in held]
-        await ledger.messages.settle(subject.worker, settled)
+        await subject.ledger.messages.settle(subject.worker, settled)
     await subject.plan(subject.planned(fence=0))
-    from_the_oldest = await buffers(connection, 0, clock.now())
-    from_the_last = await buffers(connection, clock.now() - LATE_MS, clock.now())
-    assert from_the_oldest > 1_000
-    assert from_the_last < 50
+    claim = (message_statements.CLAIM, NORMAL_EMAIL, subject.tenant, subject.now, 1, subject.worker)
+    assert await buffers(connection, *claim, 0) > 1_000
+    assert await buffers(connection, *claim, subject.now - LATE_MS) < 50
     assert len(await subject.claim()) == 1
-    await reader.close()
-    await ledger.close()
 
 
-async def test_statements_of_the_queue_use_its_indexes(url, connection):
+async def test_statistics_of_an_empty_table_let_no_statement_pass_all_messages(subject, connection):
+    """Whoever counted the rows when all of them were deleted: what is asked for is looked for, and nothing else."""
+    many = [subject.planned(fence=0, due_at=Instant(subject.now - 60_000)) for _ in range(1_000)]
+    await connection.execute("ALTER TABLE messages SET (autovacuum_enabled = off)")  # it would count again
+    await subject.plan(*many)
+    await connection.execute("DELETE FROM messages; ANALYZE messages")
+    await subject.plan(
+        *(subject.planned(fence=0, due_at=Instant(subject.now - 60_000)) for _ in range(1_000))
+    )
+    last = subject.planned(fence=0)
+    await subject.plan(last)
+    at, ids = subject.now, [last.id]
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    for statement, values in (
+        (message_statements.CLAIM, (NORMAL_EMAIL, subject.tenant, at, 1, subject.worker, at - LATE_MS)),
+        (message_statements.HELD, (ids, [0], [1], [subject.worker])),
+        (message_statements.BEGIN_CALLS, (ids, ["main"], [at], [1])),
+        (
+            message_statements.SETTLE,
+            (ids, [1], [5], [at], [1], ["main"], [True], ["expired"], [None], [0]),
+        ),
+        (message_statements.STOPPABLE, (ids, [0], 6)),
+        (message_statements.STOP, (ids, [1], 6, "expired", at)),
+        (message_statements.FREE_NAMED, (at, subject.worker, ids, [0])),
+    ):
+        assert await buffers(connection, statement, *values) < 100, statement
+    await connection.execute("ALTER TABLE messages RESET (autovacuum_enabled)")
+
+
+async def test_statements_of_the_queue_use_its_indexes(subject, connection):
     """None of them reads a whole table."""
-    ledger, subject = await subject_on(url, ManualClock())
     await subject.plan(*(subject.planned(fence=0) for _ in range(2)))
     await connection.execute("SET enable_seqscan = off")
     for statement, values, index in (
@@ -192,7 +213,6 @@ async def test_statements_of_the_queue_use_its_indexes(url, connection):
         lines = "\n".join(line for (line,) in plan)
         assert index in lines, lines
         assert "Seq Scan" not in lines
-    await ledger.close()
 
 
 # ── what is done together ─────────────────────────────────────────────────────────────────────────────────

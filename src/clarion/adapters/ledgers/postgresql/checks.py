@@ -87,7 +87,7 @@ CHARGEABLE = f"""
 CHARGED = "UPDATE messages SET charged = 1 WHERE id = ANY($1::bytea[])"
 COUNTED = """
     UPDATE user_messages SET counted_at = new.at FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS new ("user", id, at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id
+    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
 """
 
 

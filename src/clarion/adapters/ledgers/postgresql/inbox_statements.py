@@ -14,7 +14,7 @@ HEADS_ARE = """
     UPDATE inbox_heads SET "offset" = new."offset", unseen = new.unseen, unread = new.unread, total = new.total
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
         AS new ("user", "offset", unseen, unread, total)
-    WHERE inbox_heads."user" = new."user"
+    WHERE inbox_heads."user" = new."user" AND inbox_heads."user" = ANY($1)
 """
 
 EXTEND = """
@@ -42,7 +42,7 @@ ADD = """
     UPDATE user_messages SET at = new.at, "offset" = new."offset", moved_to = new.moved_to, counted_at = new.counted_at
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
         AS new ("user", id, at, "offset", moved_to, counted_at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id
+    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
 """
 
 _ITEM = """item."user", coalesce(item.moved_to, item."offset"), item.id, item.at, item.seen_at, item.read_at,
@@ -84,7 +84,7 @@ MARK = """
     SET moved_to = new.moved_to, seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
         AS new ("user", id, moved_to, seen_at, read_at, archived_at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id
+    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
 """
 MOVES_ADD = """
     INSERT INTO inbox_moves ("user", "offset", message_id) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
@@ -96,7 +96,7 @@ MOVES_DROP = """
 TAKE_OUT = """
     UPDATE user_messages SET at = NULL, "offset" = NULL, moved_to = NULL, seen_at = NULL, read_at = NULL, archived_at = NULL
     FROM unnest($1::bigint[], $2::bytea[]) AS gone ("user", id)
-    WHERE user_messages."user" = gone."user" AND user_messages.id = gone.id
+    WHERE user_messages."user" = gone."user" AND user_messages.id = gone.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
 """
 
 CONTENT_REPLACE = "UPDATE inbox_content SET sealed = $1 WHERE message_id = $2"
@@ -115,7 +115,7 @@ CARDS_DROP = """
 MESSAGES_STAMP = """
     UPDATE messages SET seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) AS new (id, seen_at, read_at, archived_at)
-    WHERE messages.id = new.id
+    WHERE messages.id = new.id AND messages.id = ANY($1)
 """
 LATER_RUNGS = "SELECT later_rungs FROM messages WHERE id = ANY($1::bytea[]) AND later_rungs IS NOT NULL"
 RUNGS_UNTIL = """

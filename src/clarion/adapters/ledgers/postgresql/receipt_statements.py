@@ -25,7 +25,7 @@ RECEIVABLE = f"""
             messages.reason, messages.attempt, messages.integration, messages.tenant, messages.journal, messages.receipts
         FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bool[]) WITH ORDINALITY
             AS new (id, kind, status, says_more, place)
-        JOIN messages ON messages.id = new.id
+        JOIN messages ON messages.id = new.id AND messages.id = ANY($1)
     ) AS found
     WHERE moves OR (says_more AND receipts & kind = 0) ORDER BY place
 """
@@ -49,7 +49,7 @@ RECEIVE = f"""
         receipts = messages.receipts | new.kind
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
         AS new (id, journal, status, reason, at, kind)
-    WHERE messages.id = new.id
+    WHERE messages.id = new.id AND messages.id = ANY($1)
 """
 """Messages follow what was taken; whoever holds one that moved will be refused."""
 

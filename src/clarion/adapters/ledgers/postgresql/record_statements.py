@@ -63,5 +63,6 @@ REQUEUE = f"""
     UPDATE messages SET journal = new.journal, route = new.route, status = {CODES[Status.QUEUED]},
         reason = '{Reason.RETRIED.value}', attempt = 0, unknowns = 0, due_at = $4, fence = fence + 1, holder = NULL,
         waits_for = NULL, updated_at = $4, tried_at = NULL, sent_at = NULL
-    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS new (id, route, journal) WHERE messages.id = new.id
+    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS new (id, route, journal)
+    WHERE messages.id = new.id AND messages.id = ANY($1)
 """
