@@ -59,7 +59,7 @@ class GatewayServer:
     ) -> Gateway:
         """Build the gateway without starting it."""
         self.tokens = UserTokens(self.vault, self.clock)
-        self.inbox_actions = InboxActions(inboxes, self.fanout, self.clock)
+        self.inbox_actions = InboxActions(inboxes, self.fanout, self.clock, lambda tenant, action: False)
         return create(
             GatewayParts(
                 users=users,

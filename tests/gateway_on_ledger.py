@@ -32,7 +32,9 @@ class LedgerGateway:
         self.subject = LedgerSubject(self.ledger, clock, SeededRandom(1))
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.inbox_actions = InboxActions(self.ledger.inboxes, self.fanout, self.clock)
+        self.inbox_actions = InboxActions(
+            self.ledger.inboxes, self.fanout, self.clock, lambda tenant, action: False
+        )
         self.gateway = create(
             GatewayParts(
                 users=self.ledger.users,

@@ -111,7 +111,13 @@ class MemoryInboxes:
         )
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId],
+        at: Instant,
+        *,
+        recorded: bool = False,
     ) -> InboxChange | None:
         box = self._items.get(user, {})
         chosen = [i for i in box.values() if i.message_id in ids]

@@ -73,7 +73,7 @@ async def mark(person: PathUser, data: MarkBody, parts: Parts) -> MarkView:
             "give either `ids` or `filter`; `filter: {}` is everything that is not archived.", pointer="#"
         )
     which = data.filter or [_id(text, index) for index, text in enumerate(data.ids or ())]
-    changed = await parts.services.inbox_actions.mark(person.no, data.action, which)
+    changed = await parts.services.inbox_actions.mark(person.tenant, person.no, data.action, which)
     return MarkView(changed=changed, counts=await _counts(parts, person))
 
 

@@ -23,6 +23,7 @@ from clarion.flow.lookups import BUILT_IN
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
+from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.setup import Money
 from clarion.model.spending import MessageCost
@@ -337,7 +338,7 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
     return MessageDetail(
         **msgspec.structs.asdict(shown),
         timeline=timeline,
-        attempts=[change for change in timeline if change.outcome is not None],
+        attempts=[change for change in timeline if change.outcome not in (None, *MARKS)],
         explanation=None if run is None else (await explained(parts, [run], {run.user: shown.user_id}))[0],
         content=content,
         content_problem=problem,

@@ -322,9 +322,12 @@ def _change(change: Any) -> None:
     from rich.text import Text
 
     from clarion.cli import output
+    from clarion.model.inbox import MARKS
 
     more = [change["reason"] or ""]
-    if change["outcome"]:
+    if change["outcome"] in MARKS:
+        more.append(f"{change['outcome']} in the inbox")
+    elif change["outcome"]:
         more.append(f"attempt {change['attempt']} by {change['integration']}: {change['outcome']}")
     if change["due_at"] and change["status"] == "deferred":
         more.append(f"until {output.clock(change['due_at'])}")

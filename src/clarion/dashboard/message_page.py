@@ -16,6 +16,7 @@ from clarion.dashboard.user_list import NOBODY, Person, people, person
 from clarion.errors import ClarionError, NotFound
 from clarion.model.content import EmailContent
 from clarion.model.ids import MessageId, TenantId, id_text
+from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
@@ -128,7 +129,9 @@ def _step(change: Change, first: Change) -> dict[str, Any]:
     more: list[str] = []
     if change.reason is not None:
         more.append(because(change.reason))
-    if change.outcome is not None:
+    if change.outcome in MARKS:
+        more.append(f"{change.outcome} in the inbox")
+    elif change.outcome is not None:
         took = f" in {change.took_ms} ms" if change.took_ms is not None else ""
         more.append(f"attempt {change.attempt} by {change.integration}: {change.outcome}{took}")
     if change.detail:

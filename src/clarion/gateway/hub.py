@@ -276,7 +276,7 @@ class Hub:
     async def mark(self, device: ConnectedDevice, mark: Mark) -> None:
         """Carry out a client's command and answer it."""
         try:
-            await self._engagement.mark(device.stream.user, mark.action, mark.which)
+            await self._engagement.mark(device.stream.tenant, device.stream.user, mark.action, mark.which)
         except ClarionError as wrong:
             effects = device.session.refused(mark.ref, wrong.code, wrong.detail)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -126,6 +126,8 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=T
 
 
 InboxAction = Literal["seen", "read", "unread", "archived", "unarchived"]
+MARKS: tuple[InboxAction, ...] = get_args(InboxAction)
+"""Everything that people do with the items of their inbox."""
 
 
 class CaptureFilter(msgspec.Struct, frozen=True, kw_only=True):

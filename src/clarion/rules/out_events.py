@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clarion.model.ids import id_text
+from clarion.model.inbox import MARKS, InboxAction
 from clarion.model.message import Change, Message
 from clarion.model.receipt import ReceiptKind
+from clarion.model.sink import Sink
 from clarion.model.status import Status
+from clarion.rules import match
 from clarion.rules.time_format import rfc3339
 
 PREFIX = "clarion.message."
@@ -19,13 +22,25 @@ TOLD = frozenset(
         ReceiptKind.ACKNOWLEDGED,
         ReceiptKind.COMPLAINED,
         ReceiptKind.UNSUBSCRIBED,
+        *MARKS,
     }
 )
-"""Receipts that say more than a status does."""
-TYPES = (*(PREFIX + status for status in Status), *sorted(PREFIX + kind for kind in TOLD))
+"""Outcomes that say more than a status does."""
+TYPES = (*(PREFIX + status for status in Status), *sorted(PREFIX + outcome for outcome in TOLD))
 """Of all events."""
 DIGITS = 20
 """Of `sequence`, so that it is in order as a text."""
+
+
+def is_chosen(types: Iterable[str], name: str) -> bool:
+    """Whether a sink with this filter gets events of a type."""
+    types = tuple(types)
+    return not types or any(match.matches(pattern, name) for pattern in types)
+
+
+def mark_is_told(sinks: Iterable[Sink], action: InboxAction) -> bool:
+    """Whether any of these sinks, also one that is paused, gets an event when somebody does this in their inbox."""
+    return any(is_chosen(sink.types, PREFIX + action) for sink in sinks)
 
 
 def type_of(change: Change) -> str:

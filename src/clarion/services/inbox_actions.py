@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clarion.model.ids import MessageId, TenantId, UserNo
 from clarion.model.inbox import InboxAction, InboxChange, InboxFilter
@@ -18,12 +18,26 @@ SLICE = 100
 class InboxActions:
     """Changes inbox items for the HTTP API and the gateway, so that every device gets every change."""
 
-    def __init__(self, inboxes: Inboxes, fanout: Fanout, clock: Clock) -> None:
+    def __init__(
+        self,
+        inboxes: Inboxes,
+        fanout: Fanout,
+        clock: Clock,
+        is_told: Callable[[TenantId, InboxAction], bool],
+    ) -> None:
+        """`is_told`: whether a sink of the tenant gets an event for it."""
         self._inboxes = inboxes
         self._fanout = fanout
         self._clock = clock
+        self._is_told = is_told
 
-    async def mark(self, user: UserNo, action: InboxAction, which: Sequence[MessageId] | InboxFilter) -> int:
+    async def mark(
+        self,
+        tenant: TenantId,
+        user: UserNo,
+        action: InboxAction,
+        which: Sequence[MessageId] | InboxFilter,
+    ) -> int:
         """Mark items of `user`, durably; how many changed.
 
         Those that match a filter are marked as they are now, slice by slice: each is told to the devices with exact
@@ -32,8 +46,11 @@ class InboxActions:
         if isinstance(which, InboxFilter):
             which = await self._inboxes.matching(user, archived=which.archived, unread=which.unread)
         changed = 0
+        recorded = self._is_told(tenant, action)
         for start in range(0, len(which), SLICE):
-            change = await self._inboxes.mark(user, action, which[start : start + SLICE], self._clock.now())
+            change = await self._inboxes.mark(
+                user, action, which[start : start + SLICE], self._clock.now(), recorded=recorded
+            )
             if change is not None:
                 changed += len(change.items)
                 if terms.dry_running():

@@ -1,7 +1,7 @@
 """Asks services that call nobody for the receipts of what they took.
 
-What to ask about stands in the journal: the records of each tenant are read once more, in order, as soon as they are old
-enough for a receipt. Up to where that is done is stored, so a restart goes on from there and several processes share the
+What to ask about stands in the journal: the records that name an integration are read once more, in order, as soon as they
+are old enough for a receipt. Up to where that is done is stored, so a restart goes on from there and several processes share the
 work. Asking twice changes nothing.
 """
 
@@ -80,17 +80,19 @@ class ReceiptFetcher:
 
     async def _follow(self, tenant: TenantId, live: LiveIntegration, fetched: FetchedReceipts) -> None:
         place = self._vault.hash("fetched-receipts", f"{tenant}/{live.key}".encode()).hex()
+        if not self._memory.get(place):  # The first time it begins with what is new.
+            newest = await self._records.tail(tenant, -1, PAGE)
+            if not newest:
+                return
+            await self._memory.put(place, str(newest[0].seq - 1))
         for _ in range(MOST_PAGES):
-            stored = self._memory.get(place)
-            # The first time it begins with what is new.
-            page = await self._records.tail(tenant, int(stored) if stored else -1, PAGE)
+            after = int(self._memory.get(place))
+            page = await self._records.tail(tenant, after, PAGE, integration=live.key)
             due = _due(page, Instant(self._clock.now() - fetched.after_s * 1_000))
             await self._ask(tenant, live, fetched, due)
             if due:
                 await self._memory.put(place, str(due[-1].seq))
-            elif page and not stored:
-                await self._memory.put(place, str(page[0].seq - 1))
-            if len(due) < PAGE:
+            if not due or len(due) < len(page):
                 return
 
     async def _ask(

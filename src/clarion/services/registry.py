@@ -19,6 +19,7 @@ from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import FormatPlugin
 from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
+from clarion.rules import out_events
 from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
@@ -125,7 +126,12 @@ class Services:
         `mail_home` names the tenant whose mail comes in; `sources`, `formats` and `sinks`: what can be read and
         written."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
-        inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
+        inbox_actions = InboxActions(
+            ledger.inboxes,
+            fanout,
+            clock,
+            lambda tenant, action: out_events.mark_is_told(setup.sinks.all(tenant).values(), action),
+        )
         retries = Retries(ledger, clock)
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
         inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, clock)

@@ -72,8 +72,7 @@ class EventFilter:
 
     def of_type(self, change: Change) -> bool:
         """Whether events of its type are wanted."""
-        name = out_events.type_of(change)
-        return not self._types or any(match.matches(pattern, name) for pattern in self._types)
+        return out_events.is_chosen(self._types, out_events.type_of(change))
 
     def holds(self, attributes: Mapping[str, str], data: Mapping[str, object]) -> bool:
         """Whether the condition is true. Raises ExpressionError."""

@@ -48,6 +48,20 @@ async def test_items_are_marked_one_by_one_or_all_at_once(inbox):
     assert len((await inbox.ok("GET", "/v1/users/ada/inbox?archived=true"))["items"]) == 3
 
 
+async def test_a_mark_that_a_sink_is_told_of_is_in_the_timeline_and_no_attempt(admin, inbox):
+    """What nobody asks for is not."""
+    (first, second, _) = (await inbox.ok("GET", "/v1/users/ada/inbox"))["items"]
+    await inbox.ok("POST", "/v1/users/ada/inbox/mark", {"action": "read", "ids": [first["id"]]})
+    await admin.ok("PUT", "/v1/sinks/crm", {"kind": "memory", "types": ["clarion.message.read"]})
+    for action in ("archived", "read"):
+        await inbox.ok("POST", "/v1/users/ada/inbox/mark", {"action": action, "ids": [second["id"]]})
+    unrecorded = await admin.ok("GET", f"/v1/messages/{first['id']}")
+    recorded = await admin.ok("GET", f"/v1/messages/{second['id']}")
+    assert recorded["timeline"][-1]["outcome"] == "read"
+    assert len(recorded["timeline"]) == len(unrecorded["timeline"]) + 1
+    assert len(recorded["attempts"]) == len(unrecorded["attempts"])
+
+
 async def test_marking_reaches_all_devices(clarion, inbox):
     """What one device does, the fan-out tells the others."""
     heard: list[InboxChange] = []

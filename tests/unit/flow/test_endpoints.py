@@ -152,8 +152,30 @@ async def test_one_endpoint_that_fails_opens_no_circuit(store):
         assert [request.path for request in there.requests].count("/good") == 1
 
 
+async def test_a_receiver_that_hangs_does_not_delay_the_record_of_one_in_its_batch(store):
+    """What the quick one answered is stored, with its call in the log, while the other still has not answered."""
+
+    def answers(request):
+        return Answer(manner="hang" if request.path == "/hung" else "whole")
+
+    async with scripted_server(otherwise=answers) as there, shop(store) as (one, desk):
+        hung = await created(one, desk, f"{there.url}/hung")
+        quick = await created(one, desk, f"{there.url}/quick")
+        await one.trigger("shipped", "ada")
+
+        async def stored() -> bool:
+            return len(await one.ledger.deliveries.page(one.tenant, quick.id, DeliveryFilter(), None, 5)) == 1
+
+        began_s = one.clock.monotonic()
+        assert await one.until(stored)
+        assert one.clock.monotonic() - began_s < 5
+        assert {request.path for request in there.requests} == {"/hung", "/quick"}
+        assert await one.ledger.deliveries.page(one.tenant, hung.id, DeliveryFilter(), None, 5) == []
+        assert {status for status, _ in await statuses(one)} == {Status.SENT, Status.QUEUED}
+
+
 async def test_a_receiver_that_hangs_does_not_hold_up_another():
-    """Calls to it wait for themselves only. (Those of one batch are settled together: in memory each event is one.)"""
+    """Calls to it wait for themselves only."""
 
     def answers(request):
         return Answer(manner="hang" if request.path == "/hung" else "whole")

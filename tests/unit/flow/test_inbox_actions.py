@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange, InboxFilter
 from clarion.ports.fanout import Fanout
-from clarion.services.inbox_actions import SLICE, InboxActions
+from clarion.services.inbox_actions import SLICE
 from tests.gateway import GatewayServer
 
 
@@ -21,7 +21,7 @@ async def test_a_mark_is_stored_and_told_once():
     anna = server.users.add("anna")
     (item,) = server.store(anna, "hello").items
     heard = listening(server.fanout)
-    assert await server.inbox_actions.mark(anna.no, "read", [item.message_id]) == 1
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "read", [item.message_id]) == 1
     assert [change.items[0].message_id for change in heard] == [item.message_id]
     assert server.inboxes.everything(anna.no)[item.message_id].read_at == server.clock.now()
 
@@ -31,10 +31,10 @@ async def test_marking_what_is_marked_tells_nobody():
     server = GatewayServer()
     anna = server.users.add("anna")
     server.store(anna, "hello")
-    await server.inbox_actions.mark(anna.no, "seen", InboxFilter())
+    await server.inbox_actions.mark(anna.tenant, anna.no, "seen", InboxFilter())
     heard = listening(server.fanout)
-    assert await server.inbox_actions.mark(anna.no, "seen", InboxFilter()) == 0
-    assert await server.inbox_actions.mark(anna.no, "read", [MessageId(b"?" * 16)]) == 0
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "seen", InboxFilter()) == 0
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "read", [MessageId(b"?" * 16)]) == 0
     assert heard == []
 
 
@@ -51,7 +51,7 @@ async def test_a_large_inbox_is_marked_in_slices_that_others_get_between():
             server.store(anna, "late")
 
     server.fanout.subscribe(hear)
-    assert await server.inbox_actions.mark(anna.no, "read", InboxFilter()) == 2 * SLICE + 5
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "read", InboxFilter()) == 2 * SLICE + 5
     assert [len(change.items) for change in heard] == [SLICE, SLICE, 5]
     assert [change.counts and change.counts.unread for change in heard] == [SLICE + 5, 6, 1]
     offsets = [item.offset for change in heard for item in change.items]
@@ -65,10 +65,12 @@ async def test_a_filter_marks_what_it_matches_and_nothing_else():
     server = GatewayServer()
     anna = server.users.add("anna")
     first, *_ = server.store(anna, "a", "b", "c").items
-    await server.inbox_actions.mark(anna.no, "read", [first.message_id])
-    assert await server.inbox_actions.mark(anna.no, "archived", InboxFilter(unread=True)) == 2
-    assert await server.inbox_actions.mark(anna.no, "unread", InboxFilter()) == 1
-    assert await server.inbox_actions.mark(anna.no, "unarchived", InboxFilter(archived=True)) == 2
+    await server.inbox_actions.mark(anna.tenant, anna.no, "read", [first.message_id])
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "archived", InboxFilter(unread=True)) == 2
+    assert await server.inbox_actions.mark(anna.tenant, anna.no, "unread", InboxFilter()) == 1
+    assert (
+        await server.inbox_actions.mark(anna.tenant, anna.no, "unarchived", InboxFilter(archived=True)) == 2
+    )
 
 
 async def test_a_deleted_users_devices_are_told_by_an_empty_change():
@@ -76,5 +78,5 @@ async def test_a_deleted_users_devices_are_told_by_an_empty_change():
     server = GatewayServer()
     anna = server.users.add("anna")
     heard = listening(server.fanout)
-    InboxActions(server.inboxes, server.fanout, server.clock).forget(anna.tenant, anna.no)
+    server.inbox_actions.forget(anna.tenant, anna.no)
     assert [(change.user, change.items) for change in heard] == [(anna.no, ())]

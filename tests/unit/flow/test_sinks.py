@@ -36,7 +36,11 @@ async def shop(tmp_path, receiver):
     """An engine with one workflow, one person, and a sink that has begun to follow."""
     provider = RecordingProvider(batch=50, idempotent=True)
     async with engine(tmp_path, provider=provider, sinks={"memory": receiver.plugin()}) as one:
-        await one.create_setup(workflow("shipped"), workflow("mailed", channel=Channel.EMAIL))
+        await one.create_setup(
+            workflow("shipped"),
+            workflow("mailed", channel=Channel.EMAIL),
+            workflow("in-app", channel=Channel.IN_APP),
+        )
         await one.put_user("ada")
         await put(one)
         yield one
@@ -109,6 +113,51 @@ async def test_events_of_a_message_are_in_order(shop, receiver):
     orders = [[one["sequence"] for one in events] for _, events in by_subject]
     assert len(orders) == 20
     assert all(order == sorted(order) and len(order) == 2 for order in orders)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_people_do_in_their_inbox_is_told(shop, receiver, paused):
+    """Behind the changes of the message and in order, with the status that the message has; a paused sink gets it later."""
+    await put(
+        shop,
+        replace(
+            SINK,
+            types=("clarion.message.delivered", "clarion.message.read", "clarion.message.unread"),
+            paused=paused,
+        ),
+    )
+    user = await shop.put_user("ada")
+    await shop.trigger("in-app", "ada")
+    await shop.until_idle()
+    message = await shop.one()
+    for action in ("seen", "read", "unread", "archived"):
+        assert await shop.inbox_actions.mark(shop.tenant, user.no, action, [message.id]) == 1
+    await follow(shop)
+    if paused:
+        assert told(receiver) == []
+        await shop.services.sinks.pause(shop.tenant, "warehouse", paused=False)
+        await shop.pass_time(10)
+    delivered, read, unread = told(receiver)
+    assert [one["type"] for one in (delivered, read, unread)] == [
+        "clarion.message.delivered",
+        "clarion.message.read",
+        "clarion.message.unread",
+    ]
+    assert {one["subject"] for one in (delivered, read, unread)} == {id_text(message.id)}
+    assert delivered["sequence"] < read["sequence"] < unread["sequence"]
+    assert read["data"] == {**delivered["data"], "integration": None, "attempt": 0}
+
+
+async def test_marks_that_no_sink_wants_are_not_recorded(shop):
+    """So an inbox costs what it cost before."""
+    await put(shop, replace(SINK, types=("clarion.message.delivered",)))
+    user = await shop.put_user("ada")
+    await shop.trigger("in-app", "ada")
+    await shop.until_idle()
+    message = await shop.one()
+    before = await shop.ledger.records.changes(shop.tenant, message.id)
+    assert await shop.inbox_actions.mark(shop.tenant, user.no, "read", [message.id]) == 1
+    assert await shop.ledger.records.changes(shop.tenant, message.id) == before
 
 
 async def test_a_filter_chooses_types_and_conditions(shop, receiver):

@@ -558,7 +558,7 @@ async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(store, until, act
         user = await clarion.put_user("ada")
         await clarion.trigger("climb", "ada")
         await clarion.until_idle()
-        await clarion.inbox_actions.mark(user.no, action, InboxFilter())
+        await clarion.inbox_actions.mark(user.tenant, user.no, action, InboxFilter())
         await clarion.pass_time(31)
         second = await clarion.one(channel=Channel.SMS)
         ended = (Status.CANCELED, Reason.LADDER_SATISFIED) if stops else (Status.SENT, None)
@@ -577,7 +577,7 @@ async def test_a_ladder_that_has_not_begun_is_stopped_as_well(store):
         await clarion.trigger("climb", "ada")
         await clarion.until_idle()
         assert (await clarion.one(channel=Channel.PUSH)).reason is Reason.QUIET_HOURS
-        await clarion.inbox_actions.mark(user.no, "seen", InboxFilter())
+        await clarion.inbox_actions.mark(user.tenant, user.no, "seen", InboxFilter())
         await clarion.pass_time(3 * 3600)
         assert clarion.provider.effects == []
         for channel in (Channel.PUSH, Channel.SMS):

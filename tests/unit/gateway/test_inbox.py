@@ -30,7 +30,9 @@ async def test_a_new_device_gets_the_full_state(server: GatewayServer):
     """Newest items first, exact counters, and the position from which to go on."""
     anna = server.users.add("anna")
     server.store(anna, "first", "second")
-    await server.inbox_actions.mark(anna.no, "seen", [next(iter(server.inboxes.everything(anna.no)))])
+    await server.inbox_actions.mark(
+        anna.tenant, anna.no, "seen", [next(iter(server.inboxes.everything(anna.no)))]
+    )
     (frame,) = (await server.connect(anna)).frames
     assert [item["title"] for item in frame["items"]] == ["second", "first"]
     assert frame["counts"] == {"unseen": 1, "unread": 2, "total": 2}
@@ -75,7 +77,7 @@ async def test_a_full_state_has_the_newest_unarchived_items_only(build):
     server = build(GatewayLimits(session=Rules(snapshot=2)))
     anna = server.users.add("anna")
     change = server.store(anna, "a", "b", "c", "d")
-    await server.inbox_actions.mark(anna.no, "archived", [change.items[3].message_id])
+    await server.inbox_actions.mark(anna.tenant, anna.no, "archived", [change.items[3].message_id])
     (frame,) = (await server.connect(anna)).frames
     assert [item["title"] for item in frame["items"]] == ["c", "b"]
     assert frame["counts"]["total"] == 3
@@ -88,8 +90,8 @@ async def test_a_device_that_comes_back_gets_exactly_what_it_missed(server: Gate
     inbox_client = follow(first := await server.connect(anna))
     first.hang_up()
     server.deliver(anna, "d")
-    await server.inbox_actions.mark(anna.no, "seen", [change.items[0].message_id])
-    await server.inbox_actions.mark(anna.no, "archived", [change.items[0].message_id])
+    await server.inbox_actions.mark(anna.tenant, anna.no, "seen", [change.items[0].message_id])
+    await server.inbox_actions.mark(anna.tenant, anna.no, "archived", [change.items[0].message_id])
     follow(
         again := await server.connect(anna, epoch=inbox_client.epoch, offset=inbox_client.offset),
         inbox_client,
@@ -222,7 +224,7 @@ async def test_a_mark_that_cannot_be_stored_is_an_error_for_that_command_only(
     server.store(anna, "hello")
     inbox_client = await server.connect(anna)
 
-    async def full(*args):
+    async def full(*args, **_):
         raise Unavailable("the disk is full")
 
     monkeypatch.setattr(server.inboxes, "mark", full)

@@ -28,6 +28,8 @@ PLACES = 1 << 16
 RECORDS = 1_000
 """Records of a row, so that reading one of them stays cheap."""
 WORTH_COMPRESSING = 200
+ROWS_LOOKED_AT = 1_000
+"""In search of the records that name an integration."""
 
 _STATUS = tuple(Status)
 _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
@@ -318,6 +320,11 @@ class JournalRow:
             choice=_one(body.choice, place),
         )
 
+    def names(self, integration: str) -> bool:
+        """Whether any of its records names this integration."""
+        column = self._body.integration
+        return integration in column if type(column) is list else column == integration
+
     def places(self, behind: int = -1) -> range:
         """The places of its records at higher positions."""
         return range(max(0, behind + 1 - self.seq * PLACES), self._count)
@@ -369,6 +376,48 @@ class JournalRow:
                 said=_said(verdicts),
             )
             place += 1
+
+
+class JournalTail:
+    """Collects records behind a position, from rows in order, until there are enough."""
+
+    def __init__(self, after: int, limit: int, integration: str | None) -> None:
+        """`integration`: only records that name it, and the last one of all."""
+        self._after = after
+        self._limit = limit
+        self._integration = integration
+        self._found: list[Change] = []
+        self._last: Change | None = None
+        self._rows = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is to be added."""
+        return len(self._found) >= self._limit or self._rows >= ROWS_LOOKED_AT
+
+    def add(self, row: JournalRow) -> None:
+        """The next row."""
+        places = row.places(self._after)
+        if not places:
+            return
+        if self._integration is None:
+            self._found += map(row.change, places[: self._limit - len(self._found)])
+            return
+        self._rows += 1
+        if row.names(self._integration):
+            for change in map(row.change, places):
+                if change.integration == self._integration:
+                    self._found.append(change)
+                    if self.is_full:
+                        self._last = None
+                        return
+        self._last = row.change(places[-1])
+
+    def changes(self) -> list[Change]:
+        """What was found."""
+        last = self._last
+        beside = last is not None and (not self._found or self._found[-1].seq != last.seq)
+        return [*self._found, last] if beside and last is not None else self._found
 
 
 def _said(verdicts: Iterable[bytes | Verdict]) -> tuple[bytes, ...]:

@@ -38,7 +38,14 @@ class Inboxes(Protocol):
         """The ids of all that `page` would show, newest first."""
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId],
+        at: Instant,
+        *,
+        recorded: bool = False,
     ) -> InboxChange | None:
         """Mark the given items in one transaction; None when nothing changed. Also stamps the messages
-        and cancels later rungs of ladders that were waiting for `seen` or `read`."""
+        and cancels later rungs of ladders that were waiting for `seen` or `read`. `recorded`: the timeline of each
+        message that changed says so, with the action as its outcome."""

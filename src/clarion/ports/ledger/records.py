@@ -79,8 +79,12 @@ class MessageRecords(Protocol):
     async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
         """The timeline, oldest first."""
 
-    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
-        """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
+    async def tail(
+        self, tenant: TenantId, after: int, limit: int, *, integration: str | None = None
+    ) -> Sequence[Change]:
+        """Changes of all messages behind position `after` (-1: only the newest `limit`). `integration`: only those
+        that name it, and in any case the last one that was looked at, from which whoever reads on goes on; as many are
+        looked at as a call can bear. Empty: there are no more."""
 
     async def cancel(
         self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]

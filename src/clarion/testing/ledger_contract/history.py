@@ -170,6 +170,33 @@ async def the_tail_misses_nothing_and_repeats_nothing(subject: LedgerSubject) ->
         assert change in await subject.ledger.records.changes(subject.tenant, change.message_id)
 
 
+async def the_tail_of_one_integration_passes_the_others_over(subject: LedgerSubject) -> None:
+    """Page by page: all its records, once each; whoever reads on comes to the end, however many others there are."""
+    for batch in (("fcm", "relay", "fcm"), ("relay",) * 3, ("fcm",), ("relay",) * 40):
+        messages = [subject.planned() for _ in batch]
+        await subject.plan(*messages)
+        settled = [
+            subject.settlement(message, integration=key) for message, key in zip(messages, batch, strict=True)
+        ]
+        await subject.ledger.messages.settle(subject.worker, settled)
+    tail = subject.ledger.records.tail
+    everything = [c for c in await tail(subject.tenant, 0, 1_000) if c.integration == "fcm"]
+    assert len(everything) == 3
+    (newest,) = await tail(subject.tenant, -1, 1)
+    for limit in (1, 2, 1_000):
+        found: list[Change] = []
+        after, pages = 0, 0
+        while page := await tail(subject.tenant, after, limit, integration="fcm"):
+            assert len(page) <= limit
+            found += [change for change in page if change.integration == "fcm"]
+            after, pages = page[-1].seq, pages + 1
+        assert found == everything
+        assert after == newest.seq
+        assert pages <= 5
+    (last,) = await tail(subject.tenant, 0, 10, integration="nobody")
+    assert last == newest
+
+
 async def an_explanation_is_kept_word_for_word(subject: LedgerSubject) -> None:
     """Of runs that say the same, of runs that do not, of channels without a message, and of hundreds at once."""
     event_id = subject.event()
@@ -269,6 +296,7 @@ HISTORY_CONTRACT = (
     what_shares_a_commit_keeps_its_own_history,
     a_long_history_is_told_whole,
     the_tail_misses_nothing_and_repeats_nothing,
+    the_tail_of_one_integration_passes_the_others_over,
     an_explanation_is_kept_word_for_word,
     planned_events_are_listed,
     whom_two_topics_share_is_planned_once,

@@ -222,6 +222,29 @@ async def marking_moves_the_items(subject: LedgerSubject) -> None:
     assert [item.message_id for item in everything.items] == [messages[1].id]
 
 
+async def a_recorded_mark_is_in_the_timelines(subject: LedgerSubject) -> None:
+    """Behind what was there, before what comes; only of what changed, and only if that is wanted."""
+    first, second = await subject.delivered(), await subject.delivered()
+    inboxes, ada = subject.ledger.inboxes, subject.ada.no
+    ends = [change.seq for change in await subject.ledger.records.tail(subject.tenant, 0, 100)]
+    await inboxes.mark(ada, "seen", [second.id], subject.now)
+    await inboxes.mark(ada, "read", [first.id], subject.now, recorded=True)
+    await inboxes.mark(ada, "read", [first.id, second.id], subject.now, recorded=True)
+    await inboxes.mark(ada, "archived", [first.id], subject.now, recorded=True)
+    told = await subject.ledger.records.tail(subject.tenant, ends[-1], 100)
+    assert [(change.message_id, change.outcome) for change in told] == [
+        (first.id, "read"),
+        (second.id, "read"),
+        (first.id, "archived"),
+    ]
+    assert {(change.status, change.reason, change.at) for change in told} == {
+        (Status.DELIVERED, None, subject.now)
+    }
+    timeline = await subject.ledger.records.changes(subject.tenant, first.id)
+    assert [change.outcome for change in timeline][-2:] == ["read", "archived"]
+    assert len(timeline) == 2 + len(await subject.ledger.records.changes(subject.tenant, second.id)) - 1
+
+
 async def matching_names_what_a_page_would_show(subject: LedgerSubject) -> None:
     """Newest first, live or archived, all or only the unread."""
     messages = [await subject.delivered() for _ in range(4)]
@@ -367,6 +390,7 @@ RECORDS_CONTRACT = (
     what_failed_can_be_put_back,
     a_client_misses_nothing,
     the_counters_are_exact,
+    a_recorded_mark_is_in_the_timelines,
     a_change_carries_the_counters_if_any,
     marking_moves_the_items,
     matching_names_what_a_page_would_show,

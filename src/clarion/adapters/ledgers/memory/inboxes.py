@@ -51,9 +51,15 @@ class MemoryInboxes:
         return {user: self._counts(user).unread for user in users}
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId],
+        at: Instant,
+        *,
+        recorded: bool = False,
     ) -> InboxChange | None:
-        return await self._transactions.write(lambda: self._mark(user, action, ids, at))
+        return await self._transactions.write(lambda: self._mark(user, action, ids, at, recorded))
 
     def _items(self, user: UserNo) -> Mapping[MessageId, InboxItem]:
         return self._tables.inboxes.get(user, {})
@@ -112,7 +118,7 @@ class MemoryInboxes:
         )
 
     def _mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant, recorded: bool
     ) -> InboxChange | None:
         items, change = self._items(user), ACTIONS[action]
         named = sorted((items[one] for one in {*ids} if one in items), key=lambda item: item.offset)
@@ -120,9 +126,11 @@ class MemoryInboxes:
         if not placed:
             return None
         for item in placed:
-            self._rows.change(
+            message = self._rows.change(
                 item.message_id, seen_at=item.seen_at, read_at=item.read_at, archived_at=item.archived_at
             )
+            if recorded:
+                self._rows.note(message, at, outcome=action)
         self._satisfy(action, placed, at)
         return self._change(placed)
 

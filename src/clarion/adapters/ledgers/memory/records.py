@@ -38,12 +38,18 @@ class MemoryRecords:
         timeline = [self._tables.changes[seq] for seq in self._tables.timelines.get(message_id, ())]
         return [change for change in timeline if change.tenant == tenant]
 
-    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
+    async def tail(
+        self, tenant: TenantId, after: int, limit: int, *, integration: str | None = None
+    ) -> Sequence[Change]:
         ours = [
             change for seq, change in self._tables.changes.items() if seq > after and change.tenant == tenant
         ]
         ours.sort(key=lambda change: change.seq)
-        return ours[:limit] if after >= 0 else ours[-limit:]
+        if after < 0:
+            return ours[-limit:]
+        if integration is not None:
+            ours = [change for change in ours if change.integration == integration or change is ours[-1]]
+        return ours[:limit]
 
     async def cancel(
         self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]

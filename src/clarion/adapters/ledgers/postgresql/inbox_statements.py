@@ -116,6 +116,12 @@ MESSAGES_STAMP = """
     UPDATE messages SET seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) AS new (id, seen_at, read_at, archived_at)
     WHERE messages.id = new.id AND messages.id = ANY($1)
+    RETURNING messages.id, messages.tenant, messages.status, messages.reason, messages.journal
+"""
+"""Where these messages are, and the newest record of each."""
+MARKS_RECORD = """
+    UPDATE messages SET journal = new.journal FROM unnest($1::bytea[], $2::bigint[]) AS new (id, journal)
+    WHERE messages.id = new.id AND messages.id = ANY($1)
 """
 LATER_RUNGS = "SELECT later_rungs FROM messages WHERE id = ANY($1::bytea[]) AND later_rungs IS NOT NULL"
 RUNGS_UNTIL = """

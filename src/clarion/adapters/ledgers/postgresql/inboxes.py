@@ -15,17 +15,20 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.inbox_head import InboxHead
 from clarion.adapters.ledgers.joined_ids import split_ids
 from clarion.adapters.ledgers.postgresql import inbox_statements as sql
+from clarion.adapters.ledgers.postgresql import journal
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.row_mappers import item as item_of
 from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
-from clarion.model.message import Message
+from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
 from clarion.rules.inbox import ACTIONS, SATISFIES
+
+_STATUS = tuple(Status)
 
 
 class _Moved(NamedTuple):
@@ -76,9 +79,17 @@ class PostgresInboxes:
         return [MessageId(one) for (one,) in found]
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId],
+        at: Instant,
+        *,
+        recorded: bool = False,
     ) -> InboxChange | None:
-        return await self._database.write(lambda connection: self._mark(connection, user, action, ids, at))
+        return await self._database.write(
+            lambda connection: self._mark(connection, user, action, ids, at, recorded)
+        )
 
     async def _items(self, statement: str, *values: Any) -> list[InboxItem]:
         async def read(connection: Connection) -> list[InboxItem]:
@@ -243,6 +254,7 @@ class PostgresInboxes:
         action: InboxAction,
         ids: Sequence[MessageId],
         at: Instant,
+        recorded: bool,
     ) -> InboxChange | None:
         heads = await self._lock_heads(connection, (user,))
         change = ACTIONS[action]
@@ -253,7 +265,21 @@ class PostgresInboxes:
         moves = await self._move(connection, heads[user], moved)
         marked = [item.message_id for item in moves.items]
         stamps = [(item.seen_at, item.read_at, item.archived_at) for item in moves.items]
-        await connection.execute(sql.MESSAGES_STAMP, marked, *zip(*stamps, strict=True))
+        stamped = await connection.fetch(sql.MESSAGES_STAMP, marked, *zip(*stamps, strict=True))
+        if recorded:
+            said = [
+                Change(
+                    message_id=MessageId(message_id),
+                    tenant=tenant,
+                    at=at,
+                    status=_STATUS[status],
+                    reason=reason,  # as it is stored
+                    outcome=action,
+                )
+                for message_id, tenant, status, reason, _ in stamped
+            ]
+            positions = await journal.add(connection, said, [before for *_, before in stamped])
+            await connection.execute(sql.MARKS_RECORD, [change.message_id for change in said], positions)
         await self._satisfy(connection, action, marked, at)
         return moves
 

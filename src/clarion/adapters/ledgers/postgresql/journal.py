@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from clarion.adapters.ledgers.journal import (
     PLACES,
     JournalRow,
+    JournalTail,
     PackedRow,
     packed_changes,
     packed_plans,
@@ -101,7 +102,9 @@ async def timeline(connection: Connection, tenant: TenantId, message_id: Message
     return changes[::-1]
 
 
-async def tail(database: Database, tenant: TenantId, after: int, limit: int) -> list[Change]:
+async def tail(
+    database: Database, tenant: TenantId, after: int, limit: int, integration: str | None
+) -> list[Change]:
     """The records of a tenant behind a position, in order; -1: the newest ones."""
     ((last,),) = await database.rows(LAST)
     ((unfinished,),) = await database.rows(
@@ -109,24 +112,32 @@ async def tail(database: Database, tenant: TenantId, after: int, limit: int) -> 
     )  # Whoever is not there any more is seen by the statements that follow.
     if unfinished is not None:
         last = min(last, unfinished)
-    changes: list[Change] = []
-    backwards = after < 0
-    first = max(0, last - NEWEST_ROWS) if backwards else after // PLACES
-    while len(changes) < limit:
-        statement = NEWEST if backwards else BEHIND
-        found = await database.rows(statement, tenant, first, last, min(PAGE, limit))
-        for seq, body in found:
-            row = JournalRow(seq, tenant, body)
-            if backwards:
-                changes += [row.change(place) for place in reversed(row.places())]
-                last = seq - 1
-            else:
-                changes += [row.change(place) for place in row.places(after)]
-                first = seq + 1
-        if not found:
+    if after < 0:
+        return await _newest(database, tenant, last, limit)
+    changes, first = JournalTail(after, limit, integration), after // PLACES
+    while not changes.is_full:
+        rows = await database.rows(BEHIND, tenant, first, last, min(PAGE, limit))
+        for seq, body in rows:
+            if not changes.is_full:
+                changes.add(JournalRow(seq, tenant, body))
+            first = seq + 1
+        if not rows:
             break
-    del changes[limit:]
-    return changes[::-1] if backwards else changes
+    return changes.changes()
+
+
+async def _newest(database: Database, tenant: TenantId, last: int, limit: int) -> list[Change]:
+    changes: list[Change] = []
+    first = max(0, last - NEWEST_ROWS)
+    while len(changes) < limit:
+        rows = await database.rows(NEWEST, tenant, first, last, min(PAGE, limit))
+        for seq, body in rows:
+            row = JournalRow(seq, tenant, body)
+            changes += [row.change(place) for place in reversed(row.places())]
+            last = seq - 1
+        if not rows:
+            break
+    return changes[:limit][::-1]
 
 
 async def rows_of(connection: Connection, seqs: Iterable[int]) -> AsyncIterator[JournalRow]:

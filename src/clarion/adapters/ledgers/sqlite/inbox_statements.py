@@ -185,6 +185,14 @@ MESSAGES_STAMP = f"""
 """
 """From the parameters of `INBOX_MARK`."""
 
+MARKED = f"SELECT {array('hex(id), tenant, status, reason, journal')} FROM messages WHERE id IN {IDS}"
+"""What is recorded of a mark says where its message is; `journal`: its newest record so far."""
+
+MARKS_RECORD = f"""
+    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS journal FROM json_each(?1))
+    UPDATE messages SET journal = new.journal FROM new WHERE messages.id = new.id
+"""
+
 LATER_RUNGS = f"""
     SELECT {array("hex(later_rungs)")} FROM messages WHERE id IN {IDS} AND later_rungs IS NOT NULL
 """

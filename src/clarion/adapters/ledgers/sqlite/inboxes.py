@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.inbox_head import InboxHead
 from clarion.adapters.ledgers.joined_ids import split_ids
 from clarion.adapters.ledgers.sqlite import inbox_statements as sql
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite.files import one_moment, rows, write
 from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -22,12 +23,13 @@ from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
-from clarion.model.message import Message
+from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
 from clarion.rules.inbox import ACTIONS, SATISFIES
 
+_STATUS = tuple(Status)
 HEADS_KEPT = 50_000
 """Users whose newest offset and counters the writer remembers."""
 
@@ -127,10 +129,16 @@ class SqliteInboxes:
         return head.offset, head.counts()
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
+        self,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId],
+        at: Instant,
+        *,
+        recorded: bool = False,
     ) -> InboxChange | None:
         return await self._writer.call(
-            lambda connection: self._mark(connection, user, action, ids, at), rows=max(1, len(ids))
+            lambda connection: self._mark(connection, user, action, ids, at, recorded), rows=max(1, len(ids))
         )
 
     # -- in the writer's thread -------------------------------------------------------------------------------
@@ -294,6 +302,7 @@ class SqliteInboxes:
         action: InboxAction,
         ids: Sequence[MessageId],
         at: Instant,
+        recorded: bool,
     ) -> InboxChange | None:
         found = self._named(connection, user, ids)
         change = ACTIONS[action]
@@ -310,8 +319,30 @@ class SqliteInboxes:
                 b"".join(marked),
             ),
         )
+        if recorded:
+            self._record(connection, action, marked, at)
         self._satisfy(connection, action, marked, at)
         return moves
+
+    def _record(
+        self, connection: sqlite3.Connection, action: InboxAction, ids: Sequence[MessageId], at: Instant
+    ) -> None:
+        """In the timelines of these messages, as far as they are still kept."""
+        found = rows(connection, sql.MARKED, keys(ids))
+        said = [
+            Change(
+                message_id=MessageId(bytes.fromhex(message_id)),
+                tenant=tenant,
+                at=at,
+                status=_STATUS[status],
+                reason=reason,  # as it is stored
+                outcome=action,
+            )
+            for message_id, tenant, status, reason, _ in found
+        ]
+        positions = journal.add(connection, said, [before for *_, before in found])
+        newest = encoded([(position,) for position in positions])
+        connection.execute(sql.MARKS_RECORD, (newest, b"".join([change.message_id for change in said])))
 
     def _moved(
         self, connection: sqlite3.Connection, user: UserNo, moved: Sequence[tuple[InboxItem, InboxItem]]

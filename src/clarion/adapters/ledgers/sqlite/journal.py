@@ -9,6 +9,7 @@ from itertools import islice
 from clarion.adapters.ledgers.journal import (
     PLACES,
     JournalRow,
+    JournalTail,
     PackedRow,
     packed_changes,
     packed_plans,
@@ -75,7 +76,9 @@ def timeline(connection: sqlite3.Connection, tenant: TenantId, message_id: Messa
     return changes[::-1]
 
 
-def tail(connection: sqlite3.Connection, tenant: TenantId, after: int, limit: int) -> list[Change]:
+def tail(
+    connection: sqlite3.Connection, tenant: TenantId, after: int, limit: int, integration: str | None = None
+) -> list[Change]:
     """The records of a tenant behind a position, in order; -1: the newest ones."""
     if after < 0:
         newest = (
@@ -85,13 +88,12 @@ def tail(connection: sqlite3.Connection, tenant: TenantId, after: int, limit: in
             for place in reversed(row.places())
         )
         return list(islice(newest, limit))[::-1]
-    behind = (
-        row.change(place)
-        for seq, body in connection.execute(sql.JOURNAL_BEHIND, (after // PLACES, tenant))
-        for row in (JournalRow(seq, tenant, body),)
-        for place in row.places(after)
-    )
-    return list(islice(behind, limit))
+    found = JournalTail(after, limit, integration)
+    for seq, body in connection.execute(sql.JOURNAL_BEHIND, (after // PLACES, tenant)):
+        found.add(JournalRow(seq, tenant, body))
+        if found.is_full:
+            break
+    return found.changes()
 
 
 def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[JournalRow]:

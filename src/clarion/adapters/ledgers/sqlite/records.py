@@ -67,8 +67,12 @@ class SqliteRecords:
     async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
         return await self._readers.call(lambda connection: journal.timeline(connection, tenant, message_id))
 
-    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
-        return await self._readers.call(lambda connection: journal.tail(connection, tenant, after, limit))
+    async def tail(
+        self, tenant: TenantId, after: int, limit: int, *, integration: str | None = None
+    ) -> Sequence[Change]:
+        return await self._readers.call(
+            lambda connection: journal.tail(connection, tenant, after, limit, integration)
+        )
 
     async def cancel(
         self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
