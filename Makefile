@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx systemd
-servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer redis rabbitmq nats nginx systemd npm go
+.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer mariadb redis rabbitmq nats nginx systemd
+servers: chromium postfix dovecot gettext java nghttpd espeak postgresql pgbouncer mariadb redis rabbitmq nats nginx systemd npm go
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -118,6 +118,9 @@ postgresql: # a database server to run on; the peer that is measured beside Clar
 
 pgbouncer: # pools connections to it
 	@$(call apt,pgbouncer /usr/sbin/pgbouncer,pgbouncer)
+
+mariadb: # applications on it have outboxes
+	@$(call apt,mariadbd /usr/sbin/mariadbd,mariadb-server)
 
 redis: # limits, caches and fan-out between processes; the peer queues its tasks here
 	@$(call apt,redis-server,redis-server)

@@ -13,7 +13,17 @@ from tests.needs import in_ci
 
 pytest_plugins = [
     f"tests.servers.{name}"
-    for name in ("postgresql", "pgbouncer", "redis", "rabbitmq", "elasticmq", "moto", "kafka", "nats")
+    for name in (
+        "postgresql",
+        "pgbouncer",
+        "mariadb",
+        "redis",
+        "rabbitmq",
+        "elasticmq",
+        "moto",
+        "kafka",
+        "nats",
+    )
 ]
 
 FOUND = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache" / "hypothesis")

@@ -72,6 +72,15 @@ async def in_outbox(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubje
 
 
 @contextlib.asynccontextmanager
+async def in_mysql(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubject]:
+    """A table of a MariaDB."""
+    from tests.outboxes import new_mysql_outbox
+
+    outbox = new_mysql_outbox(request.getfixturevalue("mariadb"))
+    yield SourceSubject(opening("mysql", **outbox.connection), outbox.publish, positions=False, binary=False)
+
+
+@contextlib.asynccontextmanager
 async def in_redis(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubject]:
     """A stream whose entries have the field `data`."""
     from redis.asyncio import Redis
@@ -206,6 +215,7 @@ KINDS: dict[str, Prepared] = {
     "redis": in_redis,
     "pubsub": in_pubsub,
     "postgresql": in_outbox,
+    "mysql": in_mysql,
 }
 
 

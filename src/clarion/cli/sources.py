@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -70,23 +71,34 @@ def try_out(key: Key, limit: Tried = 10, *, connect: Connect, json: Json = False
         raise typer.Exit(1)
 
 
+class OutboxKind(StrEnum):
+    """As in the field `kind` of its source."""
+
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+
+
 @program.command()
 def outbox(
+    kind: Annotated[
+        OutboxKind, typer.Option("--kind", help="Where it is; mysql is MariaDB, too.")
+    ] = OutboxKind.POSTGRESQL,
     table: Annotated[
         str, typer.Option("--table", help="Its name, with a schema before a dot if need be.")
     ] = "clarion_outbox",
     reader: Annotated[str, typer.Option("--reader", help="Whom Clarion logs in as.")] = "clarion",
 ) -> None:
-    """Print the SQL that makes an outbox table in a PostgreSQL database of your application.
+    """Print the SQL that makes an outbox table in the database of your application.
 
     \b
     Examples:
       clarion sources outbox | psql shop
+      clarion sources outbox --kind mysql | mysql shop
       clarion sources outbox --table app.notifications --reader clarion_reader > migration.sql
     """
     import msgspec
 
-    from clarion.adapters.outbox import TableName, postgresql_sql
+    from clarion.adapters.outbox import TableName, mysql_sql, postgresql_sql
     from clarion.cli import output
 
     for option, name in (("--table", table), ("--reader", reader)):
@@ -97,7 +109,8 @@ def outbox(
                 f"{name}: use lower-case letters, digits and underscores, with a schema before a dot if need be.",
                 param_hint=option,
             ) from None
-    output.out().print(postgresql_sql(table, reader), end="", markup=False, highlight=False, soft_wrap=True)
+    sql = mysql_sql if kind is OutboxKind.MYSQL else postgresql_sql
+    output.out().print(sql(table, reader), end="", markup=False, highlight=False, soft_wrap=True)
 
 
 @program.command()

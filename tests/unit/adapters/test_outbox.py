@@ -1,14 +1,10 @@
 """An outbox: what an application commits starts its workflow once, in every way the documentation shows."""
 
 import asyncio
-import re
-from collections.abc import Callable
 from typing import Any
 
-import django
 import psycopg
 import pytest
-from django.conf import settings
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
@@ -18,16 +14,20 @@ from clarion.model.reading import DeadRecordFilter
 from clarion.model.source import RecordMap, Source, StartAt
 from clarion.plugins import sources
 from clarion.testing.source_contract import Publication
-from tests.architecture.source_tree import ROOT
 from tests.contract.test_source import tools
 from tests.engine import engine, sms_text, workflow
-from tests.outboxes import Outbox, new_outbox
+from tests.outboxes import (
+    FOREVER_S,
+    ON_POSTGRESQL,
+    Outbox,
+    asked_until_it_fails,
+    connect_django,
+    fetched,
+    new_outbox,
+    shown,
+)
 
-PAGE = (ROOT / "docs/how-to/send-from-your-transactions.md").read_text(encoding="utf-8")
-BLOCKS = dict(re.findall(r"^(?:In|With) (\S+):\n\n```\w+\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
-"""What the page shows, by what it is for."""
 PLUGIN = sources()["postgresql"]
-FOREVER_S = 60.0
 
 
 @pytest.fixture
@@ -50,19 +50,19 @@ def _path(outbox: Outbox) -> str:
 
 def by_sql(outbox: Outbox) -> None:
     with psycopg.connect(outbox.url, options=_path(outbox), autocommit=True) as application:
-        application.execute(BLOCKS["SQL"])
+        application.execute(ON_POSTGRESQL["SQL"])
 
 
 def by_psycopg(outbox: Outbox) -> None:
     with psycopg.connect(outbox.url, options=_path(outbox), autocommit=True) as application:
-        _shown("psycopg")(application, "A-1", "ada")
+        shown(ON_POSTGRESQL, "psycopg")(application, "A-1", "ada")
 
 
 def by_sqlalchemy(outbox: Outbox) -> None:
     url = outbox.url.replace("postgresql:", "postgresql+psycopg:")
     database = create_engine(url, connect_args={"options": _path(outbox)})
     with Session(database) as session:
-        _shown("SQLAlchemy")(session, "A-1", "ada")
+        shown(ON_POSTGRESQL, "SQLAlchemy")(session, "A-1", "ada")
     database.dispose()
 
 
@@ -75,40 +75,15 @@ def by_django(outbox: Outbox) -> None:
         "USER": "app",
         "OPTIONS": {"options": _path(outbox)},
     }
-    settings.configure(DATABASES={"default": database})
-    django.setup()
+    connect_django(database)
     from django.db import connection
 
-    _shown("Django")("A-1", "ada")
+    shown(ON_POSTGRESQL, "Django")("A-1", "ada")
     connection.close()
-
-
-def _shown(what: str) -> Callable[..., None]:
-    """The function of the page."""
-    names: dict[str, Any] = {}
-    exec(BLOCKS[what], names)
-    pay: Callable[..., None] = names["pay"]
-    return pay
 
 
 def reader_of(outbox: Outbox, **changed: Any) -> Any:
     return PLUGIN.open(PLUGIN.config(**outbox.connection | changed), tools())
-
-
-async def fetched(reader: Any, count: int) -> list[Any]:
-    """So many records."""
-    found: list[Any] = []
-    async with asyncio.timeout(FOREVER_S):
-        while len(found) < count:
-            found += await reader.fetch(100)
-    return found
-
-
-async def asked_until_it_fails(reader: Any) -> None:
-    """The server may take a moment to cut a connection."""
-    async with asyncio.timeout(FOREVER_S):
-        while True:
-            await reader.lag()
 
 
 @pytest.mark.parametrize("way", [by_sql, by_psycopg, by_sqlalchemy, by_django], ids=lambda way: way.__name__)

@@ -120,10 +120,13 @@ def test_dead_records_are_done_again_or_discarded(monkeypatch):
 
 
 def test_an_outbox_is_printed_as_sql():
-    """For psql or a migration; a name that SQL would understand otherwise is refused."""
+    """For psql, mysql or a migration; a name that SQL would understand otherwise is refused."""
     done = CliRunner().invoke(program, ["sources", "outbox", "--table", "app.told", "--reader", "somebody"])
     assert "CREATE TABLE app.told (" in done.output
     assert done.output.endswith("GRANT SELECT, DELETE ON app.told TO somebody;\n")
+    mysql = CliRunner().invoke(program, ["sources", "outbox", "--kind", "mysql", "--reader", "somebody"])
+    assert "ENGINE = InnoDB" in mysql.output
+    assert mysql.output.endswith("GRANT SELECT, DELETE ON clarion_outbox TO somebody;\n")
     refused = CliRunner().invoke(program, ["sources", "outbox", "--reader", "a; DROP TABLE b"])
     assert refused.exit_code == 2
     assert "--reader" in refused.output
