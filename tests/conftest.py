@@ -54,13 +54,17 @@ pytest.register_assert_rewrite(
 )
 
 ACCEPTANCE = Path(__file__).parent / "acceptance"
+SLOW_S = 300
+"""They start many processes: on a slow machine one takes longer than other tests may."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything under tests/acceptance carries the marker, so `-m "not acceptance"` never misses one."""
+    """Everything under tests/acceptance carries the marker, so `-m "not acceptance"` never misses one, and has time."""
     for item in items:
         if ACCEPTANCE in item.path.parents:
             item.add_marker(pytest.mark.acceptance)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
 @pytest.fixture(autouse=True)

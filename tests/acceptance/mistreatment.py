@@ -71,7 +71,7 @@ async def pause(server: Server, dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0.0, 0.2))
 
 
-async def caught_up(devices: list[Device], wanted: dict[str, int], within: float = 10) -> None:
+async def caught_up(devices: list[Device], wanted: dict[str, int], within: float = 60) -> None:
     """Give the devices a moment to read what is on its way."""
     async with asyncio.timeout(within):
         for device in devices:

@@ -48,7 +48,7 @@ async def test_an_upload_without_end_is_cut_off(server: Server):
             pass
 
     pouring = asyncio.create_task(pour())
-    status = await asyncio.wait_for(reader.readline(), 10)
+    status = await asyncio.wait_for(reader.readline(), 60)
     assert b" 413 " in status
     pouring.cancel()
     writer.transport.abort()
@@ -85,7 +85,7 @@ async def test_the_documentation_s_curl_works(server: Server):
     ]  # fmt: skip
     first, second = [
         await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, check=True, timeout=20
+            subprocess.run, command, capture_output=True, text=True, check=True, timeout=60
         )
         for _ in range(2)
     ]
@@ -105,6 +105,6 @@ async def test_a_full_batch_is_accepted_in_one_call(server: Server, count: int):
     shown = answer.json()
     assert (answer.status, shown["accepted"], shown["rejected"]) == (202, count, 0)
     assert len({event["event_id"] for event in shown["items"]}) == count
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await server.metrics())["clarion_runs_planned_total"] < count:  # noqa: ASYNC110
             await asyncio.sleep(0.1)

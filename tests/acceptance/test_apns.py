@@ -136,7 +136,7 @@ async def test_another_client_is_served_by_the_same_server(server, monkeypatch):
         ssl_context=ssl.create_default_context(cafile=str(server.folder / "ca.pem")),
     )
     request = aioapns.NotificationRequest(device_token=TOKEN, message={"aps": {"alert": "Hello"}})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         response = await client.send_notification(request)
     assert response.is_successful
     for one in client.pool.connections:
@@ -170,7 +170,7 @@ async def test_http2_is_negotiated_and_a_connection_that_ends_is_opened_again(se
 
 
 async def _listening(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

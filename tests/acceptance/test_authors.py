@@ -80,7 +80,7 @@ class MailSink:
 
     async def first(self) -> EmailMessage:
         """The first one, as soon as it is there."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.mails:  # noqa: ASYNC110 (it is filled in another thread)
                 await asyncio.sleep(0.05)
         return self.mails[0]

@@ -31,7 +31,7 @@ SINK = ("smtp-sink", "/usr/sbin/smtp-sink")
 async def delivered(maildir: Path, count: int) -> list[bytes]:
     """What lies in the Maildir, once there is enough of it."""
     files: list[Path] = []
-    for _ in range(200):
+    for _ in range(600):
         files = list((maildir / "new").iterdir())
         if len(files) >= count:
             return [file.read_bytes() for file in files]
@@ -93,12 +93,12 @@ async def sink(*options: str) -> AsyncIterator[int]:
     account = ("-u", "nobody") if os.geteuid() == 0 else ()
     running = await asyncio.create_subprocess_exec(program, *account, *options, f"127.0.0.1:{port}", "1000")
     try:
-        for _ in range(100):
+        for _ in range(600):
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         yield port
     finally:
         running.kill()

@@ -67,8 +67,8 @@ async def server(tmp_path) -> AsyncIterator[Server]:
 
 
 async def until(it_is_so: Callable[[], bool]) -> None:
-    """Wait for something that has no event; at most ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait for something that has no event; at most a minute."""
+    async with asyncio.timeout(60):
         while not it_is_so():  # noqa: ASYNC110 - the point of this function
             await asyncio.sleep(0.02)
 
@@ -184,9 +184,11 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     following = [asyncio.create_task(inbox_client.run(server, ada)) for inbox_client in (tried, steady)]
     load = [asyncio.create_task(deliver()), asyncio.create_task(mark())]
     await tried.ready.wait()
-    for _ in range(CUTS):
+    cuts = 0
+    while cuts < CUTS or tried.connections <= CUTS / 4:
         await asyncio.sleep(dice.uniform(0, 0.06))
         tried.cut()
+        cuts += 1
     for task in load:
         task.cancel()
     await asyncio.gather(*load, return_exceptions=True)
@@ -197,7 +199,6 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     assert screen_of(tried.inbox_client) == screen_of(steady.inbox_client) == await post.truth(ada)
     counts = msgspec.structs.asdict(head)
     assert tried.inbox_client.counts == steady.inbox_client.counts == counts
-    assert tried.connections > CUTS / 4
     assert tried.inbox_client.recovered == [False] + [True] * (tried.connections - 1)
     for task in following:
         task.cancel()

@@ -196,5 +196,6 @@ async def test_an_outage_of_one_provider_is_survived_by_the_other(tmp_path: Path
     assert min(shares["errors"]) == 0, "its circuit was open"
     assert min(one.standing.receipts for name in ("silent", "after") for one in show.seen[name]) < 1
     assert shares["after"][-1] > 0
-    assert stats["integration_share.1/b"] >= stats["integration_share.1/a"] > 0
+    assert stats["integration_share.1/b"] > 0.4, "it has always worked"
+    assert stats["integration_share.1/a"] > 0
     assert stats["integration_receipts.1/b"] == 1

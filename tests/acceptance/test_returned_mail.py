@@ -66,7 +66,7 @@ async def create_setup(app: App, port: int) -> None:
 async def settled(app: App, wanted: Status) -> Reason | None:
     """The reason of the newest message, once it is where it should be."""
     newest = None
-    for _ in range(300):
+    for _ in range(600):
         found, _ = await app.ledger.records.page(TENANT, MessageFilter(), None, 1)
         newest = found[0] if found else None
         if newest is not None and newest.status is wanted:

@@ -70,7 +70,7 @@ class Load:
         self.traffic.stopping = True
         await self.traffic.settle_unanswered()
         seen = await settled(self.installation.api, self.traffic.history)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             for device in self.devices:
                 while device.stream.offset < len(seen.inboxes[device.user].items):  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.02)
@@ -246,7 +246,7 @@ async def misdirected(worker: Serving) -> None:
 
 async def planner_of_normal(operator: Api) -> str:
     """The process id of whoever plans the normal lane."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             for one in (await operator.get("/v1/cluster"))["processes"]:
                 if "normal" in one["plans"]:
