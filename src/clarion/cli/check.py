@@ -59,6 +59,8 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     """The key, the schema, every enabled integration of every tenant, and what its workflows lack."""
     from contextlib import AsyncExitStack
 
+    import msgspec
+
     from clarion.app.backends import broker_of, fanout_of, ledger_of, redis_of
     from clarion.app.resources import backend_tools_of, tools_of
     from clarion.errors import ClarionError
@@ -70,7 +72,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     async with AsyncExitStack() as ends:
         part = "key"
         try:
-            given = backend_tools_of(settings)
+            given = msgspec.structs.replace(backend_tools_of(settings), dry_run=True)
             yield part, ""
             part = "database"
             ledger = await ends.enter_async_context(ledger_of(settings, given))
@@ -86,7 +88,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             fanout = await ends.enter_async_context(fanout_of(settings, given))
             yield part, fanout.state().trouble
         except ClarionError as error:
-            yield part, error.detail
+            yield part, error.detail.removeprefix(f"{part}: ")
             return
         tools = tools_of(settings, ledger, given)
         for tenant in ledger.setup.tenants.all().values():

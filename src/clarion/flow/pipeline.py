@@ -47,7 +47,7 @@ from clarion.model.receipt import Receipt
 from clarion.model.settlement import Settlement
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.worker import Process, Role
-from clarion.ports.broker import Broker
+from clarion.ports.broker import Broker, LogBroker
 from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.provider import ProviderPlugin, ProviderTools
@@ -161,8 +161,9 @@ class Pipeline:
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
+        elsewhere = None if isinstance(broker, LogBroker) or process.roles == (Role.GATEWAY,) else broker
         self.readiness = Readiness(
-            ledger, self.loops, self.queues, self.integrations, self.coverage, lease, clock
+            ledger, self.loops, self.queues, self.integrations, self.coverage, lease, elsewhere, clock
         )
         self._draining = False
 

@@ -18,6 +18,8 @@ from clarion.flow.lanes import LaneQueue, Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.loops import Loops
+from clarion.model.channel import Lane
+from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock
 from clarion.rules.cluster import uncovered
 
@@ -26,7 +28,7 @@ log = structlog.get_logger(__name__)
 OK = "ok"
 EVERY_S = 5.0
 ASK_S = 2.0
-"""A store that takes longer to answer does not keep others from being looked at."""
+"""A store or a broker that takes longer to answer does not keep others from being looked at."""
 STUCK_S = 60.0
 """A queue from which nothing was taken for so long, although something waits in it, does not work."""
 
@@ -42,20 +44,26 @@ class Readiness:
         integrations: Integrations,
         coverage: Coverage,
         lease: WorkerLease,
+        broker: Broker | None,
         clock: Clock,
     ) -> None:
+        """`broker`: a server of its own, if there is one."""
         self._ledger = ledger
         self._loops = loops
         self._queues = queues
         self._integrations = integrations
         self._coverage = coverage
         self._lease = lease
+        self._broker = broker
         self._clock = clock
         self._moved: dict[LaneQueue, tuple[int, float]] = {}
         """How many were taken from a queue, and since when it is so."""
         self._told: dict[str, str] = {}
         self._set_aside = 0
+        self._broker_away = ""
         self._others: dict[str, Callable[[], str]] = {}
+        if broker is not None:
+            self.watch("broker", lambda: self._broker_away)
 
     def watch(self, part: str, trouble: Callable[[], str]) -> None:
         """Look at this part too. `trouble()` says what a person should do about it, or nothing when it works."""
@@ -68,7 +76,9 @@ class Readiness:
             await self._clock.sleep(EVERY_S)
 
     async def check(self) -> None:
-        """Note which queues move, and log what is different now."""
+        """Note which queues move and whether the broker answers, and log what is different now."""
+        if self._broker is not None:
+            self._broker_away = await self._trouble_of(self._broker)
         now_s = self._clock.monotonic()
         for queue in self._queues:
             known = self._moved.get(queue)
@@ -118,6 +128,19 @@ class Readiness:
         if waiting := await self.set_aside_waiting():
             found["planning"] = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
         return found
+
+    async def _trouble_of(self, broker: Broker) -> str:
+        """Why it cannot be used; nothing when it answers."""
+        try:
+            async with self._clock.timeout(ASK_S):
+                await broker.backlog(Lane.CRITICAL)
+        except Unavailable as away:
+            why = away.detail
+        except TimeoutError:
+            why = f"it does not answer within {ASK_S:.0f} s"
+        else:
+            return ""
+        return f"no event is accepted or planned until it is back: {why}"
 
     async def set_aside_waiting(self) -> int:
         """How many events wait for a person, as of the last time the store could be asked."""

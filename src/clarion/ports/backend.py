@@ -27,6 +27,8 @@ class BackendTools(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     again: bool = False
     """The database was open a moment ago: whoever worked on it lives on, and keeps what it holds."""
+    dry_run: bool = False
+    """Only to see whether it can be used: nothing is made there, and it is not asked to do anything."""
 
 
 OpenStore = Callable[[str, BackendTools], AbstractAsyncContextManager[Store]]

@@ -200,6 +200,15 @@ def test_check_names_a_backend_that_nothing_opens(monkeypatch, setting):
     assert "hunter2" not in checked.output
 
 
+def test_check_names_a_broker_that_is_away_once(monkeypatch):
+    """What is wrong with it, behind its name."""
+    run("migrate", "--data-dir", "data")
+    monkeypatch.setattr("clarion.adapters.brokers.kafka.topics.ANSWER_S", 0.5)
+    monkeypatch.setenv("CLARION_BROKER", f"kafka://127.0.0.1:{free_port()}")
+    found = {c["check"]: c["detail"] for c in json.loads(run("check", "--data-dir", "data", "--json").stdout)}
+    assert found["broker"].startswith("Kafka at 127.0.0.1:")
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_check_reaches_what_is_enabled(tmp_path, enabled):
     """What somebody switched off may be out of reach."""
@@ -301,7 +310,7 @@ def test_a_database_of_a_newer_version_is_refused_by_every_command(tmp_path):
     run("migrate", "--data-dir", "data")
     with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    for words in (("migrate",), ("serve",), ("keys", "list")):
+    for words in (("migrate",), ("serve", "--port", str(free_port())), ("keys", "list")):
         refused = run(*words, "--data-dir", "data")
         assert refused.exit_code == 2
         assert "Install the newer version again" in refused.stderr.replace("\n", " ")
@@ -312,7 +321,7 @@ def test_a_server_does_not_start_in_the_middle_of_an_update(tmp_path):
     run("migrate", "--data-dir", "data")
     with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
         database.execute("CREATE TABLE migration (said BLOB NOT NULL)")
-    refused = run("serve", "--data-dir", "data")
+    refused = run("serve", "--data-dir", "data", "--port", str(free_port()))
     assert refused.exit_code == 2
     assert "was cut off" in refused.stderr.replace("\n", " ")
     assert "clarion migrate" in refused.stderr

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import structlog
 
+from clarion.adapters.system import SystemClock
 from clarion.errors import ConfigError, Unavailable
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.loops import STEADY_S, Loops
@@ -20,9 +21,11 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted, Misconfigured
 from clarion.model.setup import Integration
 from clarion.model.status import Status
+from clarion.ports.broker import Backlog
 from clarion.ports.mailbox import Fetched
 from clarion.services.endpoint_monitor import EndpointMonitor
 from clarion.services.mail_reader import MailReader
+from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow
@@ -186,6 +189,41 @@ async def test_a_store_that_cannot_write_is_named(store, monkeypatch):
             assert await trouble(clarion) == {"store": "the disk is full"}
             assert (await clarion.pipeline.stats())["part.store"] == 2
         assert await trouble(clarion) == {}
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_broker_that_is_away_is_a_warning_until_it_is_back(tmp_path, hangs):
+    """Whoever is refused can be told why; inboxes and messages that were planned before do not need it. One in the ledger is no
+    part of its own."""
+
+    class Elsewhere(MemoryBroker):
+        away = False
+
+        async def backlog(self, lane: Lane) -> Backlog:
+            if self.away and hangs:
+                await asyncio.Event().wait()
+            if self.away:
+                raise Unavailable("Kafka at kafka.example:9092 does not answer")
+            return await super().backlog(lane)
+
+    broker, clock = Elsewhere(MemoryLanes()), SystemClock()
+    clarion = Engine(tmp_path, clock, RecordingProvider(), 1)  # type: ignore[arg-type]
+    await clarion.work_on(clarion.opened(), broker)
+    try:
+        assert (await clarion.pipeline.health())["broker"] == "ok"
+        broker.away = True
+        await clarion.pipeline.readiness.check()
+        said = (await clarion.pipeline.warnings())["broker"]
+        assert said.startswith("no event is accepted or planned until it is back: ")
+        assert said.endswith("does not answer within 2 s" if hangs else "kafka.example:9092 does not answer")
+        assert await trouble(clarion) == {}
+        broker.away = False
+        await clarion.pipeline.readiness.check()
+        assert await clarion.pipeline.warnings() == {}
+    finally:
+        await clarion.stop()
+    async with engine(tmp_path, provider=RecordingProvider()) as alone:
+        assert "broker" not in await alone.pipeline.health()
 
 
 async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(store):

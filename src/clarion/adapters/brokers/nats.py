@@ -73,9 +73,12 @@ class JetStreamQueues:
         self._client = await connect(self._url, "broker", reconnected=self._reconnected)
         self._jetstream = self._client.jetstream(timeout=ANSWER_S, publish_async_max_pending=100_000)
 
-    async def open(self) -> None:
+    async def open(self, *, dry_run: bool = False) -> None:
         """Make sure that all streams and consumers exist. Raises ConfigError when they are not safe to use."""
         try:
+            if dry_run:
+                await self._jetstream.account_info()
+                return
             for lane in LANES:
                 await self._stream(self.stream(lane), self.subject(lane), RetentionPolicy.WORK_QUEUE)
                 await self._jetstream.add_consumer(

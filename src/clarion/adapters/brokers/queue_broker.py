@@ -78,8 +78,9 @@ class LaneQueues(Protocol):
 class QueueServer(LaneQueues, Protocol):
     """The same, and how it is begun and ended."""
 
-    async def open(self) -> None:
-        """The queues exist and can be used. Raises ConfigError saying what to do when not."""
+    async def open(self, *, dry_run: bool = False) -> None:
+        """The queues exist and can be used. Raises ConfigError saying what to do when not. With `dry_run` those that are missing
+        stay so."""
 
     async def close(self) -> None:
         """Leave the server, however far `open` came."""
@@ -257,7 +258,7 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
 async def broker_on(server: QueueServer, tools: BackendTools, store: Store) -> AsyncIterator[QueueBroker]:
     """The broker on that server, which is opened for it and closed after it."""
     try:
-        await server.open()
+        await server.open(dry_run=tools.dry_run)
         broker = QueueBroker(server, store.set_aside, tools.clock)
         try:
             yield broker

@@ -103,15 +103,16 @@ class RabbitMqQueues:
         self._channels: dict[Lane, _Channel] = {}
         self._dead = f"{url.prefix}.dead"
 
-    async def open(self) -> None:
+    async def open(self, *, dry_run: bool = False) -> None:
         """Make sure that all queues exist. Raises ConfigError and Unavailable."""
         channel = await self._consuming.channel()
         with faults(self._url.shown):
-            await channel.exchange_declare(self._dead, exchange_type="fanout", durable=True)
-            await declare(channel, self._dead, {}, self._setting)
-            await channel.queue_bind(self._dead, self._dead)
-            for lane in LANES:
-                await self._declare(channel, lane)
+            if not dry_run:
+                await channel.exchange_declare(self._dead, exchange_type="fanout", durable=True)
+                await declare(channel, self._dead, {}, self._setting)
+                await channel.queue_bind(self._dead, self._dead)
+                for lane in LANES:
+                    await self._declare(channel, lane)
             await channel.close()
 
     async def _declare(self, channel: Channel, lane: Lane) -> None:

@@ -102,13 +102,13 @@ class RedisStreams:
         self._required = options.persistence == "required"
         self.hold_s = float(options.hold_s)
 
-    async def open(self) -> None:
+    async def open(self, *, dry_run: bool = False) -> None:
         """Make sure that all streams exist. Raises ConfigError when the server cannot be trusted with events."""
         if trouble := await trouble_of(self._client, self._url, "broker"):
             raise Unavailable(f"Redis at {trouble}")
         with self._faults():
             await self._check()
-            for lane in LANES:
+            for lane in () if dry_run else LANES:
                 await self._create(lane)
                 await self._forget_the_dead(lane)
 

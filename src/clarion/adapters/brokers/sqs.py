@@ -173,9 +173,12 @@ class SqsQueues:
         self.hold_s = float(url.hold_s)
         self.dead = url.queue("dead")
 
-    async def open(self) -> None:
+    async def open(self, *, dry_run: bool = False) -> None:
         """Make sure that all queues exist and suit. Raises ConfigError and Unavailable."""
         try:
+            if dry_run:
+                await self._exists(self.dead)
+                return
             await self._prepare(self.dead, {"MessageRetentionPeriod": str(KEPT_S)})
             arn = (await self._attributes(self.dead))["QueueArn"]
             redrive = msgspec.json.encode({"deadLetterTargetArn": arn, "maxReceiveCount": str(MOST_RECEIVES)})
@@ -377,13 +380,18 @@ class SqsQueues:
         asked = {"QueueUrl": self._url.url(queue), "AttributeNames": ["All"]}
         return (await self._client.call("GetQueueAttributes", asked, _Attributes)).Attributes
 
-    async def _prepare(self, queue: str, attributes: Mapping[str, str]) -> None:
+    async def _exists(self, queue: str) -> bool:
         try:
             await self._attributes(queue)
-            return
         except SqsRefusal as refused:
             if refused.name not in MISSING:
                 raise
+            return False
+        return True
+
+    async def _prepare(self, queue: str, attributes: Mapping[str, str]) -> None:
+        if await self._exists(queue):
+            return
         fifo = {
             "FifoQueue": "true",
             "DeduplicationScope": "messageGroup",

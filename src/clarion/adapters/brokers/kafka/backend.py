@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 from clarion.adapters.brokers.kafka.address import read_address
+from clarion.adapters.brokers.none import NoBroker
 from clarion.adapters.extras import needs
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Broker
@@ -24,7 +26,10 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
         from clarion.adapters.kafka import quiet
     address = read_address(url)
     admin = AdminClient(dict(address.client), logger=quiet)
-    topics = await asyncio.to_thread(prepare, admin, address)
+    topics = await asyncio.to_thread(partial(prepare, admin, address, dry_run=tools.dry_run))
+    if topics is None:
+        yield NoBroker()
+        return
     broker = KafkaBroker(address, admin, topics, store.partitions, tools.clock)
     try:
         yield broker

@@ -58,14 +58,18 @@ def topic_name(address: KafkaAddress, lane: Lane) -> str:
     return f"{address.prefix}.{lane}"
 
 
-def prepare(admin: AdminClient, address: KafkaAddress) -> LaneTopics:
-    """Waits for the server. Raises ConfigError saying what to do when the topics are not safe to use."""
+def prepare(admin: AdminClient, address: KafkaAddress, *, dry_run: bool = False) -> LaneTopics | None:
+    """Waits for the server. Raises ConfigError saying what to do when the topics are not safe to use. With `dry_run` the servers
+    only tell whether they would make those that are missing; None when there are any."""
     dead_letters = f"{address.prefix}.dead-letters"
     lanes = {topic_name(address, lane): lane for lane in LANES}
+    names = {*lanes, dead_letters}
     try:
         found = admin.list_topics(timeout=ANSWER_S)
-        _create(admin, address, {*lanes, dead_letters} - found.topics.keys(), len(found.brokers))
-        described, settings = _facts(admin, [*lanes, dead_letters])
+        missing = names - found.topics.keys()
+        _create(admin, address, missing, len(found.brokers), dry_run=dry_run)
+        there = sorted(names - missing if dry_run else names)
+        described, settings = _facts(admin, there) if there else ({}, {})
     except KafkaException as fault:
         raise ConfigError(
             f"broker: Kafka at {address.place} cannot be used ({fault.args[0].str()}): check the address, tls, user and "
@@ -73,6 +77,8 @@ def prepare(admin: AdminClient, address: KafkaAddress) -> LaneTopics:
         ) from None
     for name, topic in described.items():
         _check(address, name, topic, settings[name])
+    if described.keys() < names:
+        return None
     return LaneTopics(
         {
             lane: LaneTopic(
@@ -87,7 +93,9 @@ def prepare(admin: AdminClient, address: KafkaAddress) -> LaneTopics:
     )
 
 
-def _create(admin: AdminClient, address: KafkaAddress, missing: set[str], servers: int) -> None:
+def _create(
+    admin: AdminClient, address: KafkaAddress, missing: set[str], servers: int, *, dry_run: bool
+) -> None:
     if missing and servers < address.replication:
         raise ConfigError(
             f"broker: Kafka at {address.place} has {servers} servers, so that no event can be on {address.replication}: add "
@@ -102,12 +110,17 @@ def _create(admin: AdminClient, address: KafkaAddress, missing: set[str], server
         )
         for name in sorted(missing)
     ]
-    for name, made in (admin.create_topics(wanted, operation_timeout=ANSWER_S) if wanted else {}).items():
+    how = {"operation_timeout": ANSWER_S, "validate_only": dry_run}
+    for name, made in (admin.create_topics(wanted, **how) if wanted else {}).items():
         try:
             made.result(ANSWER_S)
-            log.info(
-                "topic_created", topic=name, partitions=address.partitions, replication=address.replication
-            )
+            if not dry_run:
+                log.info(
+                    "topic_created",
+                    topic=name,
+                    partitions=address.partitions,
+                    replication=address.replication,
+                )
         except KafkaException as fault:
             if fault.args[0].name() != EXISTS:  # Another process has just made it.
                 raise
