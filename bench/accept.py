@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.costs import Costs
 from bench.events import Events
 from bench.load import Pool, Tally, closed_loop, open_loop, percentile
 from bench.report import Figure
@@ -12,6 +13,8 @@ USERS = 10_000
 CONNECTIONS = 64
 RATE = 3_600
 BATCH = 500
+BATCHED_GOALS = {"kafka": 20_000}
+"""Events a second into a broker."""
 
 
 async def single(rig: Rig) -> list[Figure]:
@@ -68,12 +71,20 @@ async def batched(rig: Rig) -> list[Figure]:
     async with rig.server(users) as server:
         pool = await Pool.to(server.port, 4)
         events = Events(server.dev["api_key"], range(users), "batched")
-        tally = Tally()
-        took = await closed_loop(pool, rig.long(6), lambda _: events.batch(IN_APP, size)[1], tally, size)
+        tally, costs = Tally(), Costs(server.uses, server.cpu_s)
+        with costs.counted():
+            took = await closed_loop(pool, rig.long(6), lambda _: events.batch(IN_APP, size)[1], tally, size)
         pool.close()
     told = _told(tally, f"{size} a request, 4 callers, while earlier ones are delivered")
     return [
-        Figure(name="accept, batched: most", value=tally.accepted / took, unit="events/s", note=told),
+        Figure(
+            name="accept, batched: most",
+            value=tally.accepted / took,
+            unit="events/s",
+            target=BATCHED_GOALS.get(rig.broker),
+            note=told,
+        ),
+        *costs.figures("accept, batched", tally.accepted, took),
         Figure(name="accept, batched: p50", value=percentile(tally.latencies, 0.5) * 1e3, unit="ms/request"),
         Figure(name="accept, batched: p99", value=percentile(tally.latencies, 0.99) * 1e3, unit="ms/request"),
     ]

@@ -38,8 +38,8 @@ async def running(
     env: Mapping[str, str] | None = None,
     user: str | None = None,
     stop: signal.Signals = signal.SIGKILL,
-) -> AsyncIterator[None]:
-    """A child with all its own children, while the block runs; it is ready when something listens on `port`.
+) -> AsyncIterator[int]:
+    """A child with all its own children, while the block runs: its process id. It is ready when something listens on `port`.
 
     It uses the cores that the bench uses now.
     """
@@ -59,7 +59,7 @@ async def running(
     try:
         if port is not None:
             await _listening(child, port, log)
-        yield
+        yield child.pid
     finally:
         child.send_signal(stop)
         with contextlib.suppress(subprocess.TimeoutExpired):

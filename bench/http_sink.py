@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server that gives every request the same answer: `python -m bench.http_sink PORT STATUS BODY`.
+"""An HTTP/1.1 server that gives every request the same answer: `python -m bench.http_sink PORT STATUS BODY DELAY_S`.
 
 It must cost much less than what it measures: of a request only the end is looked for.
 """
@@ -16,10 +16,11 @@ LENGTH = b"content-length:"
 
 
 class Sink(asyncio.Protocol):
-    """One connection; requests may be pipelined."""
+    """One connection; requests may be pipelined. Every answer takes `delay_s`."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes, delay_s: float = 0.0) -> None:
         self._answer = answer
+        self._delay_s = delay_s
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -35,9 +36,14 @@ class Sink(asyncio.Protocol):
             buffer = buffer[size:]
             complete += 1
         self._buffer = buffer
-        if complete:
-            assert self._transport is not None
-            self._transport.write(self._answer * complete)
+        if complete and self._delay_s:
+            asyncio.get_running_loop().call_later(self._delay_s, self._reply, complete)
+        elif complete:
+            self._reply(complete)
+
+    def _reply(self, requests: int) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._answer * requests)
 
 
 def size_of(buffer: bytes) -> int:
@@ -58,9 +64,10 @@ def answer_of(status: int, body: bytes) -> bytes:
 
 async def main() -> None:
     """Serve until it is killed."""
-    port, status, body = sys.argv[1:]
+    port, status, body, delay_s = sys.argv[1:]
     answer = answer_of(int(status), body.encode())
-    server = await asyncio.get_running_loop().create_server(lambda: Sink(answer), "127.0.0.1", int(port))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Sink(answer, float(delay_s)), "127.0.0.1", int(port))
     await server.serve_forever()
 
 

@@ -60,23 +60,24 @@ async def tokens(server: Server, users: Sequence[int]) -> list[str]:
     for start in range(0, len(users), 200):
         for i in users[start : start + 200]:
             path = f"/v1/users/{user_id(i)}/tokens"
-            pool.send(request("POST", path, b"{}", key=server.dev["api_key"]), keep(i))
+            pool.send(request("POST", path, b"{}", key=server.api.key), keep(i))
         await pool.idle()
     pool.close()
     return [found[i] for i in users]
 
 
 async def open_inboxes(
-    server: Server, users: Sequence[int], received: Callable[[bytes], None]
+    server: Server, users: Sequence[int], received: Callable[[bytes], None], *, gateway: Server | None = None
 ) -> list[Socket]:
-    """One live socket per user, from several loopback addresses."""
+    """One live socket per user, from several loopback addresses. `gateway`: where they are, if not at the server itself."""
+    port = (gateway or server).port
     paths = ["/v1/inbox/ws?" + urlencode({"token": token}) for token in await tokens(server, users)]
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(i: int, path: str) -> Socket:
         async with room:
             source = f"127.0.0.{2 + i // PER_ADDRESS}"
-            return await open_socket(server.port, path, received, source=source)
+            return await open_socket(port, path, received, source=source)
 
     return await asyncio.gather(*(one(i, path) for i, path in enumerate(paths)))
 

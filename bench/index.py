@@ -95,7 +95,7 @@ def noise(indexes: Sequence[Index]) -> str:
 
 def measure(samples: int = SAMPLES, core: int | None = None) -> Index:
     """Measure it now, on `core` if given."""
-    with _on(core), _work() as work:
+    with on_core(core), _work() as work:
         taken: dict[str, list[float]] = {name: [] for name in work}
         cpu: list[float] = []
         for _ in range(samples):
@@ -113,7 +113,8 @@ def _mean(values: Sequence[float]) -> float:
 
 
 @contextmanager
-def _on(core: int | None) -> Iterator[None]:
+def on_core(core: int | None) -> Iterator[None]:
+    """This process, and what it starts meanwhile, runs on one core; on its own cores when there is none with that number."""
     before = os.sched_getaffinity(0)
     if core is not None and core in range(os.cpu_count() or 1):
         os.sched_setaffinity(0, {core})

@@ -14,12 +14,18 @@ from bench.rig import Rig
 from bench.sink import http_sink
 from bench.tenant import EMAIL, PUSH, SMS, device_token
 from bench.through import measure
+from bench.wire import Api
 from clarion.plugins import providers
 
 USERS = 4_000
 PUSHES, TEXTS, EMAILS = 7_500, 5_000, 5_000
 """Messages a second that one machine should hand over."""
 REACHED = {"CLARION_OUTBOUND__ALLOWED_NETWORKS": "127.0.0.0/8,::1/128"}
+REACHED_TOML = 'outbound.allowed_networks = ["127.0.0.0/8", "::1/128"]\n'
+"""The same in a file."""
+TWILIO_ANSWER = json.dumps(
+    {"sid": f"SM{1:032x}", "status": "queued", "num_segments": "1", "error_code": None}
+)
 CONCURRENCY = 16
 """Batches of an integration under way at once."""
 
@@ -36,8 +42,7 @@ async def push(rig: Rig) -> list[Figure]:
 
 async def sms(rig: Rig) -> list[Figure]:
     """Text messages to Twilio: rendered, posted one by one over kept connections, settled on the answer."""
-    taken = {"sid": f"SM{1:032x}", "status": "queued", "num_segments": "1", "error_code": None}
-    async with http_sink(201, json.dumps(taken)) as url:
+    async with http_sink(201, TWILIO_ANSWER) as url:
         users = rig.much(USERS, 100)
         return await _measured(
             rig, users, REACHED, "SMS over HTTP", SMS, "sms", "twilio", {"api_url": url}, TEXTS
@@ -53,6 +58,17 @@ async def ses(rig: Rig) -> list[Figure]:
         )
 
 
+async def send_through(api: Api, channel: str, provider: str, place: dict[str, Any]) -> None:
+    """What goes out on the channel goes through this provider, with its example as settings but for where its service is."""
+    whole = {
+        "channel": channel,
+        "provider": provider,
+        "config": {**providers()[provider].example, **place},
+        "limits": {"concurrency": CONCURRENCY},
+    }
+    await api.put(f"/v1/integrations/capture-{channel}", whole)
+
+
 async def _measured(
     rig: Rig,
     users: int,
@@ -64,14 +80,6 @@ async def _measured(
     place: dict[str, Any],
     target: int,
 ) -> list[Figure]:
-    """Through this provider, with its example as settings but for where its service is."""
     async with rig.server(users, env=env) as server:
-        config = {**providers()[provider].example, **place}
-        whole = {
-            "channel": channel,
-            "provider": provider,
-            "config": config,
-            "limits": {"concurrency": CONCURRENCY},
-        }
-        await server.api.put(f"/v1/integrations/capture-{channel}", whole)
+        await send_through(server.api, channel, provider, place)
         return await measure(rig, server, title, workflow, range(users), target=target)

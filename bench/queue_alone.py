@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Sequence
 from typing import Any
 
-from bench import processes
-from bench.backends import BACKENDS, EMBEDDED, DatabaseServer
+from bench.backend_server import BackendServer
+from bench.costs import Costs
+from bench.ledgers import opened
 from bench.report import Figure
 from bench.rig import Rig
-from clarion.adapters.ledgers.migrate import migrate
-from clarion.adapters.ledgers.postgresql import revision
-from clarion.adapters.ledgers.postgresql.address import read_address
-from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
-from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
-from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.user import User, UserPut
 from clarion.testing.ledger_contract import LedgerSubject
@@ -36,37 +28,28 @@ HELD_S = 20.0
 
 async def queue(rig: Rig) -> list[Figure]:
     """Several producers and workers at once, in the process of the bench; then the same under an old snapshot."""
-    async with opened(rig) as (ledger, server):
+    async with opened(rig) as (ledger, servers):
         subject: Any = LedgerSubject(ledger, SystemClock(), SystemRandom())  # type: ignore[arg-type]
         await subject.create_setup()
         puts = [UserPut(id=f"u{number}") for number in range(rig.much(USERS, 100))]
         users = list(await ledger.users.put(subject.tenant, puts))
         await run(subject, users, rig.much(10_000, 1_000))
-        jobs = rig.much(JOBS, 2_000)
-        ours, theirs = processes.cpu_s(os.getpid()), server.cpu_s() if server else 0.0
-        took = await run(subject, users, jobs)
-        ours, theirs = processes.cpu_s(os.getpid()) - ours, (server.cpu_s() if server else 0.0) - theirs
-        if server:
-            ours -= theirs  # It is a child of the bench.
+        jobs, costs = rig.much(JOBS, 2_000), Costs(servers, time.process_time)
+        with costs.counted():
+            took = await run(subject, users, jobs)
+        database = next((one for one in servers if one.setting == "database"), None)
         note = f"{jobs:,} jobs, {BATCH} at once, {WORKERS} producers and {WORKERS} workers"
+        goal = JOBS_GOAL if database else None
         figures = [
-            Figure(
-                name="queue alone",
-                value=jobs / took,
-                unit="jobs/s",
-                target=JOBS_GOAL if server else None,
-                note=note,
-            ),
-            Figure(name="queue alone: CPU of the client", value=ours / jobs * 1e6, unit="us/message"),
+            Figure(name="queue alone", value=jobs / took, unit="jobs/s", target=goal, note=note),
+            *costs.figures("queue alone", jobs),
         ]
-        if server:
-            cpu = theirs / jobs * 1e6
-            figures.append(Figure(name="queue alone: CPU of the database", value=cpu, unit="us/message"))
-            figures.append(await _held(rig, subject, users, server))
+        if database:
+            figures.append(await _held(rig, subject, users, database))
         return figures
 
 
-async def _held(rig: Rig, subject: Any, users: Sequence[User], server: DatabaseServer) -> Figure:
+async def _held(rig: Rig, subject: Any, users: Sequence[User], server: BackendServer) -> Figure:
     """What a job costs the database at the end of a time in which somebody held a snapshot, against as long without."""
     import asyncpg
 
@@ -117,24 +100,3 @@ async def run(subject: Any, users: Sequence[User], jobs: int) -> float:
     began = time.perf_counter()
     await asyncio.gather(*(produce() for _ in range(WORKERS)), *(work() for _ in range(WORKERS)))
     return time.perf_counter() - began
-
-
-@asynccontextmanager
-async def opened(rig: Rig) -> AsyncIterator[tuple[Any, DatabaseServer | None]]:
-    """A new ledger on the backend of the rig, in this process; and its server, if it has one."""
-    clock, random = SystemClock(), SystemRandom()
-    tools: dict[str, Any] = {"vault": LocalVault(b"k" * 32, random), "clock": clock, "random": random}
-    with TemporaryDirectory(prefix="clarion-bench-") as folder:
-        Path(folder).chmod(0o755)
-        if rig.backend == EMBEDDED:
-            path = Path(folder) / "clarion.db"
-            migrate(path)
-            embedded = SqliteLedger.open(path, **tools)
-            yield embedded, None
-            await embedded.close()
-            return
-        async with BACKENDS[rig.backend](Path(folder) / "server", None) as server:
-            await revision.migrate(read_address(server.url))
-            ledger = await PostgresLedger.open(server.url, **tools)
-            yield ledger, server
-            await ledger.close()

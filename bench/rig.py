@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.backends import BACKENDS, EMBEDDED
+from bench.backends import EMBEDDED, serving
+from bench.brokers import BROKERS
 from bench.progress import progress
 from bench.server import Server
 from bench.tenant import create_setup
+from bench.topology import STORE, Topology
 from bench.wire import Api
 
 SERVER_CORE, GENERATOR_CORE = 0, 1
@@ -25,6 +27,8 @@ BILLION_A_DAY = 11_574
 """Messages a second."""
 GOAL = 15_000
 """Messages a second of a server that has both cores: a billion a day with a third to spare."""
+SERVERS_GOAL = 6_000
+"""The same with a database server or a broker on them too."""
 ENDED = {
     "sent", "delivered", "bounced", "rejected", "undelivered", "failed", "dead_lettered",
     "suppressed", "throttled", "merged", "canceled", "expired",
@@ -41,7 +45,7 @@ class Rig:
     python: str = sys.executable
     """The interpreter whose Clarion is measured."""
     backend: str = EMBEDDED
-    """Where it keeps its data."""
+    """The servers that it uses."""
 
     def much(self, full: int, smoke: int) -> int:
         """How much of something to use."""
@@ -59,8 +63,15 @@ class Rig:
         os.sched_setaffinity(0, cores)
 
     @property
+    def broker(self) -> str:
+        """The broker among the servers; empty when there is none."""
+        return next((name for name in self.backend.split("+") if name in BROKERS), "")
+
+    @property
     def rate(self) -> int:
         """Messages a second that are the target on the cores that the server has."""
+        if self.backend != EMBEDDED:
+            return SERVERS_GOAL
         return BILLION_A_DAY if self.pinned else GOAL
 
     @asynccontextmanager
@@ -78,11 +89,8 @@ class Rig:
             folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="clarion-bench-")))
             server = Server(folder / "data", core=core, env=env)
             server.python, server.module = self.python, module
-            if self.backend != EMBEDDED:
-                folder.chmod(0o755)  # its account has to get there
-                database = await ends.enter_async_context(BACKENDS[self.backend](folder / "server", core))
-                server.database = database
-                server.env["CLARION_DATABASE"] = database.url
+            server.uses = await ends.enter_async_context(serving(self.backend, folder, core))
+            server.env |= {f"CLARION_{one.setting.upper()}": one.url for one in server.uses}
             try:
                 await server.start()
                 if users:
@@ -90,6 +98,19 @@ class Rig:
                 yield server
             finally:
                 await server.discard()
+
+    @asynccontextmanager
+    async def installation(self, settings: str = "") -> AsyncIterator[Topology]:
+        """One of several processes, none of which is started yet but the store. `settings`: of each."""
+        with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
+            async with serving(self.backend, Path(folder)) as servers:
+                said = "".join(
+                    f'{one.setting} = "{one.url}"\n' for one in servers if one.setting != "database"
+                )
+                database = next((one.url for one in servers if one.setting == "database"), STORE)
+                async with Topology(Path(folder), database, said + settings) as topology:
+                    topology.uses = servers
+                    yield topology
 
 
 LABELS = re.compile(r'(\w+)="(\w*)"')

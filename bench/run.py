@@ -22,11 +22,13 @@ from bench import (
     first_minute,
     footprint,
     growth,
+    hop,
+    inbox,
     index,
-    kafka,
     latency,
     outlets,
     peers,
+    publish,
     push,
     queue_alone,
     report,
@@ -61,6 +63,7 @@ ONE_CORE: dict[str, Measure] = {
 }
 """The server has a core to itself, and so has the generator."""
 BOTH_CORES: dict[str, Measure] = {
+    "batched": accept.batched,
     "in-app": through.in_app,
     "email": through.email,
     "email-smtp": through.email_smtp,
@@ -77,7 +80,9 @@ BOTH_CORES: dict[str, Measure] = {
     "retention": retention.retention,
     "growth": growth.growth,
     "queue": queue_alone.queue,
-    "kafka": kafka.intake,
+    "publish": publish.publish,
+    "hop": hop.hop,
+    "inbox": inbox.inbox,
 }
 """Server and generator share all cores. What both lists have is measured twice."""
 NAMES = list(dict.fromkeys([*ONE_CORE, *BOTH_CORES]))
@@ -123,8 +128,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--backend",
-        choices=sorted(BACKENDS),
-        help="measure Clarion on this database server, beside the database it brings, and compare",
+        choices=BACKENDS,
+        help="measure Clarion on this database server and this broker, beside the database it brings, and compare",
     )
     parser.add_argument(
         "--rounds", type=int, metavar="N", default=1, help="measure everything N times and take the medians"

@@ -12,10 +12,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench import processes
+from bench.backend_server import BackendServer
 from bench.children import die_with_parent
 from bench.wire import Api
 
@@ -40,13 +42,6 @@ def free_port() -> int:
             return port
 
 
-class HasCpu(Protocol):
-    """Another server, whose work is counted too."""
-
-    def cpu_s(self) -> float:
-        """CPU seconds of all its processes so far."""
-
-
 STORE = "clarion.app.store_program"
 """What the command of a store process contains."""
 
@@ -60,8 +55,8 @@ class Server:
         self.module = "clarion"
         """What is run; one that takes the same command line."""
         self.env = dict(env or {})
-        self.database: HasCpu | None = None
-        """The server that has its data, if that is not itself."""
+        self.uses: Sequence[BackendServer] = ()
+        """The servers that have what it does not keep itself."""
         self.log = data.with_name(data.name + ".log")
         self.started_in = 0.0
         self._process: subprocess.Popen[bytes] | None = None

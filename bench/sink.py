@@ -20,9 +20,9 @@ async def mail_sink() -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def http_sink(status: int, body: str) -> AsyncIterator[str]:
-    """The URL of an HTTP/1.1 server that gives every request this answer."""
+async def http_sink(status: int, body: str, delay_s: float = 0.0) -> AsyncIterator[str]:
+    """The URL of an HTTP/1.1 server that gives every request this answer, after a while."""
     port = free_port()
-    command = [sys.executable, "-m", "bench.http_sink", str(port), str(status), body]
+    command = [sys.executable, "-m", "bench.http_sink", str(port), str(status), body, str(delay_s)]
     async with running(command, port=port):
         yield f"http://127.0.0.1:{port}"

@@ -18,7 +18,7 @@ LOCALES = ("en", "de", "fr")
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC", "America/Sao_Paulo", "Asia/Kolkata")
 UPDATES, ALERTS = "bench-updates", "bench-alerts"
 
-IN_APP, EMAIL, SMS, PUSH, ALERT, BULK_PUSH, BULK_EMAIL = (
+IN_APP, EMAIL, SMS, PUSH, ALERT, BULK_PUSH, BULK_EMAIL, BULK_SMS = (
     "bench-in-app",
     "bench-email",
     "bench-sms",
@@ -26,6 +26,7 @@ IN_APP, EMAIL, SMS, PUSH, ALERT, BULK_PUSH, BULK_EMAIL = (
     "bench-alert",
     "bench-bulk-push",
     "bench-bulk-email",
+    "bench-bulk-sms",
 )
 MARK = "~"
 """Stands on both sides of the request's number in every title, so that a frame's sender finds it unparsed."""
@@ -86,6 +87,7 @@ WORKFLOWS = {
     ALERT: (ALERTS, "critical", "in_app"),
     BULK_PUSH: (UPDATES, "bulk", "push"),
     BULK_EMAIL: (UPDATES, "bulk", "email"),
+    BULK_SMS: (UPDATES, "bulk", "sms"),
 }
 """Key -> category, lane, channel."""
 

@@ -7,9 +7,11 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from bench.backend_server import BackendServer
 from bench.server import Server
 from bench.wire import Api
 from clarion.adapters.fanouts.unix import relay_path
@@ -83,6 +85,8 @@ class Topology:
         self.key = self.operator_key = ""
         self.store: Storing | None = None
         self.processes: list[Serving] = []
+        self.uses: Sequence[BackendServer] = ()
+        """Servers that have what it does not keep itself."""
 
     async def __aenter__(self) -> Self:
         self._data.mkdir(mode=0o700)
@@ -116,6 +120,10 @@ class Topology:
                 document = {"channel": channel, "provider": "capture"}
                 await one.api.put(f"/v1/integrations/capture-{channel}", document)
         return one
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all of them so far."""
+        return sum(one.cpu_s() for one in self.everything)
 
     def having(self, role: str) -> list[Serving]:
         """Those with the role."""

@@ -46,3 +46,14 @@ async def test_every_request_is_answered_also_when_they_come_in_pieces():
         await fetch.close()
     assert isinstance(reply, HttpReply)
     assert (reply.status, reply.body) == (201, b'{"sid":"SM1"}')
+
+
+async def test_an_answer_may_take_its_time():
+    """As a service far away would; the time is that of the loop."""
+    async with http_sink(200, "{}", delay_s=0.2) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        began = asyncio.get_running_loop().time()
+        writer.write(HEAD + b"12345")
+        assert await reader.readexactly(len(answer_of(200, b"{}"))) == answer_of(200, b"{}")
+        assert asyncio.get_running_loop().time() - began >= 0.2
+        writer.close()

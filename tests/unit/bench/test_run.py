@@ -155,6 +155,18 @@ def test_a_backend_is_measured_in_turns_with_the_embedded_database(monkeypatch: 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("backend", "broker"), [("postgresql+kafka", "kafka"), ("nats", "nats"), ("postgresql", "")]
+)
+def test_a_backend_may_be_a_database_a_broker_or_both(
+    monkeypatch: pytest.MonkeyPatch, backend: str, broker: str
+):
+    """And which broker that is is known."""
+    monkeypatch.setattr(sys, "argv", ["run", "--backend", backend, "--only", "hop"])
+    (_, _, embedded), (_, _, rig) = groups_of(arguments())
+    assert (embedded.broker, rig.backend, rig.broker) == ("", backend, broker)
+
+
 async def test_figures_of_backends_are_kept_apart():
     """And the run says which one it is about."""
     bench = Bench(Rig())

@@ -13,8 +13,8 @@ from typing import Protocol, cast
 from clarion.adapters.isolation import surprised
 from clarion.adapters.providers.smtp.outcomes import Stage, accepted, outcome_of
 from clarion.adapters.providers.smtp.replies import BadReply, Capabilities, Reply, ReplyReader
-from clarion.adapters.providers.smtp.send_jobs import SendJob
-from clarion.model.outcome import Outcome, Retry, Unknown
+from clarion.adapters.providers.smtp.send_jobs import STOPPED, SendJob
+from clarion.model.outcome import Outcome, Unknown
 
 CLOSING = 421
 WAIT_S = {Stage.MAIL: 300.0, Stage.RCPT: 300.0, Stage.DATA: 120.0, Stage.END: 600.0, Stage.NOTHING: 300.0}
@@ -30,6 +30,9 @@ class Crew(Protocol):
 
     def take(self, connection: SmtpConnection) -> SendJob | None:
         """The next mail for it, made; None: nothing to do."""
+
+    def at_body(self, *, waits: bool) -> None:
+        """The relay wants the body of a mail; whether that waits until it is noted."""
 
     def settled(self, job: SendJob, outcome: Outcome) -> None:
         """A mail has its outcome."""
@@ -250,8 +253,10 @@ class SmtpConnection(asyncio.Protocol):
             self._wait_for(Stage.NOTHING)
             self._crew.settled(job, job.refusal)
         elif job.noted is None or job.noted.done():
+            self._crew.at_body(waits=False)
             self._begin_body(job)
         else:
+            self._crew.at_body(waits=True)
             self._paused, self.deadline = job, float("inf")
             job.noted.add_done_callback(lambda _: self._go_on_with(job))
 
@@ -263,9 +268,8 @@ class SmtpConnection(asyncio.Protocol):
 
     def _begin_body(self, job: SendJob) -> None:
         """From here on the relay may have it. Only the end of the connection takes back a mail that is announced."""
-        noted = job.noted
-        if noted is not None and (noted.cancelled() or noted.exception() is not None or not noted.result()):
-            job.call.settle(job.index, Retry(of_address=True, detail="it was stopped before it was sent"))
+        if job.is_stopped:
+            job.call.settle(job.index, STOPPED)
         if job.is_settled:
             self._paused = job
             self.abort("the mail was stopped before it was sent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import chain, islice
 
 import structlog
 
@@ -16,7 +17,7 @@ from clarion.adapters.providers.smtp.domain_limits import Domain
 from clarion.adapters.providers.smtp.handshake import NotOpened, open_connection
 from clarion.adapters.providers.smtp.outcomes import slows_domain
 from clarion.adapters.providers.smtp.replies import Capabilities
-from clarion.adapters.providers.smtp.send_jobs import MOST_STARTS, SendCall, SendJob
+from clarion.adapters.providers.smtp.send_jobs import MOST_STARTS, STOPPED, SendCall, SendJob
 from clarion.model.channel import LANES, Lane
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry, Unknown
 from clarion.model.status import Reason
@@ -30,6 +31,10 @@ MAILS_PER_OPENING = 4
 """One more connection is opened for so many waiting mails: a handshake costs more than a few mails."""
 BUSY_S = 10.0
 """A relay that refuses one more connection is not asked again for so long, while others work."""
+MOST_AHEAD = 8
+"""Mails for each connection that may be noted before one of them takes them."""
+LESS_AHEAD = 1 / 16
+"""One fewer is noted ahead after so many that did not have to wait for their note: what is noted is in doubt after a crash."""
 GOODBYE_S = 1.0
 """How long closing waits for goodbyes to leave."""
 
@@ -61,6 +66,10 @@ class Pool:
         self._watch: asyncio.TimerHandle | None = None
         self._last_gone: asyncio.Future[None] | None = None
         """Closing: done when no connection is left."""
+        self._ahead = 0.0
+        """Waiting mails that are noted already, so that no connection waits for a note; rises and falls with what that takes."""
+        self._next_notes = 0
+        """Mails to take until more are noted."""
         self._tick_s = min(1.0, wait_s / 10)
 
     # ── for the provider ──
@@ -142,6 +151,11 @@ class Pool:
                     return job
         return None
 
+    def at_body(self, *, waits: bool) -> None:
+        """A mail can go, or could if it were noted."""
+        most = MOST_AHEAD * len(self._connections)
+        self._ahead = min(self._ahead + 1, most) if waits else max(self._ahead - LESS_AHEAD, 0.0)
+
     def settled(self, job: SendJob, outcome: Outcome) -> None:
         """A mail that was under way has its outcome; the destination has room for another."""
         destination = job.destination
@@ -180,6 +194,8 @@ class Pool:
     def _begin(self, job: SendJob, offered: Capabilities) -> bool:
         """Make the mail, if it is still wanted and its destination has room."""
         destination = job.destination
+        if job.is_stopped:
+            job.call.settle(job.index, STOPPED)
         if not job.is_settled:
             if destination.under_way >= destination.most:
                 destination.waiting.append(job)
@@ -188,12 +204,23 @@ class Pool:
             if isinstance(made, Mail):
                 destination.under_way += 1
                 job.mail, job.refusal, job.sent = made, None, False
-                job.noted = job.call.begins(job.index)  # While the envelope is on its way.
+                self._note(job)  # While the envelope is on its way.
                 job.starts += 1
                 return True
             job.call.settle(job.index, made)
         self._let_in(destination)
         return False
+
+    def _note(self, job: SendJob) -> None:
+        """Note that it goes, unless that is done. Those that come soon are noted with it, or halfway to the last of them."""
+        self._next_notes -= 1
+        if job.noted is not None and self._next_notes > 0:
+            return
+        ahead = round(self._ahead)
+        self._next_notes = ahead // 2
+        for one in chain((job,), islice(chain.from_iterable(self._waiting.values()), ahead)):
+            if one.noted is None and not one.is_settled:
+                one.noted = one.call.begins(one.index)
 
     def _made(self, job: SendJob, offered: Capabilities) -> Mail | Rejected | Retry:
         """A surprise while one mail is made must not cost the connection, and with it the others."""

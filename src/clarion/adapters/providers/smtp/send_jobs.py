@@ -13,6 +13,7 @@ from clarion.ports.provider import Report
 MOST_STARTS = 2
 """A mail whose connection ends before the relay has its body starts once more on another connection."""
 
+STOPPED = Retry(of_address=True, detail="it was stopped before it was sent")
 _NOT_BEGUN = Retry(reason=Reason.PROVIDER_TIMEOUT, detail="no connection became free in time")
 
 
@@ -72,6 +73,14 @@ class SendJob:
         self.sent = False
         """The final dot has left: from here on it may arrive."""
         self.starts = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Its body must not go, or that it goes could not be noted."""
+        noted = self.noted
+        if noted is None or not noted.done():
+            return False
+        return noted.cancelled() or noted.exception() is not None or not noted.result()
 
     @property
     def is_settled(self) -> bool:

@@ -552,6 +552,89 @@ async def test_critical_mail_overtakes_what_waits():
     assert users(relay).index("urgent") <= 2
 
 
+# ── notes ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Notes:
+    """A report whose notes are done when the test says so, or at once."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self._at_once = at_once
+        self.asked: list[int] = []
+        self.waiting: dict[int, asyncio.Future[bool]] = {}
+        self.over: list[int] = []
+
+    def begins(self, index: int) -> asyncio.Future[bool]:
+        """Note that a mail goes."""
+        self.asked.append(index)
+        note = asyncio.get_running_loop().create_future()
+        if self._at_once:
+            note.set_result(True)
+        else:
+            self.waiting[index] = note
+        return note
+
+    def done(self, *, but: int = -1) -> list[int]:
+        """All of them are; `but` must not go any more."""
+        done, self.waiting = self.waiting, {}
+        for index, note in done.items():
+            note.set_result(index != but)
+        return list(done)
+
+    def ended(self, index: int, outcome: object) -> None:
+        """A mail has its outcome."""
+        self.over.append(index)
+
+
+async def test_mails_are_noted_ahead_where_notes_take_longer_than_mails():
+    """One connection waits for fewer and fewer of them; no mail goes before its note is done."""
+    notes, together = Notes(), list[int]()
+    noted = set[str]()
+    async with Relay().running() as relay, smtp(relay.port, connections=1) as provider:
+        sending = asyncio.ensure_future(provider.send_reporting(many(60), notes))
+        while len(noted) < 60:
+            await until(lambda: notes.waiting and len(relay.mails) == len(noted))
+            together.append(len(notes.waiting))
+            noted.update(f"user{index}" for index in notes.done())
+            assert set(users(relay)) <= noted
+        assert kinds(await asyncio.wait_for(sending, 10)) == [Accepted] * 60
+    assert together[0] == 1
+    assert max(together) > 4
+    assert sorted(notes.asked) == list(range(60))
+
+
+async def test_nothing_is_noted_ahead_where_notes_are_done_in_time():
+    """After a crash only what was on its way is in doubt: one mail at its end, and the one behind it."""
+    notes, most = Notes(at_once=True), 0
+
+    class Counting(Relay):
+        async def _say(self, verb, line, otherwise, writer):
+            nonlocal most
+            most = max(most, len(notes.asked) - len(notes.over))
+            return await super()._say(verb, line, otherwise, writer)
+
+    async with Counting().running() as relay, smtp(relay.port, connections=1) as provider:
+        assert kinds(await provider.send_reporting(many(60), notes)) == [Accepted] * 60
+    assert most == 2
+
+
+async def test_a_mail_that_is_stopped_while_it_waits_costs_no_connection():
+    """It was noted ahead, and must not go; the mails around it do, over the connection that there is."""
+    notes, stopped = Notes(), None
+    async with Relay().running() as relay, smtp(relay.port, connections=1) as provider:
+        sending = asyncio.ensure_future(provider.send_reporting(many(60), notes))
+        while not sending.done():
+            await until(lambda: notes.waiting or sending.done())
+            if stopped is None and len(notes.waiting) > 4:
+                stopped = max(notes.waiting)
+            notes.done(but=-1 if stopped is None else stopped)
+        outcomes = await sending
+        assert relay.connections == 1
+    assert stopped is not None
+    assert kinds(outcomes) == [Retry if index == stopped else Accepted for index in range(60)]
+    assert f"user{stopped}" not in users(relay)
+
+
 # ── the contract ──────────────────────────────────────────────────────────────────────────────────────────
 
 
