@@ -199,8 +199,6 @@ def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
     validation.check_timezone(limits.day_zone, "#/limits/day_zone")
     if limits.warm_up is not None and not _is_day(limits.warm_up.since):
         raise InvalidInput("this day is not in the calendar.", pointer="#/limits/warm_up/since")
-    if limits.concurrency < 1:
-        raise InvalidInput("concurrency must be at least 1.", pointer="#/limits/concurrency")
     if not 0 < limits.timeout_s <= LONGEST_CALL_S:
         raise InvalidInput(
             f"timeout_s must be above 0 and at most {LONGEST_CALL_S}: a message that takes longer would be taken "

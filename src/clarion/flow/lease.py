@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from clarion.errors import Unavailable
+from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message
 from clarion.model.worker import LEASE_MS, Process, Role, Worker
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Leases
+from clarion.rules.cluster import share
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +127,10 @@ class WorkerLease:
         over: then it is another one."""
         having = [one.id for one in self.workers if role in one.process.roles]
         return having[:1] == [self.worker] and self._clock.monotonic() < self._over_s
+
+    def share(self, lane: Lane, channel: Channel, whole: int) -> int:
+        """The part of a number that is for this process, of all that live and send on this lane and channel."""
+        return share(self.workers, self.worker, lane, channel, whole)
 
     async def next_look(self) -> None:
         """Wait until `workers` has been read once more, or could not be."""

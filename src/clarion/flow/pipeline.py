@@ -97,7 +97,7 @@ class Pipeline:
         self.lease = lease = WorkerLease(ledger.leases, clock, process, lambda: queues.held, fanout.missed)
         self.election = Election(lease)
         self.scores = ProviderScores(setup.learned, lambda: lease.worker, clock)
-        self.integrations = Integrations(setup, plugins, tools, self.scores)
+        self.integrations = Integrations(setup, plugins, tools, self.scores, lease.share)
 
         # 1 intake
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)

@@ -337,7 +337,7 @@ class WarmUp(Value, frozen=True, kw_only=True):
 
 
 class IntegrationLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """Limits for calls to the provider. All processes share those of a second and of a day."""
+    """Limits for calls to the provider. All processes share them."""
 
     per_second: float | None = None
     per_day: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -346,8 +346,9 @@ class IntegrationLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The time zone (IANA) whose midnight begins a new day."""
     warm_up: WarmUp | None = None
     """Holds beside `per_day`."""
-    concurrency: int = 8
-    """Batches under way at once, in each process and lane."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Batches under way at once in each lane. The live workers divide it among themselves, and each may have at least
+    one. Null: 8 in each process."""
     timeout_s: float = 30.0
 
 

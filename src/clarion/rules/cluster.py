@@ -1,10 +1,11 @@
-"""What the processes on one store leave undone together."""
+"""What the processes on one store leave undone together, and how they divide what is for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clarion.model.channel import CHANNELS, LANES, Lane
+from clarion.model.channel import CHANNELS, LANES, Channel, Lane
+from clarion.model.ids import WorkerId
 from clarion.model.worker import Role, Worker
 
 
@@ -19,6 +20,21 @@ def uncovered(workers: Sequence[Worker]) -> dict[str, str]:
             "no process has the role `timers`: operations, retention and mailboxes wait until one is started with it"
         )
     return found
+
+
+def share(workers: Sequence[Worker], own: WorkerId, lane: Lane, channel: Channel, whole: int) -> int:
+    """The part of a number that is for one of the workers that send on this lane and channel and do not stop: at least
+    one, and no two parts are more than one apart. Those who have worked for longest have what cannot be divided."""
+    sending = [
+        one.id
+        for one in workers
+        if Role.WORKER in one.process.roles
+        and lane in one.process.lanes
+        and channel in one.process.channels
+        and not one.draining
+    ]
+    each, left = divmod(whole, len(sending) or 1)
+    return max(1, each + (own in sending[:left]))
 
 
 def _of_lane(lane: Lane, workers: Sequence[Worker]) -> str:

@@ -59,7 +59,7 @@ async def test_a_provider_that_falls_over_its_settings_is_refused_too(clarion, a
     ("fields", "pointer", "said"),
     [
         ({"weight": -1}, "#/weight", "must not be negative"),
-        ({"limits": {"concurrency": 0}}, "#/limits/concurrency", "at least 1"),
+        ({"limits": {"concurrency": 0}}, "#/limits/concurrency", ">= 1"),
         ({"limits": {"timeout_s": 0}}, "#/limits/timeout_s", "above 0"),
         ({"limits": {"timeout_s": 61}}, "#/limits/timeout_s", "at most 60"),
         ({"limits": {"per_second": 0}}, "#/limits/per_second", "above 0"),

@@ -11,6 +11,7 @@ import pytest
 
 from clarion.flow.dispatch.candidates import Candidates, NoCandidate
 from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.dispatch.live_integration import IN_PROCESS
 from clarion.flow.provider_scores import ProviderScores
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
@@ -63,13 +64,18 @@ class Documents:
         return self._all
 
 
+def alone(lane: Lane, channel: Channel, whole: int) -> int:
+    """No other process divides anything with this one."""
+    return whole
+
+
 def integrations(**providers: str) -> Integrations:
     setup = SimpleNamespace(
         integrations=Documents(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
     )
     clock = ManualClock()
     scores = ProviderScores(SimpleNamespace(all=lambda tenant: {}), lambda: WorkerId(1), clock)  # type: ignore[arg-type]
-    return Integrations(setup, PLUGINS, SimpleNamespace(clock=clock, refusal=None), scores)  # type: ignore[arg-type]
+    return Integrations(setup, PLUGINS, SimpleNamespace(clock=clock, refusal=None), scores, alone)  # type: ignore[arg-type]
 
 
 def usable(clarion: Integrations, now_s: float = 0.0) -> Candidates:
@@ -121,7 +127,7 @@ async def test_a_busy_provider_keeps_its_contacts():
     clarion = integrations(browsers="browsers", devices="devices")
     live = usable(clarion).choose(MESSAGES[0], BROWSER)
     assert not isinstance(live, NoCandidate)
-    for _ in range(live.integration.limits.concurrency):
+    for _ in range(IN_PROCESS):
         live.begin(Lane.NORMAL)
     assert chosen(usable(clarion), BROWSER) == {"browsers"}
 

@@ -13,7 +13,7 @@ from clarion.adapters.ledgers.memory import MemoryLedger, Tables
 from clarion.flow.lease import BEAT_S
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted
-from clarion.model.setup import Category, UnknownPolicy
+from clarion.model.setup import Category, Integration, IntegrationLimits, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Preferences
@@ -81,11 +81,11 @@ def go_on(engine: Engine) -> None:
 
 
 @asynccontextmanager
-async def two(store: Store, **first: Any) -> AsyncIterator[tuple[Engine, Engine]]:
+async def two(store: Store, batch: int = 50, **first: Any) -> AsyncIterator[tuple[Engine, Engine]]:
     """Two engines on one ledger, of which the first plans and may die; the second provider accepts everything."""
     clock = ManualClock()
-    one = Engine(store, clock, RecordingProvider(batch=50, **first), 1)
-    other = Engine(store, clock, RecordingProvider(batch=50), 2)
+    one = Engine(store, clock, RecordingProvider(batch=batch, **first), 1)
+    other = Engine(store, clock, RecordingProvider(batch=batch), 2)
     shared = other.opened()
     ledger: Any = shared
     if isinstance(store, Tables):
@@ -161,6 +161,36 @@ async def test_what_a_killed_worker_held_is_sent_by_another(store):
         await one.kill()
         assert await until(other, Status.SENT, 3)
         assert set(sent(other).values()) == {1}
+
+
+async def test_processes_divide_the_calls_that_an_integration_may_have(store):
+    """Three at once, two and one; when one of them is gone, the other has all three."""
+    async with two(store, batch=1, otherwise=HANG) as (one, other):
+        limited = Integration(
+            key="main-sms",
+            channel=Channel.SMS,
+            provider="recording",
+            limits=IntegrationLimits(concurrency=3, timeout_s=3_600),
+        )
+        await other.ledger.setup.integrations.put(other.tenant, limited)
+        await one.ledger.setup.catch_up()
+        other.provider.otherwise = HANG
+        await pass_time(2 * BEAT_S, one, other)  # until each knows of the other
+        for _ in range(4):
+            await one.trigger("hello", *PEOPLE)
+
+        async def all_at_work(first: int, second: int, *live: Engine) -> bool:
+            for _ in range(200):
+                if (one.provider.under_way, other.provider.under_way) == (first, second):
+                    return True
+                await pass_time(STEP_S, *live)
+            return False
+
+        assert await all_at_work(2, 1, one, other)
+        await pass_time(5, one, other)
+        assert (one.provider.under_way, other.provider.under_way) == (2, 1)
+        await one.kill()
+        assert await all_at_work(0, 3, other)
 
 
 async def test_gateways_look_for_what_a_killed_worker_may_not_have_published(store):

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-import structlog
 
-from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.fanouts.outbox import RETRY_S, Outbox
+from clarion.adapters.fanouts.server import NAME_BYTES, ServerFanout, running
 from clarion.errors import ConfigError
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.inbox import InboxChange
 from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
-from clarion.ports.fanout import Fanout, FanoutState
-
-log = structlog.get_logger(__name__)
+from clarion.ports.fanout import Fanout
 
 CHANNEL = "clarion_inbox"
 NOTIFY = "SELECT pg_notify($1, $2)"
@@ -35,7 +30,6 @@ MISSED = "missed"
 """Instead of changes: somebody could not publish, so everybody looks into the ledger."""
 ECHO = "echo"
 """For whoever sent it alone."""
-NAME_BYTES = 8
 TIMEOUT_S = 5.0
 ASK_S = 5.0
 """Between two questions whether the server is still there."""
@@ -49,34 +43,19 @@ REFUSALS = (
 """Waiting helps against none of them."""
 
 
-class PostgresFanout:
-    """Implements `ports.fanout.Fanout` for publishers and gateways of any number of machines."""
+class PostgresFanout(ServerFanout):
+    """A notification for many changes; every process hears of all of them."""
 
     def __init__(self, url: str, clock: Clock, name: str, trouble: str) -> None:
         """`name`: by which this process knows its own notifications. `trouble`: why the server is away; empty: it is not."""
+        super().__init__(clock, FAULTS, trouble)
         self._url = url
-        self._clock = clock
         self._name = name
-        self._here = MemoryFanout()
-        self._outbox = Outbox(self._send, self._announce, FAULTS, clock)
         self._connection: asyncpg.Connection[Any] | None = None
         self._connected = asyncio.Event()
         self._echo = asyncio.Event()
         """Our own notification came back."""
         self._one_at_a_time = asyncio.Lock()
-        self._counted = Counter(received=0, missed=0)
-        self._trouble = trouble
-        self.subscribe = self._here.subscribe
-
-    def publish(self, changes: Sequence[InboxChange]) -> None:
-        """To this process at once, to the others soon."""
-        self._here.publish(changes)
-        self._outbox.put(changes)
-
-    def missed(self) -> None:
-        """As `publish`."""
-        self._missed()
-        self._outbox.announce()
 
     def follow(self, user: UserNo) -> asyncio.Future[None] | None:
         """Every notification comes here anyway."""
@@ -84,11 +63,6 @@ class PostgresFanout:
 
     def unfollow(self, user: UserNo) -> None:
         """Every notification comes here anyway."""
-
-    def state(self) -> FanoutState:
-        """Both ways."""
-        counted = {**self._outbox.counted, **self._counted}
-        return FanoutState(self._trouble or self._outbox.fault, counted)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -108,22 +82,6 @@ class PostgresFanout:
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Send and hear, connecting again whenever the server was away, until cancelled."""
-        sending = asyncio.ensure_future(self._outbox.run())
-        try:
-            while True:
-                try:
-                    await self._hear()
-                except FAULTS as fault:
-                    if not self._trouble:
-                        log.warning("fanout_away", error=str(fault))
-                    self._trouble = _said(fault)
-                await self._clock.sleep(RETRY_S)
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
-
     async def _hear(self) -> None:
         """Until the connection is cut."""
         connection = await connect(self._url)
@@ -134,8 +92,7 @@ class PostgresFanout:
             await self._hear_ourselves()
             self._connection = connection
             self._connected.set()
-            self._trouble = ""
-            self._missed()
+            self._whole()
             while not cut.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with self._clock.timeout(ASK_S):
@@ -177,18 +134,15 @@ class PostgresFanout:
         try:
             changes = [_change(pair) for pair in said.split()]
         except ValueError:
-            log.warning("fanout_not_understood")
-            self._missed()
-            return
-        self._counted["received"] += len(changes)
-        self._here.publish(changes)
+            self._not_understood()
+        else:
+            self._received(changes)
 
-    def _missed(self) -> None:
-        self._counted["missed"] += 1
-        self._here.missed()
+    def _said(self, fault: BaseException) -> str:
+        return _said(fault)
 
 
-def _said(fault: Exception) -> str:
+def _said(fault: BaseException) -> str:
     return f"PostgreSQL cannot be heard ({type(fault).__name__}: {fault})"
 
 
@@ -237,9 +191,5 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
     except FAULTS as fault:
         trouble = _said(fault)
     fanout = PostgresFanout(url, tools.clock, tools.random.bytes(NAME_BYTES).hex(), trouble)
-    running = asyncio.ensure_future(fanout.run())
-    try:
+    async with running(fanout):
         yield fanout
-    finally:
-        running.cancel()
-        await asyncio.wait([running])

@@ -13,11 +13,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
-import structlog
 from redis.asyncio import Redis
 
-from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.fanouts.outbox import RETRY_S, Outbox
+from clarion.adapters.fanouts.server import NAME_BYTES, ServerFanout, running
 from clarion.adapters.redis.channels import Channels
 from clarion.adapters.redis.client import FAULTS, Client, RedisUrl, client_of, close, parse, trouble_of
 from clarion.model.ids import UserNo
@@ -26,11 +24,8 @@ from clarion.ports.backend import BackendTools
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout, FanoutState
 
-log = structlog.get_logger(__name__)
-
 SLOTS = 1_024
 """Parts into which users fall. A gateway hears of everybody who shares a slot with somebody connected to it."""
-NAME_BYTES = 8
 PUBLISH = """
 for place, channel in ipairs(KEYS) do redis.call('SPUBLISH', channel, ARGV[place]) end
 """
@@ -40,17 +35,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[InboxChange]).decode
 
 
-class RedisFanout:
-    """Implements `ports.fanout.Fanout` for publishers and gateways of any number of machines."""
+class RedisFanout(ServerFanout):
+    """A publication for each slot; a process subscribes to those of its users."""
 
     def __init__(self, client: Client, url: RedisUrl, clock: Clock, name: bytes, trouble: str) -> None:
         """`name`: by which this process knows its own publications. `trouble`: why the server is away; empty: it is not."""
+        super().__init__(clock, FAULTS, trouble)
         self._client = client
         self._url = url
-        self._clock = clock
         self._name = name
-        self._here = MemoryFanout()
-        self._outbox = Outbox(self._send, self._announce, FAULTS, clock)
         self._script = client.register_script(PUBLISH) if isinstance(client, Redis) else None
         self._everybody = f"{url.prefix}:inbox:missed".encode()
         """The channel that every process listens to."""
@@ -59,21 +52,8 @@ class RedisFanout:
         """How many of them each has."""
         self._channels = Channels(url, self._came)
         self._channels.subscribe(self._everybody)
-        self._counted = Counter(received=0, missed=0)
-        self._trouble = trouble
-        self.subscribe = self._here.subscribe
 
     # -- sending -------------------------------------------------------------------------------------------------------
-
-    def publish(self, changes: Sequence[InboxChange]) -> None:
-        """To this process at once, to the others soon."""
-        self._here.publish(changes)
-        self._outbox.put(changes)
-
-    def missed(self) -> None:
-        """As `publish`."""
-        self._missed()
-        self._outbox.announce()
 
     async def _send(self, changes: Sequence[InboxChange]) -> None:
         by_slot: dict[int, list[InboxChange]] = {}
@@ -112,31 +92,17 @@ class RedisFanout:
             self._channels.unsubscribe(self._channel(slot))
 
     def state(self) -> FanoutState:
-        """Both ways."""
-        counted = {**self._outbox.counted, **self._counted, "slots": len(self._slots)}
-        return FanoutState(self._trouble or self._outbox.fault, counted)
+        """With the slots that are heard."""
+        trouble, counted = super().state()
+        return FanoutState(trouble, {**counted, "slots": len(self._slots)})
 
-    async def run(self) -> None:
-        """Send and hear, connecting again whenever the server was away, until cancelled."""
-        sending = asyncio.ensure_future(self._outbox.run())
-        try:
-            while True:
-                try:
-                    await self._channels.run(self._whole)
-                except* FAULTS as faults:
-                    said = f"{self._url.shown} does not answer ({_first(faults)})"
-                    if not self._trouble:
-                        log.warning("fanout_away", error=said)
-                    self._trouble = said
-                await self._clock.sleep(RETRY_S)
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
+    # -- hearing -------------------------------------------------------------------------------------------------------
 
-    def _whole(self) -> None:
-        """Everything comes through from here on."""
-        self._trouble = ""
-        self._missed()
+    async def _hear(self) -> None:
+        await self._channels.run(self._whole)
+
+    def _said(self, fault: BaseException) -> str:
+        return f"{self._url.shown} does not answer ({fault})"
 
     def _came(self, channel: bytes, data: bytes) -> None:
         sender, frame = data[:NAME_BYTES], data[NAME_BYTES:]
@@ -148,23 +114,12 @@ class RedisFanout:
         try:
             changes = _decode(frame)
         except msgspec.DecodeError:
-            log.exception("fanout_not_understood")
-            self._missed()
-            return
-        self._counted["received"] += len(changes)
-        self._here.publish(changes)
-
-    def _missed(self) -> None:
-        self._counted["missed"] += 1
-        self._here.missed()
+            self._not_understood()
+        else:
+            self._received(changes)
 
     def _channel(self, slot: int) -> bytes:
         return f"{self._url.prefix}:inbox:{slot}".encode()
-
-
-def _first(fault: BaseException) -> BaseException:
-    """Why the first of several connections was cut."""
-    return _first(fault.exceptions[0]) if isinstance(fault, BaseExceptionGroup) else fault
 
 
 @contextlib.asynccontextmanager
@@ -176,11 +131,7 @@ async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
     try:
         trouble = await trouble_of(client, where, "fanout")
         fanout = RedisFanout(client, where, tools.clock, tools.random.bytes(NAME_BYTES), trouble)
-        running = asyncio.ensure_future(fanout.run())
-        try:
+        async with running(fanout):
             yield fanout
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
     finally:
         await close(client)

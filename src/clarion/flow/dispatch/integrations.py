@@ -19,7 +19,7 @@ from clarion.flow.dispatch.candidates import (
     no_candidate,
 )
 from clarion.flow.dispatch.destinations import destinations
-from clarion.flow.dispatch.live_integration import Closed, LiveIntegration
+from clarion.flow.dispatch.live_integration import Closed, LiveIntegration, Share
 from clarion.flow.provider_scores import ProviderScores
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel, Lane
@@ -67,6 +67,7 @@ class Integrations:
         plugins: Mapping[str, ProviderPlugin],
         tools: ProviderTools,
         scores: ProviderScores,
+        share: Share,
     ) -> None:
         self._tenants = setup.tenants
         self._shelf = setup.integrations
@@ -76,6 +77,7 @@ class Integrations:
         self._plugins = plugins
         self._tools = tools
         self._scores = scores
+        self._share = share
         self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -299,7 +301,7 @@ class Integrations:
             log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
             self._give_up(tenant, integration, f"its provider failed to start ({type(surprise).__name__})")
             return None
-        return LiveIntegration(tenant, integration, plugin, provider, stores=stores)
+        return LiveIntegration(tenant, integration, plugin, provider, self._share, stores=stores)
 
     def _give_up(self, tenant: TenantId, integration: Integration, detail: str) -> None:
         again_s = self._clock.monotonic() + NO_INTEGRATION_WAIT_S

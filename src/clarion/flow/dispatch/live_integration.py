@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
 
 from clarion.flow.provider_scores import Place
 from clarion.flow.waiting import retry_until_stored
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.quota import QuotaAsk, QuotaGrant
 from clarion.model.setup import Integration
@@ -24,8 +24,14 @@ log = structlog.get_logger(__name__)
 
 URGENT_SHARE = 0.2
 """Part of a rate limit that only the critical lane may use up."""
+IN_PROCESS = 8
+"""Batches of one lane under way at once, if nothing else is set."""
 LONGEST_PAUSE_S = 3_600.0
 """However long a provider asks to wait, it is tried again after that."""
+
+
+Share = Callable[[Lane, Channel, int], int]
+"""The part of a number for all workers that is for this process."""
 
 
 class Closed(NamedTuple):
@@ -46,6 +52,7 @@ class LiveIntegration:
         integration: Integration,
         plugin: ProviderPlugin,
         provider: Provider,
+        share: Share,
         *,
         stores: bool = False,
     ) -> None:
@@ -56,6 +63,7 @@ class LiveIntegration:
         self.stores = stores
         self.plugin = plugin
         self.provider = provider
+        self._share = share
         self.health = breaker.Breaker()
         self.limited = bool(limits.per_second) or limits.per_day is not None or limits.warm_up is not None
         """Whether calls take from a budget that all processes share."""
@@ -98,7 +106,9 @@ class LiveIntegration:
 
     def has_slot(self, lane: Lane, now_s: float) -> bool:
         """Whether another batch of `lane` may start."""
-        if self._busy[lane] >= self.integration.limits.concurrency:
+        whole = self.integration.limits.concurrency
+        most = IN_PROCESS if whole is None else self._share(lane, self.integration.channel, whole)
+        if self._busy[lane] >= most:
             return False
         return breaker.probes_left(self.health, now_s, sum(self._busy.values())) != 0
 
