@@ -21,7 +21,7 @@ RUN_READY := $(VENV)/.clarion-run
 DEV_READY := $(VENV)/.clarion-dev
 CORE := requirements/core.txt
 DEV := requirements/dev.txt
-EXTRAS := apprise,aws,kafka,nats,postgresql,rabbitmq,redis,schemas
+EXTRAS := apprise,aws,kafka,mysql,nats,postgresql,rabbitmq,redis,schemas
 
 help: ## this list
 	@echo "Clarion. Usage: make TARGET [ARGS='...']"

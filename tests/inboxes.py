@@ -174,5 +174,7 @@ class MemoryUsers:
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         raise NotImplementedError
 
-    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
+    async def page(
+        self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
+    ) -> Sequence[User]:
         raise NotImplementedError

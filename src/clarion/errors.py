@@ -21,6 +21,7 @@
     ├── Unavailable             a part is down or the disk is full; nothing was accepted
     ├── ContentError            a template could not be rendered for this message
     ├── ConfigError             settings are unsafe or incomplete; the process must not start
+    │   └── MissingPackage          they need a package that is not installed
     └── SealBroken              sealed bytes could not be opened (wrong or destroyed key)
         └── UserUnreadable          what is stored about one person
 
@@ -259,6 +260,37 @@ class ConfigError(ClarionError):
     """The settings are unsafe, incomplete or contradictory; the process must not start."""
 
     code = "config_error"
+
+
+class MissingPackage(ConfigError):
+    """Settings need a package that not every installation has."""
+
+    def __init__(
+        self, what: str, extra: str, *, package: str = "clarion", pointer: str | None = None
+    ) -> None:
+        """`what` needs the packages of an extra of `package`."""
+        super().__init__(
+            f"{what} needs a package that is not installed: {_installation(package, extra)}", pointer=pointer
+        )
+
+
+def _installation(package: str, extra: str) -> str:
+    """The command that installs an extra for this very Python. It names what the extra consists of, because pip may not know
+    where the package itself came from; the environment of a clone has no pip of its own."""
+    import shlex
+    import sys
+    from importlib.metadata import requires
+    from importlib.util import find_spec
+
+    parts = [
+        one.split(";") for one in requires(package) or () if f"extra == '{extra}'" in one.replace('"', "'")
+    ]
+    pip = (
+        [sys.executable, "-m", "pip"]
+        if find_spec("pip") is not None
+        else [getattr(sys, "_base_executable", sys.executable), "-m", "pip", "--python", sys.executable]
+    )
+    return shlex.join([*pip, "install", *(named.strip() for named, _ in parts)])
 
 
 class SealBroken(ClarionError):

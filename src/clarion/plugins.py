@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from clarion.errors import ConfigError
+from clarion.errors import ConfigError, MissingPackage
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.record_format import FormatPlugin
 from clarion.ports.sink import SinkPlugin
@@ -95,9 +95,7 @@ def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]
             plugin = point.load()
         except Exception as error:  # foreign code can raise anything while it is imported
             if extra := _missing_extra(point, error):
-                raise ConfigError(
-                    f"the {noun} `{point.name}` needs a package that is not installed: pip install '{package}[{extra}]'"
-                ) from error
+                raise MissingPackage(f"the {noun} `{point.name}`", extra, package=package) from error
             raise ConfigError(
                 f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; "
                 "update or uninstall the package"

@@ -8,9 +8,9 @@ from importlib import import_module
 import pytest
 
 from clarion.adapters.http import HttpReply
+from clarion.adapters.phone_errors import REPORTED, PhoneErrorEffect, outcome_of_effect
 from clarion.adapters.providers import expo
 from clarion.adapters.providers.twilio.error_codes import CODES
-from clarion.adapters.sms import REPORTED, SmsEffect, outcome_of_effect
 from clarion.cli.error_tables import MEANS, PLACE, TABLES, errors_of, filled
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
@@ -34,7 +34,7 @@ SERVICES = {name: (f"send-email-with-{name}.md", "What its errors mean here") fo
 }
 """Services whose tables are written by hand: the page, and the heading above the table."""
 CODE = re.compile(r"`([A-Za-z][\w-]+)`|\b(\d{2,4})\b")
-OF_WHATSAPP = frozenset({SmsEffect.WINDOW_CLOSED, SmsEffect.TEMPLATE})
+OF_WHATSAPP = frozenset({PhoneErrorEffect.WINDOW_CLOSED, PhoneErrorEffect.TEMPLATE})
 """Effects that no text message has."""
 
 MESSAGE = Message(
@@ -68,7 +68,7 @@ def test_every_provider_that_knows_error_codes_has_them_on_a_page(provider):
     assert shown == known
 
 
-@pytest.mark.parametrize("effect", SmsEffect)
+@pytest.mark.parametrize("effect", PhoneErrorEffect)
 def test_an_effect_means_what_the_tables_say(effect):
     """The outcome when it is answered, status and reason when it is reported."""
     outcome, status, reason, _ = MEANS[effect]
@@ -86,7 +86,7 @@ def test_an_effect_means_what_the_tables_say(effect):
     assert (means.status, means.reason) == (status, reason)
 
 
-@pytest.mark.parametrize("effect", [one for one in SmsEffect if one not in OF_WHATSAPP])
+@pytest.mark.parametrize("effect", [one for one in PhoneErrorEffect if one not in OF_WHATSAPP])
 def test_the_page_that_text_services_share_explains_every_effect(effect):
     """Under the name that settings take for it."""
     outcome, status, reason, advice = MEANS[effect]

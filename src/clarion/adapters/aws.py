@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509 import load_pem_x509_certificate
 from msgspec.structs import replace
 
+from clarion.adapters.extras import needs
 from clarion.adapters.http import HttpReply, HttpRequest
 from clarion.errors import CallbackForged, ConfigError
 from clarion.model.ids import Instant
@@ -102,14 +103,12 @@ class AwsChain:
 
     def __init__(self) -> None:
         """Raises ConfigError without the library that finds them."""
-        try:
+        what = (
+            "set `access_key_id` and `secret_access_key`. Finding them in the environment, in files or by the role of this "
+            "machine"
+        )
+        with needs("aws", what, pointer="#/access_key_id"):
             from botocore.session import Session
-        except ImportError:
-            raise ConfigError(
-                "set `access_key_id` and `secret_access_key`; or run `pip install 'clarion[aws]'` to have them found in "
-                "the environment, in files or by the role of this machine",
-                pointer="#/access_key_id",
-            ) from None
         self._session: Any = Session()
         self._found: Any = None
 

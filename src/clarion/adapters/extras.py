@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from clarion.errors import ConfigError
+from clarion.errors import MissingPackage
 
 
 @contextlib.contextmanager
 def needs(extra: str, what: str, *, pointer: str | None = None) -> Iterator[None]:
-    """What is imported inside comes with an extra. Raises ConfigError with the command that installs it, when it is missing.
+    """What is imported inside comes with an extra. Raises MissingPackage, with the command that installs it.
 
     `what` is the subject of that sentence: what cannot be used without.
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{what} needs a package that is not installed ({error.name}): pip install 'clarion[{extra}]'",
-            pointer=pointer,
-        ) from None
+    except ModuleNotFoundError:
+        raise MissingPackage(what, extra, pointer=pointer) from None

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from clarion.adapters.brokers.none import NoBroker
-from clarion.errors import ConfigError
+from clarion.adapters.extras import needs
 from clarion.flow.ledger import Ledger
 from clarion.model.worker import Role
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS, backend
@@ -59,12 +59,10 @@ async def redis_of(settings: Settings, tools: BackendTools, ledger: Ledger) -> A
     if not settings.redis:
         yield None
         return
-    try:
+    with needs("redis", "redis: a `redis:` URL"):
         from clarion.adapters.redis.quotas import RedisQuotas
         from clarion.adapters.redis.server import opened
         from clarion.adapters.redis.token_pool import TokenPool
-    except ModuleNotFoundError as missing:
-        raise ConfigError(f"redis: {missing}: install it with `pip install 'clarion[redis]'`") from None
     async with opened(settings.redis, tools) as server:
         ledger.quotas = RedisQuotas(ledger.quotas, TokenPool(server), tools.clock)
         yield server

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors
 from clarion.plugins import providers
 
 PLACE = re.compile(r"(<!-- (answers|reports|errors) of (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -27,36 +27,40 @@ class ErrorMeaning(NamedTuple):
     advice: str
 
 
-MEANS: Mapping[SmsEffect, ErrorMeaning] = {
-    SmsEffect.GONE: ErrorMeaning("Gone", "bounced", "address_gone", "The number is suppressed."),
-    SmsEffect.OPTED_OUT: ErrorMeaning("Gone", "bounced", "opted_out", "The number is suppressed."),
-    SmsEffect.UNREACHABLE: ErrorMeaning(
+MEANS: Mapping[PhoneErrorEffect, ErrorMeaning] = {
+    PhoneErrorEffect.GONE: ErrorMeaning("Gone", "bounced", "address_gone", "The number is suppressed."),
+    PhoneErrorEffect.OPTED_OUT: ErrorMeaning("Gone", "bounced", "opted_out", "The number is suppressed."),
+    PhoneErrorEffect.UNREACHABLE: ErrorMeaning(
         "Retry", "undelivered", "soft_bounce", "Nothing; after 5 within 14 days the number is suppressed."
     ),
-    SmsEffect.BLOCKED: ErrorMeaning(
+    PhoneErrorEffect.BLOCKED: ErrorMeaning(
         "Rejected", "undelivered", "blocked", "Look at the content and at the sender's reputation."
     ),
-    SmsEffect.REFUSED: ErrorMeaning("Rejected", "undelivered", "provider_rejected", "Correct the message."),
-    SmsEffect.LATER: ErrorMeaning("Retry", "undelivered", "rate_limited", "Lower `limits.per_second`."),
-    SmsEffect.WINDOW_CLOSED: ErrorMeaning(
+    PhoneErrorEffect.REFUSED: ErrorMeaning(
+        "Rejected", "undelivered", "provider_rejected", "Correct the message."
+    ),
+    PhoneErrorEffect.LATER: ErrorMeaning(
+        "Retry", "undelivered", "rate_limited", "Lower `limits.per_second`."
+    ),
+    PhoneErrorEffect.WINDOW_CLOSED: ErrorMeaning(
         "Rejected", "undelivered", "window_closed", "Give the content a `template`."
     ),
-    SmsEffect.TEMPLATE: ErrorMeaning(
+    PhoneErrorEffect.TEMPLATE: ErrorMeaning(
         "Rejected",
         "undelivered",
         "template_not_approved",
         "Look at the template in the business settings of WhatsApp.",
     ),
-    SmsEffect.EXPIRED: ErrorMeaning(
+    PhoneErrorEffect.EXPIRED: ErrorMeaning(
         "Rejected", "undelivered", "expired", "Nothing: it was no longer of use."
     ),
-    SmsEffect.SET_UP: ErrorMeaning(
+    PhoneErrorEffect.SET_UP: ErrorMeaning(
         "Misconfigured",
         "undelivered",
         "misconfigured",
         "Correct the settings; messages wait, or go through another integration.",
     ),
-    SmsEffect.UNCLEAR: ErrorMeaning(
+    PhoneErrorEffect.UNCLEAR: ErrorMeaning(
         "Retry", "undelivered", "provider_error", "Nothing; retry the message by hand if it matters."
     ),
 }
@@ -79,14 +83,14 @@ TABLES = {
 """By the word that stands in the page: what is answered to a message, what is reported later, and codes that come in both."""
 
 
-def errors_of(provider: str, attribute: str) -> SmsErrors | None:
+def errors_of(provider: str, attribute: str) -> PhoneErrors | None:
     """The errors that a provider knows; None when it has no such table."""
     module = import_module(providers()[provider].open.__module__)
     found = getattr(module, attribute, None)
-    return found if isinstance(found, SmsErrors) else None
+    return found if isinstance(found, PhoneErrors) else None
 
 
-def written(codes: Mapping[str, SmsError], kind: ErrorTable) -> str:
+def written(codes: Mapping[str, PhoneError], kind: ErrorTable) -> str:
     """A row for each code."""
     heads = ["code", "what happened", *_cells(kind, "when sending", "when reported"), "what to do"]
     lines = [_row(heads), f"|{'---|' * len(heads)}\n"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -65,27 +65,43 @@ class Connect(Protocol):
         """A client for it."""
 
 
-_CHOICE = [
-    Parameter("url", Parameter.KEYWORD_ONLY, default=None, annotation=Url),
-    Parameter("api_key", Parameter.KEYWORD_ONLY, default=None, annotation=ApiKey),
-    Parameter("data_dir", Parameter.KEYWORD_ONLY, default=DATA_DIR, annotation=Data),
-]
+def optional(name: str, kind: object, default: object = None) -> Parameter:
+    """An option for `with_options`."""
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+_CHOICE = [optional("url", Url), optional("api_key", ApiKey), optional("data_dir", Data, DATA_DIR)]
+
+
+def with_options(
+    command: Callable[..., None],
+    keyword: str,
+    options: Sequence[Parameter],
+    value: Callable[..., object],
+) -> Callable[..., None]:
+    """The command with these options in the place of one of its keywords, which gets `value(**options)`."""
+    hints = get_type_hints(command, include_extras=True)
+    shown: list[Parameter] = []
+    for name, one in signature(command).parameters.items():
+        shown += options if name == keyword else [one.replace(annotation=hints[name])]
+
+    @wraps(command)
+    def run(**given: object) -> None:
+        chosen = {option.name: given.pop(option.name) for option in options}
+        command(**{keyword: value(**chosen)}, **given)
+
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+    return run
 
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
     """A command of a running Clarion: whoever types it gets the options that choose one, in the place where the
     command has its keyword `connect`."""
-    hints = get_type_hints(command, include_extras=True)
-    shown: list[Parameter] = []
-    for name, one in signature(command).parameters.items():
-        shown += _CHOICE if name == "connect" else [one.replace(annotation=hints[name])]
+    return with_options(command, "connect", _CHOICE, _connect)
 
-    @wraps(command)
-    def run(*, url: str | None, api_key: str | None, data_dir: Path, **given: object) -> None:
-        from clarion.cli.client import connect
 
-        command(connect=partial(connect, url, api_key, data_dir), **given)
+def _connect(url: str | None, api_key: str | None, data_dir: Path) -> Connect:
+    from clarion.cli.client import connect
 
-    run.__annotations__ = {one.name: one.annotation for one in shown}
-    run.__signature__ = Signature(shown)  # type: ignore[attr-defined]
-    return run
+    return partial(connect, url, api_key, data_dir)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import Connect, Json, connected
+from clarion.cli.options import Connect, Json, connected, optional, with_options
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -14,9 +15,27 @@ program = typer.Typer(
 )
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the tenant.")]
-Name = Annotated[str | None, typer.Option("--name", help="Name for people.")]
-Locale = Annotated[str | None, typer.Option("--locale", help="Language of users who have none, like de.")]
-Zone = Annotated[str | None, typer.Option("--timezone", help="Time zone of users who have none.")]
+SETTINGS = [
+    optional("name", Annotated[str | None, typer.Option("--name", help="Name for people.")]),
+    optional(
+        "locale",
+        Annotated[str | None, typer.Option("--locale", help="Language of users who have none, like de.")],
+    ),
+    optional(
+        "timezone",
+        Annotated[str | None, typer.Option("--timezone", help="Time zone of users who have none.")],
+    ),
+]
+
+
+def _setting(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with an option for each of `SETTINGS`, in the place of its keyword `given`: those that are."""
+    return with_options(
+        command,
+        "given",
+        SETTINGS,
+        lambda **options: {name: value for name, value in options.items() if value is not None},
+    )
 
 
 @program.command("list")
@@ -57,15 +76,8 @@ def show_(key: Key, *, connect: Connect, json: Json = False) -> None:
 
 @program.command()
 @connected
-def create(
-    key: Key,
-    name: Name = None,
-    locale: Locale = None,
-    timezone: Zone = None,
-    *,
-    connect: Connect,
-    json: Json = False,
-) -> None:
+@_setting
+def create(key: Key, *, given: dict[str, Any], connect: Connect, json: Json = False) -> None:
     """Create a tenant while Clarion runs. Its first admin key is shown once and cannot be read again.
 
     \b
@@ -75,7 +87,7 @@ def create(
     """
     from clarion.cli import output
 
-    made = connect().call("POST", "/v1/tenants", {"key": key, **_given(name, locale, timezone)})
+    made = connect().call("POST", "/v1/tenants", {"key": key, **given})
     if json:
         output.as_json(made)
     else:
@@ -87,15 +99,8 @@ def create(
 
 @program.command()
 @connected
-def update(
-    key: Key,
-    name: Name = None,
-    locale: Locale = None,
-    timezone: Zone = None,
-    *,
-    connect: Connect,
-    json: Json = False,
-) -> None:
+@_setting
+def update(key: Key, *, given: dict[str, Any], connect: Connect, json: Json = False) -> None:
     """Change some settings of a tenant.
 
     \b
@@ -105,15 +110,10 @@ def update(
     from clarion.cli import output
     from clarion.cli.client import segment
 
-    if not (change := _given(name, locale, timezone)):
+    if not given:
         raise typer.BadParameter("give at least one change: --name, --locale or --timezone")
-    changed = connect().call("PATCH", f"/v1/tenants/{segment(key)}", change)
+    changed = connect().call("PATCH", f"/v1/tenants/{segment(key)}", given)
     if json:
         output.as_json(changed)
     else:
         output.out().print(f"The tenant {key} was changed.")
-
-
-def _given(name: str | None, locale: str | None, timezone: str | None) -> dict[str, Any]:
-    given = {"name": name, "locale": locale, "timezone": timezone}
-    return {field: value for field, value in given.items() if value is not None}

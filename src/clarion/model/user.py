@@ -14,6 +14,9 @@ from clarion.model.device import Device
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import TenantId, UserNo
 
+RESERVED = "$"
+"""Begins the ids of users that Clarion makes for itself."""
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every value that also crosses the HTTP edge."""

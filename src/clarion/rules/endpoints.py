@@ -12,10 +12,10 @@ from clarion.model.event import Event
 from clarion.model.ids import message_id, run_id
 from clarion.model.message import Message
 from clarion.model.setup import Workflow
-from clarion.model.user import Contact, User
+from clarion.model.user import RESERVED, Contact, User
 from clarion.rules.match import matches
 
-TENANT_USER = "$tenant"
+TENANT_USER = f"{RESERVED}tenant"
 """The user who owns the endpoints of the tenant itself."""
 
 

@@ -58,7 +58,7 @@ class SeenCountries:
     async def _look_through(self, tenant: TenantId) -> None:
         found: set[str] = set()
         before: UserNo | None = None
-        while users := await self._users.page(tenant, before, PAGE):
+        while users := await self._users.page(tenant, before, PAGE, reserved=True):
             found |= _countries(contact for user in users for contact in user.profile.contacts)
             before = users[-1].no
             await self._priority.turn(Lane.BULK)

@@ -22,7 +22,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, run_id
 from clarion.model.setup import Integration, Template, Workflow
 from clarion.model.submission import Acceptance, Submission
-from clarion.model.user import Contact, Profile, User, UserPut
+from clarion.model.user import RESERVED, Contact, Profile, User, UserPut
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Users
 from clarion.ports.vault import Vault, contact_hash
@@ -30,7 +30,7 @@ from clarion.ports.vault import Vault, contact_hash
 KEPT = 50
 """Tests kept per tenant; the content of older ones can no longer be shown, and the addresses typed in for them are
 deleted."""
-TEST_USER = "$test:"
+TEST_USER = f"{RESERVED}test:"
 """Begins the ids of the users to whom the addresses belong that were typed in for a test."""
 
 _TITLE = "Test message from Clarion"

@@ -14,7 +14,7 @@ from clarion.model.channel import PHONES, Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text, new_event_id
 from clarion.model.setup import Workflow, channels_of
 from clarion.model.submission import Acceptance, Submission
-from clarion.model.user import Contact, Profile, User, UserPut
+from clarion.model.user import RESERVED, Contact, Profile, User, UserPut
 from clarion.model.verification import Resend, Verification, VerificationId, VerificationStatus
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
@@ -61,7 +61,7 @@ class VerificationService:
         if found:
             return found[0]
         profile = Profile(contacts=(Contact(channel=channel, address=address),))
-        put = UserPut(id=f"verification-{hashed.hex()}", profile=profile)
+        put = UserPut(id=f"{RESERVED}verification:{hashed.hex()}", profile=profile)
         return (await self._ledger.users.put(tenant, [put]))[0]
 
     async def create(

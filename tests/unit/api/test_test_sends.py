@@ -208,8 +208,9 @@ async def test_an_address_that_was_typed_in_is_forgotten_with_its_test(admin, mo
         sent = await admin.ok("POST", THROUGH.format("main-sms"), body)
         await came(admin, sent)
         made.append(sent["user_id"])
-    there = [one["user_id"] for one in (await admin.ok("GET", "/v1/users"))["items"]]
+    there = [one["user_id"] for one in (await admin.ok("GET", "/v1/users?reserved=true"))["items"]]
     assert there == made[:1:-1]
+    assert (await admin.ok("GET", "/v1/users"))["items"] == []
 
 
 async def test_a_suppressed_address_gets_no_test(admin):

@@ -91,6 +91,6 @@ async def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkey
     for name in [one for one in sys.modules if one.startswith("clarion.adapters.redis")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigError, match=r"pip install 'clarion\[redis\]'"):
+    with pytest.raises(ConfigError, match=r"install 'redis\[hiredis\]<"):
         async with App.open(settings(tmp_path, "redis://127.0.0.1")):
             raise AssertionError("it must not start")

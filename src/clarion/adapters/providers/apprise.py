@@ -1,4 +1,4 @@
-"""Apprise: one URL of https://appriseit.com/services/ opens any of its services. Needs `pip install 'clarion[apprise]'`.
+"""Apprise: one URL of https://appriseit.com/services/ opens any of its services. Needs the extra `apprise`.
 
 Apprise says yes or no and nothing else: there is no id, no receipt and no reason. A no may hide a message that arrived,
 so prefer a provider of Clarion's own where there is one. Its URL is the operator's; nothing of a user's gets into it.
@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from clarion.adapters.chat import content_of, unmentioning, web_url
+from clarion.adapters.extras import needs
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.requests import guarded
 from clarion.adapters.isolation import surprised
@@ -107,12 +108,8 @@ def _outcome(call: Future[Outcome]) -> Outcome:
 
 
 def _service(url: str) -> NotifyBase:
-    try:
+    with needs("apprise", "Apprise"):
         from apprise import Apprise, AppriseAsset, OverflowMode
-    except ImportError:
-        raise ConfigError(
-            "the library Apprise is not installed: pip install 'clarion[apprise]', then restart"
-        ) from None
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     asset = AppriseAsset(async_mode=False, http_redirects=False, storage_mode="memory")

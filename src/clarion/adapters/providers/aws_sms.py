@@ -20,8 +20,8 @@ from clarion.adapters.aws import (
     verify_notification,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors
 from clarion.adapters.service_json import answer_as, object_in, object_of, second, text_in
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -47,63 +47,69 @@ TEXT_CHARS = 1600
 SHORTEST_TTL_S, LONGEST_TTL_S = 5, 259_200
 REFERENCE = "clarion"
 """Our name in the context, which events repeat."""
-ANSWERS = SmsErrors(
+ANSWERS = PhoneErrors(
     "AWS",
     {
-        "UnrecognizedClientException": SmsError("the credentials are wrong", SmsEffect.SET_UP),
-        "InvalidSignatureException": SmsError(
-            "the credentials are wrong, or the clock of this machine is", SmsEffect.SET_UP
+        "UnrecognizedClientException": PhoneError("the credentials are wrong", PhoneErrorEffect.SET_UP),
+        "InvalidSignatureException": PhoneError(
+            "the credentials are wrong, or the clock of this machine is", PhoneErrorEffect.SET_UP
         ),
-        "ExpiredTokenException": SmsError("the credentials have ended", SmsEffect.SET_UP),
-        "AccessDeniedException": SmsError(
-            "the credentials lack a permission, or the account is disabled", SmsEffect.SET_UP
+        "ExpiredTokenException": PhoneError("the credentials have ended", PhoneErrorEffect.SET_UP),
+        "AccessDeniedException": PhoneError(
+            "the credentials lack a permission, or the account is disabled", PhoneErrorEffect.SET_UP
         ),
-        "ResourceNotFoundException": SmsError(
-            "the sender or the configuration set does not exist in this region", SmsEffect.SET_UP
+        "ResourceNotFoundException": PhoneError(
+            "the sender or the configuration set does not exist in this region", PhoneErrorEffect.SET_UP
         ),
-        "ThrottlingException": SmsError("too many requests at once", SmsEffect.LATER),
-        "ServiceQuotaExceededException": SmsError(
-            "a quota or the spending limit is used up", SmsEffect.LATER
+        "ThrottlingException": PhoneError("too many requests at once", PhoneErrorEffect.LATER),
+        "ServiceQuotaExceededException": PhoneError(
+            "a quota or the spending limit is used up", PhoneErrorEffect.LATER
         ),
-        "InternalServerException": SmsError("an error inside AWS", SmsEffect.UNCLEAR),
-        "ValidationException": SmsError("a parameter is not valid", SmsEffect.REFUSED),
-        "ConflictException": SmsError("the sender, the number and the account do not fit", SmsEffect.REFUSED),
-        "DESTINATION_PHONE_NUMBER_OPTED_OUT": SmsError("the recipient answered STOP", SmsEffect.OPTED_OUT),
-        "DESTINATION_PHONE_NUMBER_NOT_VERIFIED": SmsError(
-            "the account is in the sandbox, and the number is not verified", SmsEffect.REFUSED
+        "InternalServerException": PhoneError("an error inside AWS", PhoneErrorEffect.UNCLEAR),
+        "ValidationException": PhoneError("a parameter is not valid", PhoneErrorEffect.REFUSED),
+        "ConflictException": PhoneError(
+            "the sender, the number and the account do not fit", PhoneErrorEffect.REFUSED
         ),
-        "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": SmsError(
-            "a protect configuration blocks this country", SmsEffect.BLOCKED
+        "DESTINATION_PHONE_NUMBER_OPTED_OUT": PhoneError(
+            "the recipient answered STOP", PhoneErrorEffect.OPTED_OUT
         ),
-        "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": SmsError(
-            "a protect configuration blocks this number", SmsEffect.BLOCKED
+        "DESTINATION_PHONE_NUMBER_NOT_VERIFIED": PhoneError(
+            "the account is in the sandbox, and the number is not verified", PhoneErrorEffect.REFUSED
         ),
-        "NO_ORIGINATION_IDENTITIES_FOUND": SmsError(
-            "the account has no sender for this number", SmsEffect.SET_UP
+        "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": PhoneError(
+            "a protect configuration blocks this country", PhoneErrorEffect.BLOCKED
         ),
-        "SENDER_ID_NOT_REGISTERED": SmsError(
-            "the sender is not registered in this country", SmsEffect.SET_UP
+        "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": PhoneError(
+            "a protect configuration blocks this number", PhoneErrorEffect.BLOCKED
         ),
-        "SENDER_ID_REQUIRES_REGISTRATION": SmsError(
-            "the sender must be registered in this country", SmsEffect.SET_UP
+        "NO_ORIGINATION_IDENTITIES_FOUND": PhoneError(
+            "the account has no sender for this number", PhoneErrorEffect.SET_UP
+        ),
+        "SENDER_ID_NOT_REGISTERED": PhoneError(
+            "the sender is not registered in this country", PhoneErrorEffect.SET_UP
+        ),
+        "SENDER_ID_REQUIRES_REGISTRATION": PhoneError(
+            "the sender must be registered in this country", PhoneErrorEffect.SET_UP
         ),
     },
 )
 """When sending: names of errors, and the reasons of some, which say more."""
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "AWS",
     {
-        "TEXT_INVALID": SmsError("the number is not valid", SmsEffect.GONE),
-        "TEXT_INVALID_MESSAGE": SmsError("the message is not valid", SmsEffect.REFUSED),
-        "TEXT_UNREACHABLE": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
-        "TEXT_CARRIER_UNREACHABLE": SmsError("the carrier was out of reach", SmsEffect.UNCLEAR),
-        "TEXT_BLOCKED": SmsError("the recipient blocks messages", SmsEffect.BLOCKED),
-        "TEXT_CARRIER_BLOCKED": SmsError("a carrier blocks messages to this number", SmsEffect.BLOCKED),
-        "TEXT_SPAM": SmsError("a carrier filtered the message as spam", SmsEffect.BLOCKED),
-        "TEXT_UNKNOWN": SmsError("nobody gave a reason", SmsEffect.UNCLEAR),
-        "TEXT_TTL_EXPIRED": SmsError("the time to live of the message is over", SmsEffect.EXPIRED),
-        "TEXT_PROTECT_BLOCKED": SmsError(
-            "a protect configuration blocks this country or number", SmsEffect.BLOCKED
+        "TEXT_INVALID": PhoneError("the number is not valid", PhoneErrorEffect.GONE),
+        "TEXT_INVALID_MESSAGE": PhoneError("the message is not valid", PhoneErrorEffect.REFUSED),
+        "TEXT_UNREACHABLE": PhoneError("the phone is off or out of reach", PhoneErrorEffect.UNREACHABLE),
+        "TEXT_CARRIER_UNREACHABLE": PhoneError("the carrier was out of reach", PhoneErrorEffect.UNCLEAR),
+        "TEXT_BLOCKED": PhoneError("the recipient blocks messages", PhoneErrorEffect.BLOCKED),
+        "TEXT_CARRIER_BLOCKED": PhoneError(
+            "a carrier blocks messages to this number", PhoneErrorEffect.BLOCKED
+        ),
+        "TEXT_SPAM": PhoneError("a carrier filtered the message as spam", PhoneErrorEffect.BLOCKED),
+        "TEXT_UNKNOWN": PhoneError("nobody gave a reason", PhoneErrorEffect.UNCLEAR),
+        "TEXT_TTL_EXPIRED": PhoneError("the time to live of the message is over", PhoneErrorEffect.EXPIRED),
+        "TEXT_PROTECT_BLOCKED": PhoneError(
+            "a protect configuration blocks this country or number", PhoneErrorEffect.BLOCKED
         ),
     },
 )
@@ -244,7 +250,7 @@ def check_pong(reply: HttpReply) -> None:
             "the AWS credentials need the permissions sms-voice:SendTextMessage and sms-voice:DescribeAccountAttributes"
         )
     known = ANSWERS.codes.get(error_of(reply))
-    if reply.status in {401, 403} or (known is not None and known.effect is SmsEffect.SET_UP):
+    if reply.status in {401, 403} or (known is not None and known.effect is PhoneErrorEffect.SET_UP):
         raise ConfigError(
             "AWS refuses the credentials: check `access_key_id`, `secret_access_key` and the clock"
         )

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors
 from clarion.adapters.service_json import answer_as, moment
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -31,33 +31,33 @@ LONGEST_VALIDITY_S = 172_800
 WINDOW_S = 600
 ISSUER = "MessageBird"
 SIGNATURE = "messagebird-signature-jwt"
-ANSWERS = SmsErrors(
+ANSWERS = PhoneErrors(
     "Bird",
     {
-        "2": SmsError("the access key is wrong", SmsEffect.SET_UP),
-        "9": SmsError("a parameter is missing", SmsEffect.REFUSED),
-        "10": SmsError("a parameter is not valid", SmsEffect.REFUSED),
-        "20": SmsError("nothing is there", SmsEffect.SET_UP),
-        "21": SmsError("the request is not valid", SmsEffect.REFUSED),
-        "25": SmsError("the account has no credit", SmsEffect.SET_UP),
-        "98": SmsError("this API does not exist", SmsEffect.SET_UP),
-        "99": SmsError("an error inside Bird", SmsEffect.UNCLEAR),
+        "2": PhoneError("the access key is wrong", PhoneErrorEffect.SET_UP),
+        "9": PhoneError("a parameter is missing", PhoneErrorEffect.REFUSED),
+        "10": PhoneError("a parameter is not valid", PhoneErrorEffect.REFUSED),
+        "20": PhoneError("nothing is there", PhoneErrorEffect.SET_UP),
+        "21": PhoneError("the request is not valid", PhoneErrorEffect.REFUSED),
+        "25": PhoneError("the account has no credit", PhoneErrorEffect.SET_UP),
+        "98": PhoneError("this API does not exist", PhoneErrorEffect.SET_UP),
+        "99": PhoneError("an error inside Bird", PhoneErrorEffect.UNCLEAR),
     },
 )
 """When sending."""
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "Bird",
     {
-        "1": SmsError("the number is unknown to its network", SmsEffect.GONE),
-        "6": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
-        "11": SmsError("the carrier has suspended texts for this number", SmsEffect.UNREACHABLE),
-        "13": SmsError("the recipient or their carrier blocks messages", SmsEffect.BLOCKED),
-        "27": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
-        "31": SmsError("the phone was busy", SmsEffect.UNREACHABLE),
-        "32": SmsError("the phone did not take the message", SmsEffect.UNREACHABLE),
-        "34": SmsError("a network failed", SmsEffect.UNCLEAR),
-        "expired": SmsError("the message waited too long", SmsEffect.EXPIRED),
-        "delivery_failed": SmsError("the message was not delivered", SmsEffect.UNCLEAR),
+        "1": PhoneError("the number is unknown to its network", PhoneErrorEffect.GONE),
+        "6": PhoneError("the phone is off or out of reach", PhoneErrorEffect.UNREACHABLE),
+        "11": PhoneError("the carrier has suspended texts for this number", PhoneErrorEffect.UNREACHABLE),
+        "13": PhoneError("the recipient or their carrier blocks messages", PhoneErrorEffect.BLOCKED),
+        "27": PhoneError("the phone is off or out of reach", PhoneErrorEffect.UNREACHABLE),
+        "31": PhoneError("the phone was busy", PhoneErrorEffect.UNREACHABLE),
+        "32": PhoneError("the phone did not take the message", PhoneErrorEffect.UNREACHABLE),
+        "34": PhoneError("a network failed", PhoneErrorEffect.UNCLEAR),
+        "expired": PhoneError("the message waited too long", PhoneErrorEffect.EXPIRED),
+        "delivery_failed": PhoneError("the message was not delivered", PhoneErrorEffect.UNCLEAR),
     },
 )
 """Codes of GSM networks in reports, and statuses where the code is not known."""

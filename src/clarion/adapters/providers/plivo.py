@@ -16,7 +16,7 @@ import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.http.basic import basic
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -40,28 +40,30 @@ TEXT_CHARS = 1600
 MOST_FIELDS = 1_000
 REFERENCE = "ref"
 """Parameter of the callback URL."""
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "Plivo",
     {
-        "10": SmsError("a carrier refused the message as not valid", SmsEffect.REFUSED),
-        "20": SmsError("a carrier's network failed", SmsEffect.UNCLEAR),
-        "30": SmsError("a carrier filtered the message as spam", SmsEffect.BLOCKED),
-        "40": SmsError("the sender is not a number of this account that sends texts", SmsEffect.SET_UP),
-        "50": SmsError("the number is not valid", SmsEffect.GONE),
-        "60": SmsError("the carrier found a loop", SmsEffect.REFUSED),
-        "70": SmsError("the number is no longer in use", SmsEffect.GONE),
-        "80": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
-        "90": SmsError("there is no way to this network", SmsEffect.REFUSED),
-        "100": SmsError("the carrier takes no such message", SmsEffect.BLOCKED),
-        "110": SmsError("the message is too long", SmsEffect.REFUSED),
-        "200": SmsError("the recipient answered STOP", SmsEffect.OPTED_OUT),
-        "201": SmsError("this toll-free number cannot send to this country", SmsEffect.REFUSED),
-        "300": SmsError("the message was not handed over", SmsEffect.UNCLEAR),
-        "420": SmsError("the message waited too long", SmsEffect.EXPIRED),
-        "450": SmsError("sending to this country is not enabled for the account", SmsEffect.REFUSED),
-        "900": SmsError("the account has no credit", SmsEffect.SET_UP),
-        "910": SmsError("the account is disabled", SmsEffect.SET_UP),
-        "1000": SmsError("nobody gave a reason", SmsEffect.UNCLEAR),
+        "10": PhoneError("a carrier refused the message as not valid", PhoneErrorEffect.REFUSED),
+        "20": PhoneError("a carrier's network failed", PhoneErrorEffect.UNCLEAR),
+        "30": PhoneError("a carrier filtered the message as spam", PhoneErrorEffect.BLOCKED),
+        "40": PhoneError(
+            "the sender is not a number of this account that sends texts", PhoneErrorEffect.SET_UP
+        ),
+        "50": PhoneError("the number is not valid", PhoneErrorEffect.GONE),
+        "60": PhoneError("the carrier found a loop", PhoneErrorEffect.REFUSED),
+        "70": PhoneError("the number is no longer in use", PhoneErrorEffect.GONE),
+        "80": PhoneError("the phone is off or out of reach", PhoneErrorEffect.UNREACHABLE),
+        "90": PhoneError("there is no way to this network", PhoneErrorEffect.REFUSED),
+        "100": PhoneError("the carrier takes no such message", PhoneErrorEffect.BLOCKED),
+        "110": PhoneError("the message is too long", PhoneErrorEffect.REFUSED),
+        "200": PhoneError("the recipient answered STOP", PhoneErrorEffect.OPTED_OUT),
+        "201": PhoneError("this toll-free number cannot send to this country", PhoneErrorEffect.REFUSED),
+        "300": PhoneError("the message was not handed over", PhoneErrorEffect.UNCLEAR),
+        "420": PhoneError("the message waited too long", PhoneErrorEffect.EXPIRED),
+        "450": PhoneError("sending to this country is not enabled for the account", PhoneErrorEffect.REFUSED),
+        "900": PhoneError("the account has no credit", PhoneErrorEffect.SET_UP),
+        "910": PhoneError("the account is disabled", PhoneErrorEffect.SET_UP),
+        "1000": PhoneError("nobody gave a reason", PhoneErrorEffect.UNCLEAR),
     },
 )
 """https://www.plivo.com/docs/messaging/troubleshooting/error-codes"""

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors, with_plus
 from clarion.adapters.service_json import moment, object_of, text_in
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -31,27 +31,27 @@ TEXT_CHARS = 2000
 LONGEST_WAIT_MS = 3 * 86_400_000
 """How long Sinch tries at most; what it does by itself."""
 WINDOW_S = 25 * 3600
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "Sinch",
     {
-        "402": SmsError("there is no way to this number", SmsEffect.REFUSED),
-        "403": SmsError("an error inside Sinch", SmsEffect.UNCLEAR),
-        "404": SmsError("the message could not be delivered this time", SmsEffect.UNREACHABLE),
-        "405": SmsError("a parameter of the text is missing", SmsEffect.REFUSED),
-        "406": SmsError("the message waited too long inside Sinch", SmsEffect.EXPIRED),
-        "407": SmsError("the message was cancelled", SmsEffect.REFUSED),
-        "408": SmsError("Sinch refused the message", SmsEffect.BLOCKED),
-        "410": SmsError("there is no default sender for this number", SmsEffect.SET_UP),
-        "411": SmsError("the message has too many parts", SmsEffect.REFUSED),
-        "412": SmsError("the account is not enabled for this region", SmsEffect.SET_UP),
-        "413": SmsError("the account is blocked", SmsEffect.SET_UP),
-        "ABORTED": SmsError("the message was aborted inside Sinch", SmsEffect.UNCLEAR),
-        "CANCELLED": SmsError("the message was cancelled", SmsEffect.REFUSED),
-        "REJECTED": SmsError("a carrier refused the message", SmsEffect.BLOCKED),
-        "DELETED": SmsError("a carrier deleted the message", SmsEffect.UNCLEAR),
-        "FAILED": SmsError("the message was not delivered", SmsEffect.UNCLEAR),
-        "EXPIRED": SmsError("the message waited too long", SmsEffect.EXPIRED),
-        "UNKNOWN": SmsError("nobody knows what became of it", SmsEffect.UNCLEAR),
+        "402": PhoneError("there is no way to this number", PhoneErrorEffect.REFUSED),
+        "403": PhoneError("an error inside Sinch", PhoneErrorEffect.UNCLEAR),
+        "404": PhoneError("the message could not be delivered this time", PhoneErrorEffect.UNREACHABLE),
+        "405": PhoneError("a parameter of the text is missing", PhoneErrorEffect.REFUSED),
+        "406": PhoneError("the message waited too long inside Sinch", PhoneErrorEffect.EXPIRED),
+        "407": PhoneError("the message was cancelled", PhoneErrorEffect.REFUSED),
+        "408": PhoneError("Sinch refused the message", PhoneErrorEffect.BLOCKED),
+        "410": PhoneError("there is no default sender for this number", PhoneErrorEffect.SET_UP),
+        "411": PhoneError("the message has too many parts", PhoneErrorEffect.REFUSED),
+        "412": PhoneError("the account is not enabled for this region", PhoneErrorEffect.SET_UP),
+        "413": PhoneError("the account is blocked", PhoneErrorEffect.SET_UP),
+        "ABORTED": PhoneError("the message was aborted inside Sinch", PhoneErrorEffect.UNCLEAR),
+        "CANCELLED": PhoneError("the message was cancelled", PhoneErrorEffect.REFUSED),
+        "REJECTED": PhoneError("a carrier refused the message", PhoneErrorEffect.BLOCKED),
+        "DELETED": PhoneError("a carrier deleted the message", PhoneErrorEffect.UNCLEAR),
+        "FAILED": PhoneError("the message was not delivered", PhoneErrorEffect.UNCLEAR),
+        "EXPIRED": PhoneError("the message waited too long", PhoneErrorEffect.EXPIRED),
+        "UNKNOWN": PhoneError("nobody knows what became of it", PhoneErrorEffect.UNCLEAR),
     },
 )
 """Codes, and statuses where the code is not known.

@@ -12,9 +12,9 @@ import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.http.basic import basic
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors, with_plus
 from clarion.adapters.service_json import answer_as, moment, object_in, object_of, text_in
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -32,41 +32,45 @@ TEXT_CHARS = 1000
 SHORTEST_TTL_S, LONGEST_TTL_S = 20, 604_800
 WINDOW_S = 25 * 3600
 """Vonage repeats callbacks for a day."""
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "Vonage",
     {
-        "unauthorized": SmsError("the API key or secret is wrong", SmsEffect.SET_UP),
-        "forbidden": SmsError("the account may not do this", SmsEffect.SET_UP),
-        "low-balance": SmsError("the account has no credit", SmsEffect.SET_UP),
-        "account-suspended": SmsError("the account is suspended", SmsEffect.SET_UP),
-        "unprovisioned": SmsError("the account is not enabled for this API", SmsEffect.SET_UP),
-        "invalid-api-key": SmsError("the API key does not exist", SmsEffect.SET_UP),
-        "1000": SmsError("too many requests at once", SmsEffect.LATER),
-        "1010": SmsError("a parameter is missing", SmsEffect.REFUSED),
-        "1020": SmsError("a parameter is not valid", SmsEffect.REFUSED),
-        "1030": SmsError("an error inside Vonage", SmsEffect.UNCLEAR),
-        "1040": SmsError("the message cannot be processed, such as for an unknown prefix", SmsEffect.REFUSED),
-        "1050": SmsError("the number is barred", SmsEffect.GONE),
-        "1060": SmsError("the account is barred", SmsEffect.SET_UP),
-        "1070": SmsError("the account has no credit", SmsEffect.SET_UP),
-        "1090": SmsError("the message is too long", SmsEffect.REFUSED),
-        "1100": SmsError("the message was not handed over", SmsEffect.UNCLEAR),
-        "1120": SmsError("the sender is not allowed in this country", SmsEffect.SET_UP),
-        "1140": SmsError("the account may not use this", SmsEffect.SET_UP),
-        "1160": SmsError("the number is not on the account's list of allowed ones", SmsEffect.REFUSED),
-        "1170": SmsError("the number is not valid", SmsEffect.GONE),
-        "1180": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
-        "1190": SmsError("the number is no longer in use", SmsEffect.GONE),
-        "1200": SmsError("the number changed its carrier, and is not found", SmsEffect.UNREACHABLE),
-        "1210": SmsError("a carrier filtered the message as spam", SmsEffect.BLOCKED),
-        "1220": SmsError("the phone was busy", SmsEffect.UNREACHABLE),
-        "1230": SmsError("a network failed", SmsEffect.UNCLEAR),
-        "1240": SmsError("the recipient answered STOP", SmsEffect.OPTED_OUT),
-        "1280": SmsError("the carrier blocks messages to this number", SmsEffect.BLOCKED),
-        "1290": SmsError("the recipient's prepaid account is empty", SmsEffect.UNREACHABLE),
-        "1330": SmsError("the carrier gave no reason", SmsEffect.UNCLEAR),
-        "1360": SmsError("the time to live of the message is over", SmsEffect.EXPIRED),
-        "1430": SmsError("the number is not valid", SmsEffect.GONE),
+        "unauthorized": PhoneError("the API key or secret is wrong", PhoneErrorEffect.SET_UP),
+        "forbidden": PhoneError("the account may not do this", PhoneErrorEffect.SET_UP),
+        "low-balance": PhoneError("the account has no credit", PhoneErrorEffect.SET_UP),
+        "account-suspended": PhoneError("the account is suspended", PhoneErrorEffect.SET_UP),
+        "unprovisioned": PhoneError("the account is not enabled for this API", PhoneErrorEffect.SET_UP),
+        "invalid-api-key": PhoneError("the API key does not exist", PhoneErrorEffect.SET_UP),
+        "1000": PhoneError("too many requests at once", PhoneErrorEffect.LATER),
+        "1010": PhoneError("a parameter is missing", PhoneErrorEffect.REFUSED),
+        "1020": PhoneError("a parameter is not valid", PhoneErrorEffect.REFUSED),
+        "1030": PhoneError("an error inside Vonage", PhoneErrorEffect.UNCLEAR),
+        "1040": PhoneError(
+            "the message cannot be processed, such as for an unknown prefix", PhoneErrorEffect.REFUSED
+        ),
+        "1050": PhoneError("the number is barred", PhoneErrorEffect.GONE),
+        "1060": PhoneError("the account is barred", PhoneErrorEffect.SET_UP),
+        "1070": PhoneError("the account has no credit", PhoneErrorEffect.SET_UP),
+        "1090": PhoneError("the message is too long", PhoneErrorEffect.REFUSED),
+        "1100": PhoneError("the message was not handed over", PhoneErrorEffect.UNCLEAR),
+        "1120": PhoneError("the sender is not allowed in this country", PhoneErrorEffect.SET_UP),
+        "1140": PhoneError("the account may not use this", PhoneErrorEffect.SET_UP),
+        "1160": PhoneError(
+            "the number is not on the account's list of allowed ones", PhoneErrorEffect.REFUSED
+        ),
+        "1170": PhoneError("the number is not valid", PhoneErrorEffect.GONE),
+        "1180": PhoneError("the phone is off or out of reach", PhoneErrorEffect.UNREACHABLE),
+        "1190": PhoneError("the number is no longer in use", PhoneErrorEffect.GONE),
+        "1200": PhoneError("the number changed its carrier, and is not found", PhoneErrorEffect.UNREACHABLE),
+        "1210": PhoneError("a carrier filtered the message as spam", PhoneErrorEffect.BLOCKED),
+        "1220": PhoneError("the phone was busy", PhoneErrorEffect.UNREACHABLE),
+        "1230": PhoneError("a network failed", PhoneErrorEffect.UNCLEAR),
+        "1240": PhoneError("the recipient answered STOP", PhoneErrorEffect.OPTED_OUT),
+        "1280": PhoneError("the carrier blocks messages to this number", PhoneErrorEffect.BLOCKED),
+        "1290": PhoneError("the recipient's prepaid account is empty", PhoneErrorEffect.UNREACHABLE),
+        "1330": PhoneError("the carrier gave no reason", PhoneErrorEffect.UNCLEAR),
+        "1360": PhoneError("the time to live of the message is over", PhoneErrorEffect.EXPIRED),
+        "1430": PhoneError("the number is not valid", PhoneErrorEffect.GONE),
     },
 )
 """https://developer.vonage.com/en/api-errors/messages, and of all its APIs: https://developer.vonage.com/en/api-errors"""

@@ -16,8 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErrors, with_plus
 from clarion.adapters.service_json import answer_of, object_in, object_of, second, text_in
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import WhatsAppContent
@@ -42,59 +42,73 @@ TEXT_CHARS = 4096
 VALUE_CHARS = 1024
 """Of what a template is filled with."""
 STOPPED_MARKETING = "131050"
-ERRORS = SmsErrors(
+ERRORS = PhoneErrors(
     "WhatsApp",
     {
-        "0": SmsError("the access token is not valid", SmsEffect.SET_UP),
-        "1": SmsError("an error inside WhatsApp", SmsEffect.UNCLEAR),
-        "2": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
-        "3": SmsError("the app may not send messages", SmsEffect.SET_UP),
-        "4": SmsError("the app makes too many calls", SmsEffect.LATER),
-        "10": SmsError("the access token may not send messages", SmsEffect.SET_UP),
-        "100": SmsError("a parameter is not valid", SmsEffect.REFUSED),
-        "100/33": SmsError(
-            "the phone number id does not exist, or the token may not use it", SmsEffect.SET_UP
+        "0": PhoneError("the access token is not valid", PhoneErrorEffect.SET_UP),
+        "1": PhoneError("an error inside WhatsApp", PhoneErrorEffect.UNCLEAR),
+        "2": PhoneError("WhatsApp is down for a moment", PhoneErrorEffect.UNCLEAR),
+        "3": PhoneError("the app may not send messages", PhoneErrorEffect.SET_UP),
+        "4": PhoneError("the app makes too many calls", PhoneErrorEffect.LATER),
+        "10": PhoneError("the access token may not send messages", PhoneErrorEffect.SET_UP),
+        "100": PhoneError("a parameter is not valid", PhoneErrorEffect.REFUSED),
+        "100/33": PhoneError(
+            "the phone number id does not exist, or the token may not use it", PhoneErrorEffect.SET_UP
         ),
-        "190": SmsError("the access token has expired or was withdrawn", SmsEffect.SET_UP),
-        "200": SmsError("the access token may not send messages", SmsEffect.SET_UP),
-        "368": SmsError("the account is blocked for a while, for breaking a policy", SmsEffect.SET_UP),
-        "80007": SmsError("the account sends too much at once", SmsEffect.LATER),
-        "130429": SmsError("the number sends too much at once", SmsEffect.LATER),
-        "130472": SmsError("the person is in an experiment of Meta and gets no marketing", SmsEffect.BLOCKED),
-        "130497": SmsError("the account may not send to this country", SmsEffect.REFUSED),
-        "131000": SmsError("an error inside WhatsApp", SmsEffect.UNCLEAR),
-        "131005": SmsError("the access token may not send messages", SmsEffect.SET_UP),
-        "131008": SmsError("a parameter is missing", SmsEffect.REFUSED),
-        "131009": SmsError("a parameter is not valid", SmsEffect.REFUSED),
-        "131016": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
-        "131021": SmsError("the number is the sender's own", SmsEffect.REFUSED),
-        "131026": SmsError("the number has no WhatsApp, or cannot get this message", SmsEffect.UNREACHABLE),
-        "131030": SmsError("the number is not on the list of the test number", SmsEffect.REFUSED),
-        "131031": SmsError("the account is locked", SmsEffect.SET_UP),
-        "131037": SmsError("the display name of the number is not approved", SmsEffect.SET_UP),
-        "131042": SmsError("the account has no valid way to pay", SmsEffect.SET_UP),
-        "131045": SmsError("the number is not registered", SmsEffect.SET_UP),
-        "131047": SmsError("the person has not written within 24 hours", SmsEffect.WINDOW_CLOSED),
-        "131048": SmsError("too many people blocked or reported this number lately", SmsEffect.BLOCKED),
-        "131049": SmsError("Meta holds it back, because the person gets much marketing", SmsEffect.BLOCKED),
-        STOPPED_MARKETING: SmsError("the person wants no marketing from this business", SmsEffect.BLOCKED),
-        "131051": SmsError("WhatsApp does not know this type of message", SmsEffect.REFUSED),
-        "131052": SmsError("the media file could not be fetched", SmsEffect.REFUSED),
-        "131053": SmsError("the media file could not be used", SmsEffect.REFUSED),
-        "131056": SmsError("too many messages to this person at once", SmsEffect.LATER),
-        "131064": SmsError("the number sends the same templates too often", SmsEffect.LATER),
-        "131057": SmsError("the account is being maintained", SmsEffect.LATER),
-        "132000": SmsError("the template takes another number of parameters", SmsEffect.REFUSED),
-        "132001": SmsError("the template does not exist in this language", SmsEffect.TEMPLATE),
-        "132005": SmsError("the template is too long once it is filled", SmsEffect.REFUSED),
-        "132007": SmsError("the template breaks a policy", SmsEffect.TEMPLATE),
-        "132012": SmsError("a parameter is not of the form that the template takes", SmsEffect.REFUSED),
-        "132015": SmsError("the template is paused for its quality", SmsEffect.TEMPLATE),
-        "132016": SmsError("the template is disabled for its quality", SmsEffect.TEMPLATE),
-        "133004": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
-        "133016": SmsError("the number was registered too often", SmsEffect.LATER),
-        "133010": SmsError("the number is not registered", SmsEffect.SET_UP),
-        "135000": SmsError("WhatsApp does not say why", SmsEffect.REFUSED),
+        "190": PhoneError("the access token has expired or was withdrawn", PhoneErrorEffect.SET_UP),
+        "200": PhoneError("the access token may not send messages", PhoneErrorEffect.SET_UP),
+        "368": PhoneError(
+            "the account is blocked for a while, for breaking a policy", PhoneErrorEffect.SET_UP
+        ),
+        "80007": PhoneError("the account sends too much at once", PhoneErrorEffect.LATER),
+        "130429": PhoneError("the number sends too much at once", PhoneErrorEffect.LATER),
+        "130472": PhoneError(
+            "the person is in an experiment of Meta and gets no marketing", PhoneErrorEffect.BLOCKED
+        ),
+        "130497": PhoneError("the account may not send to this country", PhoneErrorEffect.REFUSED),
+        "131000": PhoneError("an error inside WhatsApp", PhoneErrorEffect.UNCLEAR),
+        "131005": PhoneError("the access token may not send messages", PhoneErrorEffect.SET_UP),
+        "131008": PhoneError("a parameter is missing", PhoneErrorEffect.REFUSED),
+        "131009": PhoneError("a parameter is not valid", PhoneErrorEffect.REFUSED),
+        "131016": PhoneError("WhatsApp is down for a moment", PhoneErrorEffect.UNCLEAR),
+        "131021": PhoneError("the number is the sender's own", PhoneErrorEffect.REFUSED),
+        "131026": PhoneError(
+            "the number has no WhatsApp, or cannot get this message", PhoneErrorEffect.UNREACHABLE
+        ),
+        "131030": PhoneError("the number is not on the list of the test number", PhoneErrorEffect.REFUSED),
+        "131031": PhoneError("the account is locked", PhoneErrorEffect.SET_UP),
+        "131037": PhoneError("the display name of the number is not approved", PhoneErrorEffect.SET_UP),
+        "131042": PhoneError("the account has no valid way to pay", PhoneErrorEffect.SET_UP),
+        "131045": PhoneError("the number is not registered", PhoneErrorEffect.SET_UP),
+        "131047": PhoneError("the person has not written within 24 hours", PhoneErrorEffect.WINDOW_CLOSED),
+        "131048": PhoneError(
+            "too many people blocked or reported this number lately", PhoneErrorEffect.BLOCKED
+        ),
+        "131049": PhoneError(
+            "Meta holds it back, because the person gets much marketing", PhoneErrorEffect.BLOCKED
+        ),
+        STOPPED_MARKETING: PhoneError(
+            "the person wants no marketing from this business", PhoneErrorEffect.BLOCKED
+        ),
+        "131051": PhoneError("WhatsApp does not know this type of message", PhoneErrorEffect.REFUSED),
+        "131052": PhoneError("the media file could not be fetched", PhoneErrorEffect.REFUSED),
+        "131053": PhoneError("the media file could not be used", PhoneErrorEffect.REFUSED),
+        "131056": PhoneError("too many messages to this person at once", PhoneErrorEffect.LATER),
+        "131064": PhoneError("the number sends the same templates too often", PhoneErrorEffect.LATER),
+        "131057": PhoneError("the account is being maintained", PhoneErrorEffect.LATER),
+        "132000": PhoneError("the template takes another number of parameters", PhoneErrorEffect.REFUSED),
+        "132001": PhoneError("the template does not exist in this language", PhoneErrorEffect.TEMPLATE),
+        "132005": PhoneError("the template is too long once it is filled", PhoneErrorEffect.REFUSED),
+        "132007": PhoneError("the template breaks a policy", PhoneErrorEffect.TEMPLATE),
+        "132012": PhoneError(
+            "a parameter is not of the form that the template takes", PhoneErrorEffect.REFUSED
+        ),
+        "132015": PhoneError("the template is paused for its quality", PhoneErrorEffect.TEMPLATE),
+        "132016": PhoneError("the template is disabled for its quality", PhoneErrorEffect.TEMPLATE),
+        "133004": PhoneError("WhatsApp is down for a moment", PhoneErrorEffect.UNCLEAR),
+        "133016": PhoneError("the number was registered too often", PhoneErrorEffect.LATER),
+        "133010": PhoneError("the number is not registered", PhoneErrorEffect.SET_UP),
+        "135000": PhoneError("WhatsApp does not say why", PhoneErrorEffect.REFUSED),
     },
 )
 """https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes"""
@@ -258,7 +272,7 @@ def check_pong(reply: HttpReply) -> None:
         return
     code = _code(object_in(answer_of(reply), "error"))
     known = ERRORS.codes.get(code)
-    if known is not None and known.effect is SmsEffect.SET_UP:
+    if known is not None and known.effect is PhoneErrorEffect.SET_UP:
         raise ConfigError(
             f"WhatsApp {code}: {known.words}: compare the settings with Meta's business settings"
         )

@@ -34,8 +34,10 @@ class Users(Protocol):
         """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
         (`suppressed`, `user_deleted`). Numbers in messages stay as anonymous statistics."""
 
-    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
-        """Newest first, those with a lower number."""
+    async def page(
+        self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
+    ) -> Sequence[User]:
+        """Newest first, those with a lower number. `reserved`: also those that Clarion made for itself."""
 
 
 class Suppressions(Protocol):

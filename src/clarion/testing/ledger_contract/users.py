@@ -134,6 +134,19 @@ async def users_are_paged_newest_first(subject: LedgerSubject) -> None:
     assert [user.id for user in (*first, *rest)] == ["zoe", "bob", "ada"]
 
 
+async def users_that_clarion_made_for_itself_are_listed_only_when_asked_for(subject: LedgerSubject) -> None:
+    """They take no place of a page."""
+    for user_id in ("$tenant", "$test:mail", "zoe", "$verification:00"):
+        await subject.put_user(user_id)
+    page = subject.ledger.users.page
+    (newest,) = await page(subject.tenant, None, 1)
+    assert newest.id == "zoe"
+    assert [user.id for user in await page(subject.tenant, newest.no, 2)] == ["bob", "ada"]
+    everybody = await page(subject.tenant, None, 10, reserved=True)
+    assert [user.id for user in everybody[:3]] == ["$verification:00", "zoe", "$test:mail"]
+    assert len(everybody) == 6
+
+
 async def owners(subject: LedgerSubject, user: User, limit: int = 10) -> Sequence[User]:
     """Everybody who has the first contact of this user."""
     hashed = user.profile.contacts[0].hash
@@ -266,6 +279,7 @@ USERS_CONTRACT = (
     current_is_the_last_commit,
     puts_at_once_do_not_lose_one,
     users_are_paged_newest_first,
+    users_that_clarion_made_for_itself_are_listed_only_when_asked_for,
     a_deleted_user_is_gone,
     a_suppressed_contact_is_known_at_once,
     suppressions_are_paged_newest_first,

@@ -92,7 +92,7 @@ def test_a_url_that_apprise_does_not_know_is_a_config_error(url):
 def test_without_the_library_it_says_what_to_install(monkeypatch):
     """It is an extra: most people never need it."""
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(ConfigError, match=r"pip install 'clarion\[apprise\]'"):
+    with pytest.raises(ConfigError, match=r"install 'apprise<"):
         opened("json://127.0.0.1:1")
 
 

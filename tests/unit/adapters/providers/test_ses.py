@@ -289,7 +289,7 @@ async def test_without_credentials_nothing_is_sent(bare):
 async def test_without_the_library_that_finds_them_credentials_must_be_set(monkeypatch):
     """The integration says which package is missing."""
     monkeypatch.setitem(sys.modules, "botocore.session", None)
-    with pytest.raises(ConfigError, match=r"clarion\[aws\]"):
+    with pytest.raises(ConfigError, match=r"install 'botocore"):
         async with on_machine("http://127.0.0.1:1").opened():
             pass
 

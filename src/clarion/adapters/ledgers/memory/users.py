@@ -13,7 +13,7 @@ from clarion.errors import Conflict
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.model.user import Profile, User, UserPut, UserSeen
+from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
 
@@ -68,11 +68,15 @@ class MemoryUsers:
 
         return await self._transactions.write(delete)
 
-    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
+    async def page(
+        self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
+    ) -> Sequence[User]:
         found = [
             user
             for no, user in self._tables.users.items()
-            if user.tenant == tenant and (before is None or no < before)
+            if user.tenant == tenant
+            and (before is None or no < before)
+            and (reserved or not user.id.startswith(RESERVED))
         ]
         return sorted(found, key=lambda user: -user.no)[:limit]
 

@@ -24,7 +24,7 @@ from clarion.adapters.ledgers.user_sealing import (
 )
 from clarion.errors import ConfigError, InvalidInput, SealBroken
 from clarion.model.ids import TenantId, UserNo
-from clarion.model.user import Profile, User, UserPut, UserSeen
+from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
 
@@ -55,7 +55,10 @@ HELD_BY_ID = f"""
     SELECT {_USER} FROM users AS u WHERE u.tenant = $1 AND u.user_id = ANY($2::text[]) ORDER BY u.no
     FOR NO KEY UPDATE OF u
 """
-PAGE = f"SELECT {_USER} FROM users AS u WHERE u.tenant = $1 AND u.no < $2 ORDER BY u.no DESC LIMIT $3"
+PAGE = f"""
+    SELECT {_USER} FROM users AS u WHERE u.tenant = $1 AND u.no < $2 AND ($4 OR left(u.user_id, 1) <> '{RESERVED}')
+    ORDER BY u.no DESC LIMIT $3
+"""
 SEEN = (
     f"SELECT u.no, u.revision, {SUPPRESSED_OF} AS suppressed FROM users AS u WHERE u.no = ANY($1::bigint[])"
 )
@@ -251,8 +254,10 @@ class PostgresUsers:
 
         return await self._database.write(delete, after=deleted) is not None
 
-    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
-        found = await self._database.listed(PAGE, tenant, LAST if before is None else before, limit)
+    async def page(
+        self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
+    ) -> Sequence[User]:
+        found = await self._database.listed(PAGE, tenant, LAST if before is None else before, limit, reserved)
         return [self._user_rows.opened(row) for row in found]
 
     def _known(self, user: User | None) -> tuple[UserNo, int]:

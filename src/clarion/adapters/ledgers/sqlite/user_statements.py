@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite.row_encoding import array, bytes_at, field, id_at, insert
-from clarion.model.status import (
-    ACTIVE,
-)
+from clarion.model.status import ACTIVE
+from clarion.model.user import RESERVED
 
 USER = "no, tenant, user_id, hex(wrapped_key), hex(profile), revision, inbox_epoch, created_at, updated_at"
 """What `rows.user` reads."""
@@ -28,7 +27,10 @@ LAST_USER = "SELECT seq FROM sqlite_sequence WHERE name = 'users'"
 """Whether or not the one with this number is still there."""
 
 USERS_PAGE = f"""
-    SELECT {array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3)
+    SELECT {array(USER)} FROM (
+        SELECT * FROM users WHERE tenant = ?1 AND no < ?2 AND (?4 OR substr(user_id, 1, 1) <> '{RESERVED}')
+        ORDER BY no DESC LIMIT ?3
+    )
 """
 
 

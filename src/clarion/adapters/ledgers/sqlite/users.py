@@ -126,8 +126,10 @@ class SqliteUsers:
         self._user_rows.erase(connection, [no for no in numbers if no is not None], keys=not items[0][2])
         return numbers
 
-    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
-        wanted = (tenant, LAST if before is None else before, limit)
+    async def page(
+        self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
+    ) -> Sequence[User]:
+        wanted = (tenant, LAST if before is None else before, limit, reserved)
         return await self._readers.call(
             lambda connection: self._user_rows.opened(connection, sql.USERS_PAGE, wanted)
         )

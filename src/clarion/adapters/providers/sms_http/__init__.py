@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.phone_errors import outcome_of_effect
 from clarion.adapters.providers.sms_http.placeholders import (
     OF_MESSAGE,
     Absent,
@@ -25,7 +26,6 @@ from clarion.adapters.providers.sms_http.settings import (
     effect_of_code,
     shown_code,
 )
-from clarion.adapters.sms import outcome_of_effect
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent

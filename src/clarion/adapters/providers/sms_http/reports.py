@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
+from clarion.adapters.phone_errors import REPORTED, PhoneErrorEffect
 from clarion.adapters.providers.sms_http.places import at_pointer, in_callback, json_of
 from clarion.adapters.providers.sms_http.settings import (
     ReportRules,
@@ -16,7 +17,6 @@ from clarion.adapters.providers.sms_http.settings import (
     effect_of_code,
     shown_code,
 )
-from clarion.adapters.sms import REPORTED, SmsEffect
 from clarion.errors import CallbackForged, CallbackUnreadable
 from clarion.model.receipt import ReceiptKind
 from clarion.ports.callback import (
@@ -111,7 +111,7 @@ def _receipt(
     if state == DELIVERED:
         return ReportedReceipt(reference=reference, kind=ReceiptKind.DELIVERED, provider_id=provider_id)
     code = in_callback(rules.error, document, request.query)
-    effect = effect_of_code(config.errors, code) or SmsEffect(state)
+    effect = effect_of_code(config.errors, code) or PhoneErrorEffect(state)
     kind, permanent, reason = REPORTED[effect]
     return ReportedReceipt(
         reference=reference,

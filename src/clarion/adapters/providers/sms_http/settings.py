@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from clarion.adapters.phone_errors import PhoneErrorEffect
 from clarion.adapters.providers.sms_http.placeholders import PLACEHOLDERS, escaped_pointer, filling_of
 from clarion.adapters.providers.sms_http.places import check_answer_place, check_pattern
-from clarion.adapters.sms import SmsEffect
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderSettings, Token, WebUrl
 
@@ -133,7 +133,7 @@ class SmsHttpConfig(ProviderSettings, frozen=True, kw_only=True):
     """The longest text that the gateway takes."""
     answer: AnswerRules = AnswerRules()
     """How its answers are read."""
-    errors: dict[str, SmsEffect] = {}
+    errors: dict[str, PhoneErrorEffect] = {}
     """What its error codes mean; `http_402`: what a status of HTTP means."""
     report: ReportRules | None = None
     """How its delivery reports are read; null: it sends none."""
@@ -251,7 +251,9 @@ def _check_place(report: ReportRules, place: str, pointer: str) -> None:
         )
 
 
-def effect_of_code(errors: dict[str, SmsEffect], code: str, status: int | None = None) -> SmsEffect | None:
+def effect_of_code(
+    errors: dict[str, PhoneErrorEffect], code: str, status: int | None = None
+) -> PhoneErrorEffect | None:
     """What an error code means, or else a status of HTTP; None: nobody said."""
     known = errors.get(code) if code else None
     return errors.get(f"http_{status}") if known is None and status is not None else known

@@ -1,4 +1,5 @@
-"""Services for messages to phone numbers: what an error means, when a message is sent and when it is reported later."""
+"""Services that reach phone numbers by text, WhatsApp or call: what an error means, when a message is sent and when it is
+reported later."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from clarion.model.status import Reason
 from clarion.ports.callback import ReportedReceipt
 
 
-class SmsEffect(Enum):
+class PhoneErrorEffect(Enum):
     """What follows from an error."""
 
     GONE = "gone"
-    """The number never gets text messages: it is suppressed."""
+    """The number never gets such messages: it is suppressed."""
     OPTED_OUT = "opted_out"
     """The person answered STOP: the number is suppressed until they answer START."""
     UNREACHABLE = "unreachable"
@@ -41,11 +42,11 @@ class SmsEffect(Enum):
     """Nobody says why."""
 
 
-class SmsError(NamedTuple):
+class PhoneError(NamedTuple):
     """One error of a service."""
 
     words: str
-    effect: SmsEffect
+    effect: PhoneErrorEffect
 
 
 class Reported(NamedTuple):
@@ -56,48 +57,48 @@ class Reported(NamedTuple):
     reason: Reason | None = None
 
 
-REPORTED: dict[SmsEffect, Reported] = {
-    SmsEffect.GONE: Reported(ReceiptKind.BOUNCED, permanent=True),
-    SmsEffect.OPTED_OUT: Reported(ReceiptKind.BOUNCED, permanent=True, reason=Reason.OPTED_OUT),
-    SmsEffect.UNREACHABLE: Reported(ReceiptKind.BOUNCED),
-    SmsEffect.BLOCKED: Reported(ReceiptKind.BLOCKED),
-    SmsEffect.REFUSED: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_REJECTED),
-    SmsEffect.LATER: Reported(ReceiptKind.FAILED, reason=Reason.RATE_LIMITED),
-    SmsEffect.WINDOW_CLOSED: Reported(ReceiptKind.FAILED, reason=Reason.WINDOW_CLOSED),
-    SmsEffect.TEMPLATE: Reported(ReceiptKind.FAILED, reason=Reason.TEMPLATE_NOT_APPROVED),
-    SmsEffect.EXPIRED: Reported(ReceiptKind.FAILED, reason=Reason.EXPIRED),
-    SmsEffect.SET_UP: Reported(ReceiptKind.FAILED, reason=Reason.MISCONFIGURED),
-    SmsEffect.UNCLEAR: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_ERROR),
+REPORTED: dict[PhoneErrorEffect, Reported] = {
+    PhoneErrorEffect.GONE: Reported(ReceiptKind.BOUNCED, permanent=True),
+    PhoneErrorEffect.OPTED_OUT: Reported(ReceiptKind.BOUNCED, permanent=True, reason=Reason.OPTED_OUT),
+    PhoneErrorEffect.UNREACHABLE: Reported(ReceiptKind.BOUNCED),
+    PhoneErrorEffect.BLOCKED: Reported(ReceiptKind.BLOCKED),
+    PhoneErrorEffect.REFUSED: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_REJECTED),
+    PhoneErrorEffect.LATER: Reported(ReceiptKind.FAILED, reason=Reason.RATE_LIMITED),
+    PhoneErrorEffect.WINDOW_CLOSED: Reported(ReceiptKind.FAILED, reason=Reason.WINDOW_CLOSED),
+    PhoneErrorEffect.TEMPLATE: Reported(ReceiptKind.FAILED, reason=Reason.TEMPLATE_NOT_APPROVED),
+    PhoneErrorEffect.EXPIRED: Reported(ReceiptKind.FAILED, reason=Reason.EXPIRED),
+    PhoneErrorEffect.SET_UP: Reported(ReceiptKind.FAILED, reason=Reason.MISCONFIGURED),
+    PhoneErrorEffect.UNCLEAR: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_ERROR),
 }
 
 
-def outcome_of_effect(effect: SmsEffect, detail: str, after_s: float | None = None) -> Outcome:
+def outcome_of_effect(effect: PhoneErrorEffect, detail: str, after_s: float | None = None) -> Outcome:
     """What an error means when a message is sent."""
     match effect:
-        case SmsEffect.GONE:
+        case PhoneErrorEffect.GONE:
             return Gone(detail=detail)
-        case SmsEffect.OPTED_OUT:
+        case PhoneErrorEffect.OPTED_OUT:
             return Gone(reason=Reason.OPTED_OUT, detail=detail)
-        case SmsEffect.SET_UP:
+        case PhoneErrorEffect.SET_UP:
             return Misconfigured(detail=detail)
-        case SmsEffect.LATER:
+        case PhoneErrorEffect.LATER:
             return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail=detail)
-        case SmsEffect.UNREACHABLE | SmsEffect.UNCLEAR:
+        case PhoneErrorEffect.UNREACHABLE | PhoneErrorEffect.UNCLEAR:
             return Retry(detail=detail)
-        case SmsEffect.BLOCKED:
+        case PhoneErrorEffect.BLOCKED:
             return Rejected(reason=Reason.BLOCKED, detail=detail)
-        case SmsEffect.WINDOW_CLOSED:
+        case PhoneErrorEffect.WINDOW_CLOSED:
             return Rejected(reason=Reason.WINDOW_CLOSED, detail=detail)
-        case SmsEffect.TEMPLATE:
+        case PhoneErrorEffect.TEMPLATE:
             return Rejected(reason=Reason.TEMPLATE_NOT_APPROVED, detail=detail)
-        case SmsEffect.REFUSED | SmsEffect.EXPIRED:
+        case PhoneErrorEffect.REFUSED | PhoneErrorEffect.EXPIRED:
             return Rejected(detail=detail)
 
 
-class SmsErrors:
+class PhoneErrors:
     """The error codes of one service."""
 
-    def __init__(self, service: str, codes: Mapping[str, SmsError]) -> None:
+    def __init__(self, service: str, codes: Mapping[str, PhoneError]) -> None:
         self.service = service
         self.codes = codes
 
@@ -118,7 +119,7 @@ class SmsErrors:
     def reported(self, code: str) -> Reported:
         """What a code means when it is reported later."""
         known = self.codes.get(code)
-        return REPORTED[SmsEffect.UNCLEAR if known is None else known.effect]
+        return REPORTED[PhoneErrorEffect.UNCLEAR if known is None else known.effect]
 
     def failed(self, receipt: ReportedReceipt, code: str) -> ReportedReceipt:
         """The receipt, saying that the message failed with this code."""
