@@ -17,7 +17,7 @@ import msgspec
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
@@ -195,6 +195,7 @@ def _options_of(url: RedisUrl, *, listens: bool) -> dict[str, Any]:
         "socket_connect_timeout": url.timeout_s,
         "retry": Retry(NoBackoff(), 0, supported_errors=()),
         "protocol": 2,
+        "driver_info": None,  # The server need not know, and its user may lack the right to say so.
     }
     if url.tls:
         options |= {
@@ -220,6 +221,13 @@ async def trouble_of(client: Client, url: RedisUrl, setting: str) -> str:
     or it is too old."""
     try:
         said = await client.info("server")
+    except MasterNotFoundError as fault:
+        if AuthenticationError.__name__ in str(fault):
+            raise ConfigError(
+                f"{setting}: the Sentinels at {url.shown} refuse us: check sentinel_user, sentinel_password and the ACL rules of "
+                "that user"
+            ) from None
+        return f"no Sentinel at {url.shown} names a master {url.sentinel!r}"
     except FAULTS as fault:
         if isinstance(fault, REFUSALS) or isinstance(fault.__cause__, REFUSALS):
             raise ConfigError(
