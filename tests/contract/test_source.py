@@ -137,7 +137,7 @@ async def in_rabbitmq(request: pytest.FixtureRequest) -> AsyncIterator[SourceSub
             await channel.basic_publish(one.value, exchange=name, routing_key=one.key, properties=properties)
 
     place = {"servers": f"127.0.0.1:{server.port}", "queue": name}
-    yield SourceSubject(opening("rabbitmq", **place), publish, positions=False, counted=False)
+    yield SourceSubject(opening("rabbitmq", **place), publish, positions=False, counted=False, competing=True)
     await connection.close()
 
 
@@ -171,6 +171,7 @@ async def in_sqs(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubject]
         keyed=False,
         counted=False,
         binary=False,
+        competing=True,
     )
     await client.close()
 
@@ -189,7 +190,7 @@ async def in_pubsub(request: pytest.FixtureRequest) -> AsyncIterator[SourceSubje
 
     async with scripted_server(otherwise=subscription.answer) as server:
         open_ = opening("pubsub", subscription=PATH.removeprefix("/v1/"), endpoint=server.url)
-        yield SourceSubject(open_, publish, positions=False, counted=False)
+        yield SourceSubject(open_, publish, positions=False, counted=False, competing=True)
 
 
 def opening(kind: str, **settings: Any) -> Callable[[], RecordReader]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import msgspec
@@ -106,8 +106,8 @@ class OutboxReader(abc.ABC):
             )
         ]
 
-    async def lag(self) -> int | None:
-        return await self._asked(self._count, MOST_COUNTED)
+    async def lag(self) -> Mapping[str, int | None]:
+        return {"": await self._asked(self._count, MOST_COUNTED)}
 
     async def close(self) -> None:
         if self._connection is not None:

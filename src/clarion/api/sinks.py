@@ -17,7 +17,7 @@ from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_document
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.api.times import Moment, instant, text_or_none
 from clarion.errors import ConfigError, InvalidInput
-from clarion.model.reading import Reading
+from clarion.model.reading import WHOLE, Reading
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
 from clarion.model.user import Value
@@ -145,7 +145,8 @@ async def rewind_sink(key: str, data: SinkRewind, caller: Caller, parts: Parts) 
 
 
 async def _status(sink: Sink, caller: Identity, parts: ApiParts) -> SinkStatus:
-    reading = (await parts.services.sinks.readings(caller.tenant)).get(sink.key, Reading())
+    readings = (await parts.services.sinks.readings(caller.tenant)).get(sink.key, {})
+    reading = readings.get(WHOLE, Reading())
     return SinkStatus(
         paused=sink.paused,
         lag_s=reading.lag,

@@ -20,7 +20,6 @@ from clarion.api.times import Moment, instant, text_or_none
 from clarion.errors import ConfigError, InvalidInput
 from clarion.flow.intake.record_mapping import RecordMapping
 from clarion.model.ids import Instant
-from clarion.model.reading import Reading
 from clarion.model.source import Source, StartAt
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
@@ -49,6 +48,8 @@ class ReadingStatus(msgspec.Struct, frozen=True, kw_only=True):
     read yet."""
     lag: int | None
     """Records that wait, as of `updated_at`; null: not known."""
+    readers: int
+    """Processes that read it now."""
     error: str | None
     """Why it cannot be read now; null when it can."""
     updated_at: str | None
@@ -152,9 +153,7 @@ async def delete_source(key: str, caller: Caller, parts: Parts) -> None:
 @get("/{key:str}/status", opt=ADMIN)
 async def get_source_status(key: str, caller: Caller, parts: Parts) -> ReadingStatus:
     """How far it has been read, and how much waits."""
-    source = _found(key, caller, parts)
-    reading = (await parts.services.sources.readings(caller.tenant)).get(key)
-    return _reading_status(reading, paused=source.paused)
+    return await _status(_found(key, caller, parts), caller, parts)
 
 
 @post("/{key:str}/test", opt=ADMIN, status_code=200)
@@ -190,18 +189,24 @@ async def rewind_source(key: str, data: SourceRewind, caller: Caller, parts: Par
         await parts.services.sources.rewind(caller.tenant, key, _wanted(data), repeat=data.send_again)
     except ConfigError as wrong:
         raise not_connected(wrong) from None
-    reading = (await parts.services.sources.readings(caller.tenant)).get(key)
-    return _reading_status(reading, paused=source.paused)
+    return await _status(source, caller, parts)
 
 
-def _reading_status(reading: Reading | None, *, paused: bool) -> ReadingStatus:
-    reading = reading or Reading()
+async def _status(source: Source, caller: Identity, parts: ApiParts) -> ReadingStatus:
+    service = parts.services.sources
+    known = (await service.readings(caller.tenant)).get(source.key, {})
+    readings = sorted(known.values(), key=lambda one: one.at or 0)
+    read = [one for one in readings if one.reader is not None]
+    lags = [one.lag for one in readings if one.lag is not None]
+    if service.competing(source):  # each process counts the whole queue
+        lags = lags[-1:]
     return ReadingStatus(
-        paused=paused,
-        position=dict(reading.position),
-        lag=reading.lag,
-        error=reading.trouble or None,
-        updated_at=text_or_none(reading.at),
+        paused=source.paused,
+        position={name: offset for one in known.values() for name, offset in one.position.items()},
+        lag=sum(lags) if lags else None,
+        readers=len({one.reader for one in read}),
+        error=next((one.trouble for one in read or readings if one.trouble), None),
+        updated_at=text_or_none(readings[-1].at if readings else None),
     )
 
 

@@ -185,6 +185,7 @@ def _rewound(to: str | None, position: list[str] | None) -> dict[str, Any]:
 def _show(status: dict[str, Any], *, json: bool) -> None:
     own = {
         "waiting": "not known" if status["lag"] is None else str(status["lag"]),
+        "read by": "1 process" if status["readers"] == 1 else f"{status['readers']} processes",
         "position": ", ".join(f"{name}={at}" for name, at in status["position"].items()) or "none",
     }
     show(status, own, json=json)

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 import msgspec
 
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import Instant, TenantId, WorkerId
+
+WHOLE = ""
+"""The partition of what has none, and of what was not read yet."""
 
 
 class ReadingKind(StrEnum):
@@ -26,20 +29,22 @@ class ReadingPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a source or a sink has come."""
+    """How far a sink has come, or one partition of a source."""
 
     position: Mapping[str, str] = {}
-    """By partition, the offset of the last record that is done. Empty: nothing was read yet."""
+    """By partition, the offset of the last record that is done. Empty: nothing was read yet, or the server keeps none."""
     fence: int = 0
     """Another one whenever somebody else reads on, or a person moved the position."""
     repeat: int = 0
     """How often a person asked that records which were done are done again."""
     lag: int | None = None
-    """Records that wait in a source, or seconds that a sink is behind, as of `at`; None: not known."""
+    """Records that wait here, or seconds that a sink is behind, as of `at`; None: not known."""
     trouble: str = ""
     """Why nothing can be read now; empty when it can."""
     at: Instant | None = None
     """When it was stored last."""
+    reader: WorkerId | None = None
+    """Who reads on from here; None: nobody who lives."""
 
 
 class DeadRecordKind(StrEnum):

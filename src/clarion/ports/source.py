@@ -13,7 +13,7 @@ from clarion.model.source import StartAt
 from clarion.ports.provider import ProviderTools
 
 Position = Mapping[str, str]
-"""By partition, the offset of the last record that is done."""
+"""By partition, the offset of the last record that is done; empty: none is."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +48,10 @@ class RecordReader(Protocol):
     """
 
     async def seek(self, to: Position | StartAt | Instant) -> Position:
-        """Go on behind this position, at one of the ends, or at a time; the position that this is. Nothing is taken.
+        """Go on behind this position, in the partitions that it names and no others; or in all, at one of the ends, or at a
+        time. The position that this is. Nothing is taken.
 
-        Raises InvalidInput where a server cannot go there. Partitions that the position does not name begin with their
-        oldest record.
+        Raises InvalidInput where a server cannot go there.
         """
 
     async def fetch(self, limit: int) -> Sequence[SourceRecord]:
@@ -63,8 +63,9 @@ class RecordReader(Protocol):
     async def peek(self, limit: int) -> Sequence[SourceRecord]:
         """The last records, oldest first, or those that come next where a server keeps no others. None is taken."""
 
-    async def lag(self) -> int | None:
-        """Records that wait behind what is done; None: the server does not say."""
+    async def lag(self) -> Mapping[str, int | None]:
+        """By partition there is, the records that wait behind what is done; None: the server does not say, or this reader is
+        not there."""
 
     async def close(self) -> None:
         """Release the connection; called once."""
@@ -82,6 +83,8 @@ class SourcePlugin(msgspec.Struct, frozen=True, kw_only=True):
     work and when a package is missing."""
     rewinds: bool = True
     """The server keeps what is done, so that it can be read again."""
+    competing: bool = False
+    """The server hands each record to one of those who read at the same time, so any number of processes may."""
     secrets: frozenset[str] = frozenset()
     """Names of config fields that must never be returned or logged."""
     example: dict[str, Any] = {}

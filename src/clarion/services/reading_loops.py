@@ -1,9 +1,11 @@
-"""Runs a loop for each source or sink that is not paused, each in one process at a time."""
+"""Runs a loop for each source or sink that is not paused. A sink, and each partition of a source, is read by one process at a
+time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -14,9 +16,10 @@ from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.setup_view import DocumentsView
 from clarion.model.ids import TenantId, WorkerId
-from clarion.model.reading import Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import WHOLE, Reading, ReadingKind, ReadingPlace
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Readings
+from clarion.rules import shares
 
 log = structlog.get_logger(__name__)
 
@@ -50,44 +53,122 @@ class TurnLost(Exception):
 
 
 class Turn(Generic[D]):
-    """The right to read one source or sink, until it is lost."""
+    """The right to read a source, or those of its partitions that fall to this process, or a sink; until it is lost."""
 
     def __init__(
         self,
         document: D,
         place: ReadingPlace,
-        reading: Reading,
         worker: WorkerId,
         readings: Readings,
         clock: Clock,
     ) -> None:
         self.document = document
         self.place = place
-        self.reading = reading
         self.worker = worker
+        self.known: Mapping[str, Reading] = {}
+        """All partitions, as of the last look."""
+        self.held: dict[str, Reading] = {}
+        """Those that this process reads."""
+        self.trouble = ""
+        """Why nothing can be read now; empty when it can."""
         self._readings = readings
         self._clock = clock
 
-    async def move(self, position: Mapping[str, str]) -> None:
-        """Store how far it is, durable when this returns. Partitions that are not named stay where they are.
+    @property
+    def position(self) -> Mapping[str, str]:
+        """How far this process is, in all partitions that it reads."""
+        return {name: offset for one in self.held.values() for name, offset in one.position.items()}
 
-        Raises TurnLost.
+    @property
+    def fences(self) -> Mapping[str, int]:
+        """Of the partitions that this process reads: others whenever it has to read from another place."""
+        return {partition: one.fence for partition, one in self.held.items()}
+
+    @property
+    def repeat(self) -> int:
+        """How often a person asked that records which were done are done again."""
+        return max((one.repeat for one in self.held.values()), default=0)
+
+    @property
+    def lag(self) -> int | None:
+        """What waits for this process, as it was told last."""
+        lags = [one.lag for one in self.held.values() if one.lag is not None]
+        return sum(lags) if lags else None
+
+    async def look(self) -> None:
+        """See who reads what by now, and what was lost."""
+        every = await self._readings.of(self.place.tenant, self.place.kind)
+        self.known = every.get(self.place.key, {})
+        for partition, reading in list(self.held.items()):
+            now = self.known.get(partition)
+            if now is None or (now.reader, now.fence) != (self.worker, reading.fence):
+                del self.held[partition]
+
+    async def take(
+        self,
+        wanted: Mapping[str, WorkerId | None],
+        new: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Read on in these partitions, as far as nobody else does; see `Readings.take`."""
+        if not wanted and not new:
+            return
+        taken = await self._readings.take(self.worker, self.place, wanted, new or {})
+        if new and WHOLE not in new:
+            self.held.pop(WHOLE, None)
+        self.held |= taken
+
+    async def move(self, positions: Mapping[str, Mapping[str, str]]) -> None:
+        """Store how far it is by partition, durable when this returns.
+
+        Partitions that were lost are no longer held. Raises TurnLost when all are.
         """
-        await self._store(replace(self.reading, position={**self.reading.position, **position}, trouble=""))
+        self.trouble = ""
+        await self._store(
+            {
+                partition: replace(
+                    self.held[partition],
+                    position={**self.held[partition].position, **position},
+                    trouble="",
+                )
+                for partition, position in positions.items()
+                if partition in self.held
+            }
+        )
 
-    async def tell(self, *, lag: int | None, trouble: str = "") -> None:
+    async def tell(self, lags: Mapping[str, int | None], trouble: str = "") -> None:
         """Store how it is doing. Raises TurnLost."""
-        await self._store(replace(self.reading, lag=lag, trouble=trouble))
+        self.trouble = trouble
+        await self._store(
+            {
+                partition: replace(one, lag=lags.get(partition, one.lag), trouble=trouble)
+                for partition, one in self.held.items()
+            }
+        )
 
-    async def _store(self, reading: Reading) -> None:
-        reading = replace(reading, at=self._clock.now())
-        if not await self._readings.move(self.worker, self.place, reading):
+    async def give_up(self) -> None:
+        """Others may read on."""
+        if self.held:
+            await self._readings.give_up(self.worker, self.place)
+
+    async def _store(self, readings: Mapping[str, Reading]) -> None:
+        now = self._clock.now()
+        stored = {partition: replace(one, at=now) for partition, one in readings.items()}
+        there = await self._readings.move(self.worker, self.place, stored)
+        for partition, reading in stored.items():
+            if partition in there:
+                self.held[partition] = reading
+            else:
+                del self.held[partition]
+        if not self.held:
             raise TurnLost
-        self.reading = reading
 
 
 class ReadingLoops(Generic[D]):
-    """Supervises the loops of all tenants. `read` reads one source or sink until it is cancelled or fails."""
+    """Supervises the loops of all tenants. `read` reads one source or sink until it is cancelled or fails.
+
+    `competing(document)`: its server hands each record to one of several readers, so every process reads.
+    """
 
     def __init__(
         self,
@@ -97,6 +178,7 @@ class ReadingLoops(Generic[D]):
         ledger: Ledger,
         lease: WorkerLease,
         clock: Clock,
+        competing: Callable[[D], bool] = lambda _: False,
     ) -> None:
         self._kind = kind
         self._documents = documents
@@ -105,6 +187,7 @@ class ReadingLoops(Generic[D]):
         self._readings = ledger.readings
         self._lease = lease
         self._clock = clock
+        self._competing = competing
         self._running: dict[tuple[TenantId, str], tuple[D, asyncio.Task[None]]] = {}
         self._turns: dict[tuple[TenantId, str], Turn[D]] = {}
         """The last ones of this process; gone when another process reads, or nobody."""
@@ -112,15 +195,13 @@ class ReadingLoops(Generic[D]):
     @property
     def trouble(self) -> str:
         """Why one of them cannot be read; empty when all can be."""
-        last = ((key, turn.reading.trouble) for (_, key), turn in self._turns.items())
+        last = ((key, turn.trouble) for (_, key), turn in self._turns.items())
         return next((f"{key}: {why}" for key, why in last if why), "")
 
     def lags(self) -> Mapping[str, int]:
         """Of what this process reads, by tenant and key: what waits."""
         return {
-            f"{tenant}/{key}": turn.reading.lag
-            for (tenant, key), turn in self._turns.items()
-            if turn.reading.lag is not None
+            f"{tenant}/{key}": turn.lag for (tenant, key), turn in self._turns.items() if turn.lag is not None
         }
 
     async def run(self) -> None:
@@ -165,14 +246,14 @@ class ReadingLoops(Generic[D]):
     async def _take_turn(self, at: tuple[TenantId, str], place: ReadingPlace, document: D) -> float:
         """Read as long as that goes well; how long to wait before it is tried again."""
         worker = await self._lease.lasting()
+        turn = Turn(document, place, worker, self._readings, self._clock)
         try:
-            reading = await self._readings.take(worker, place)
+            if not await self._may_read(turn):
+                self._turns.pop(at, None)
+                return TAKE_EVERY_S
         except Unavailable:
             return PAUSE_S
-        if reading is None:
-            self._turns.pop(at, None)
-            return TAKE_EVERY_S
-        turn = self._turns[at] = Turn(document, place, reading, worker, self._readings, self._clock)
+        self._turns[at] = turn
         try:
             await self._read(turn)
         except TurnLost:
@@ -189,16 +270,30 @@ class ReadingLoops(Generic[D]):
             await self._give_up(turn)
         return PAUSE_S
 
+    async def _may_read(self, turn: Turn[D]) -> bool:
+        """Take what nobody reads. True, too, when somebody has more partitions than is fair: they are taken over once the
+        server could be reached."""
+        await turn.look()
+        readers = {partition: one.reader for partition, one in turn.known.items()}
+        if self._competing(turn.document):
+            seat = shares.seat_for(turn.worker, readers)
+            await turn.take({} if seat is None else {seat: None}, {} if seat is None else {seat: {}})
+            return bool(turn.held)
+        new: Mapping[str, Mapping[str, str]] = {} if readers else {WHOLE: {}}
+        wanted = shares.partitions_for(turn.worker, readers or {WHOLE: None})
+        await turn.take({partition: None for partition, from_ in wanted.items() if from_ is None}, new)
+        return bool(turn.held or wanted)
+
     async def _tell(self, turn: Turn[D], why: str) -> None:
         place = turn.place
         log.warning("reading_interrupted", kind=place.kind, tenant=place.tenant, key=place.key, detail=why)
-        try:
-            await turn.tell(lag=turn.reading.lag, trouble=why)
-        except (TurnLost, Unavailable):
-            turn.reading = replace(turn.reading, trouble=why)
+        turn.trouble = why
+        if turn.held:
+            with suppress(TurnLost, Unavailable):
+                await turn.tell({}, why)
 
     async def _give_up(self, turn: Turn[D]) -> None:
         try:
-            await self._readings.give_up(turn.worker, turn.place)
+            await turn.give_up()
         except Unavailable:
             log.warning("turn_not_given_up", kind=self._kind, key=turn.place.key)

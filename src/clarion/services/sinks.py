@@ -18,7 +18,7 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Change
-from clarion.model.reading import DeadRecord, DeadRecordKind, Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import WHOLE, DeadRecord, DeadRecordKind, Reading, ReadingKind, ReadingPlace
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
 from clarion.ports import terms
@@ -101,8 +101,8 @@ class SinkService:
         self.events: Counter[str] = Counter()
         """What became of events; read by metrics."""
 
-    async def readings(self, tenant: TenantId) -> Mapping[str, Reading]:
-        """How far the sinks of a tenant have come, by key."""
+    async def readings(self, tenant: TenantId) -> Mapping[str, Mapping[str, Reading]]:
+        """How far the sinks of a tenant have come, by key; they have no partitions."""
         return await self._ledger.readings.of(tenant, ReadingKind.SINK)
 
     async def pause(self, tenant: TenantId, key: str, *, paused: bool) -> Sink:
@@ -138,7 +138,9 @@ class SinkService:
             position = {JOURNAL: BEFORE_ALL}
         else:
             position = {JOURNAL: BEFORE_ALL, SINCE: str(int(to))}
-        await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=False)
+        await self._ledger.readings.rewind(
+            _place(tenant, key), {WHOLE: position}, self._clock.now(), repeat=False
+        )
 
     async def retry(self, dead: DeadRecord) -> str | None:
         """Write a dead letter again; why it is refused again, or None."""
@@ -160,12 +162,12 @@ class SinkService:
         wanted = EventFilter(turn.document)
         writer = self._opened(turn.document)
         try:
-            if JOURNAL not in turn.reading.position:
-                await turn.move(await self._latest(tenant))
+            if JOURNAL not in turn.position:
+                await turn.move({WHOLE: await self._latest(tenant)})
             await self.dead.require_room(turn.place)
             told_s = self._clock.monotonic()
             while True:
-                after = int(turn.reading.position[JOURNAL])
+                after = int(turn.position[JOURNAL])
                 changes = await self._ledger.records.tail(tenant, after, PAGE)
                 if changes:
                     await self._write(turn, changes, wanted, writer)
@@ -173,7 +175,7 @@ class SinkService:
                     told_s = self._clock.monotonic()
                     behind = self._clock.now() - changes[-1].at if len(changes) == PAGE else 0
                     await self.dead.require_room(turn.place)
-                    await turn.tell(lag=behind // 1_000)
+                    await turn.tell({WHOLE: behind // 1_000})
                 if len(changes) < PAGE:
                     await self._clock.sleep(LOOK_EVERY_S)
         finally:
@@ -183,7 +185,7 @@ class SinkService:
         self, turn: Turn[Sink], changes: Sequence[Change], wanted: EventFilter, writer: EventWriter
     ) -> None:
         """Written or kept when this returns, with the position."""
-        since = int(turn.reading.position.get(SINCE, 0))
+        since = int(turn.position.get(SINCE, 0))
         tenant = turn.place.tenant
         events, dead = await self._events(tenant, [one for one in changes if one.at >= since], wanted)
         kept = [_kept(event, CONDITION_FAILED, why) for event, why in dead]
@@ -195,7 +197,7 @@ class SinkService:
                 if why is not None
             ]
         await self.dead.keep(turn.place, kept)
-        await turn.move({JOURNAL: str(changes[-1].seq)})
+        await turn.move({WHOLE: {JOURNAL: str(changes[-1].seq)}})
         self.events.update(written=len(events) + len(dead) - len(kept), dead=len(kept))
 
     async def _events(

@@ -21,6 +21,7 @@ from clarion.model.channel import Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Run
 from clarion.model.reading import (
+    WHOLE,
     DeadRecord,
     DeadRecordKind,
     Reading,
@@ -33,9 +34,10 @@ from clarion.ports import terms
 from clarion.ports.provider import ProviderTools
 from clarion.ports.record_format import Decoded, FormatPlugin, RecordFormat
 from clarion.ports.source import Position, RecordReader, SourcePlugin, SourceRecord
+from clarion.rules import shares
 from clarion.services.dead_records import DeadRecordKeeper, Refused
 from clarion.services.dry_runs import DryRuns
-from clarion.services.reading_loops import ReadingLoops, Turn
+from clarion.services.reading_loops import ReadingLoops, Turn, TurnLost
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +45,8 @@ AT_ONCE = 500
 """Records that are handled together."""
 CHUNK = 32
 """Records between two looks at more urgent work."""
-LAG_EVERY_S = 5.0
+LAG_EVERY_S = 2.0
+"""How often it is looked what waits, and who reads what."""
 UNREADABLE = "unreadable_record"
 NOT_MAPPED = "mapping_failed"
 
@@ -86,13 +89,24 @@ class SourceService:
         self._clock = tools.clock
         self.dead = DeadRecordKeeper(DeadRecordKind.SOURCE_RECORD, ledger, tools.vault, self._clock)
         self.loops = ReadingLoops(
-            ReadingKind.SOURCE, ledger.setup.sources, self._read, ledger, pipeline.lease, self._clock
+            ReadingKind.SOURCE,
+            ledger.setup.sources,
+            self._read,
+            ledger,
+            pipeline.lease,
+            self._clock,
+            self.competing,
         )
         self.records: Counter[str] = Counter()
         """What became of records; read by metrics."""
 
-    async def readings(self, tenant: TenantId) -> Mapping[str, Reading]:
-        """How far the sources of a tenant have come, by key."""
+    def competing(self, source: Source) -> bool:
+        """Whether its server hands each record to one of those who read."""
+        kind = self.kinds.get(source.kind)
+        return kind is not None and kind.competing
+
+    async def readings(self, tenant: TenantId) -> Mapping[str, Mapping[str, Reading]]:
+        """How far the sources of a tenant have come, by key and partition."""
         return await self._ledger.readings.of(tenant, ReadingKind.SOURCE)
 
     async def pause(self, tenant: TenantId, key: str, *, paused: bool) -> Source:
@@ -126,8 +140,15 @@ class SourceService:
         if kind is not None and not kind.rewinds:
             raise InvalidInput(f"{kind.title} forgets what was taken: the source cannot be rewound.")
         async with self._opened(source) as (reader, _):
-            position = await reader.seek(to)
-        await self._ledger.readings.rewind(_place(tenant, key), position, self._clock.now(), repeat=repeat)
+            try:
+                position = await reader.seek(to)
+            except ValueError:
+                raise InvalidInput("an offset is none of this topic.", pointer="#/position") from None
+        if isinstance(to, Mapping) and (missing := sorted(to.keys() - position.keys())):
+            raise InvalidInput(f"there is no partition {missing[0]!r}.", pointer="#/position")
+        await self._ledger.readings.rewind(
+            _place(tenant, key), _by_partition(position), self._clock.now(), repeat=repeat
+        )
         return position
 
     async def retry(self, dead: DeadRecord) -> Refused | None:
@@ -158,19 +179,47 @@ class SourceService:
         source = turn.document
         mapping = RecordMapping(source)
         async with self._opened(source) as (reader, format_):
-            found = await reader.seek(turn.reading.position or source.start_at)
-            if not turn.reading.position:
-                await turn.move(found)  # so that `latest` is the same place after a restart
-            told_s = float("-inf")
+            read = await self._begin(turn, reader)
+            looked_s = float("-inf")
             while True:
-                if self._clock.monotonic() - told_s >= LAG_EVERY_S:
+                if self._clock.monotonic() - looked_s >= LAG_EVERY_S:
                     await self.dead.require_room(turn.place)
-                    await turn.tell(lag=await reader.lag())
-                    told_s = self._clock.monotonic()
+                    await self._share(turn, await reader.lag())
+                    looked_s = self._clock.monotonic()
+                if turn.fences != read:
+                    await reader.seek(turn.position or source.start_at)
+                    read = turn.fences
                 records = await reader.fetch(AT_ONCE)
                 if records:
                     await self._take(turn, records, format_, mapping)
                     await reader.done(records)
+
+    async def _begin(self, turn: Turn[Source], reader: RecordReader) -> Mapping[str, int]:
+        """Go where reading stopped, or begins: `latest` is the same place after a restart. The fences of what is read now."""
+        begun = any(one.position for one in turn.known.values())
+        found = await reader.seek(turn.position if begun else turn.document.start_at)
+        if begun or not found:
+            return turn.fences
+        if WHOLE in found:
+            await turn.move({WHOLE: found})
+            return turn.fences
+        await turn.take(dict.fromkeys(found), _by_partition(found))
+        return {}
+
+    async def _share(self, turn: Turn[Source], lags: Mapping[str, int | None]) -> None:
+        """Store what waits, and read what falls to this process by now. Raises TurnLost when that is nothing."""
+        if self.competing(turn.document):
+            await turn.tell(dict.fromkeys(turn.held, lags.get(WHOLE)))
+            return
+        if turn.held:
+            await turn.tell(lags)
+        await turn.look()
+        new = [partition for partition in lags if partition not in turn.known]
+        readers = dict.fromkeys(new) | {partition: one.reader for partition, one in turn.known.items()}
+        wanted = shares.partitions_for(turn.worker, readers)
+        await turn.take(wanted, _by_partition(dict.fromkeys(new, "")))
+        if not turn.held:
+            raise TurnLost
 
     async def _take(
         self,
@@ -186,7 +235,7 @@ class SourceService:
         dead: list[tuple[str, bytes, Refused]] = []
         passed = 0
         for place, record in enumerate(records):
-            outcome = _mapped(record, format_, mapping, turn.reading.repeat)
+            outcome = _mapped(record, format_, mapping, turn.repeat)
             if isinstance(outcome, Submission):
                 starting.append((record, outcome))
             elif outcome is not None:
@@ -204,7 +253,8 @@ class SourceService:
                 else:
                     repeated += answer.repeated
         await self.dead.keep(turn.place, dead)
-        await turn.move({record.partition: record.offset for record in records if record.offset})
+        offsets = {record.partition: record.offset for record in records if record.offset}
+        await turn.move(_by_partition(offsets) or {seat: {} for seat in turn.held})
         self.records.update(
             started=len(records) - passed - len(dead) - repeated,
             repeated=repeated,
@@ -290,6 +340,11 @@ def _placed(wrong: InvalidInput) -> str:
 
 def _refused_by_intake(wrong: ClarionError) -> Refused:
     return Refused(reason=wrong.code, detail=wrong.detail, pointer=wrong.pointer)
+
+
+def _by_partition(position: Position) -> Mapping[str, Position]:
+    """The position of each partition by itself."""
+    return {partition: {partition: offset} for partition, offset in position.items()}
 
 
 def _place(tenant: TenantId, key: str) -> ReadingPlace:

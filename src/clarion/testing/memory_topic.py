@@ -73,20 +73,25 @@ class MemoryReader:
     def __init__(self, topic: MemoryTopic, tools: ProviderTools) -> None:
         self._topic = topic
         self._clock = tools.clock
-        self._done = [-1] * PARTITIONS
-        self._fetched = [-1] * PARTITIONS
+        self._done: dict[int, int] = {}
+        """By partition that is read."""
+        self._fetched: dict[int, int] = {}
 
     async def seek(self, to: Position | StartAt | Instant) -> Position:
         self._check()
-        for number, records in enumerate(self._topic.partitions):
-            self._done[number] = self._fetched[number] = self._found(number, records, to)
-        return {str(number): str(offset) for number, offset in enumerate(self._done)}
+        self._done = {
+            number: self._found(number, records, to)
+            for number, records in enumerate(self._topic.partitions)
+            if not isinstance(to, Mapping) or str(number) in to
+        }
+        self._fetched = dict(self._done)
+        return {str(number): str(offset) for number, offset in self._done.items()}
 
     async def fetch(self, limit: int) -> Sequence[SourceRecord]:
         self._check()
         found: list[SourceRecord] = []
-        for number, records in enumerate(self._topic.partitions):
-            some = records[self._fetched[number] + 1 :][: limit - len(found)]
+        for number in self._fetched:
+            some = self._topic.partitions[number][self._fetched[number] + 1 :][: limit - len(found)]
             self._fetched[number] += len(some)
             found += some
         if not found:
@@ -107,11 +112,12 @@ class MemoryReader:
         every = [record for records in self._topic.partitions for record in records]
         return sorted(every, key=lambda one: (one.at or 0, one.partition, int(one.offset)))[-limit:]
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         self._check()
-        return sum(
-            len(records) - 1 - self._done[number] for number, records in enumerate(self._topic.partitions)
-        )
+        return {
+            str(number): len(records) - 1 - self._done[number] if number in self._done else None
+            for number, records in enumerate(self._topic.partitions)
+        }
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -124,7 +130,7 @@ class MemoryReader:
         if isinstance(to, int):
             return sum((record.at or 0) < to for record in records) - 1
         assert isinstance(to, Mapping)
-        return int(to.get(str(number), -1))
+        return int(to[str(number)] or -1)
 
     def _check(self) -> None:
         if self._topic.trouble:

@@ -50,6 +50,8 @@ class SourceSubject(NamedTuple):
     """Records may be any bytes; else they are JSON."""
     counted: bool = True
     """The server says how many records wait, at once and exactly."""
+    competing: bool = False
+    """The server hands each record to one of those who read."""
 
 
 @contextlib.asynccontextmanager
@@ -73,6 +75,12 @@ async def fetched(reader: RecordReader, count: int) -> list[SourceRecord]:
             break
     assert len(found) == count, f"{len(found)} records came, and not {count}"
     return list(found.values())
+
+
+async def waiting(reader: RecordReader) -> int | None:
+    """What waits in all partitions together."""
+    lags = [lag for lag in (await reader.lag()).values() if lag is not None]
+    return sum(lags) if lags else None
 
 
 def position_of(records: Sequence[SourceRecord]) -> Position:
@@ -145,7 +153,7 @@ async def an_empty_topic_gives_nothing(subject: SourceSubject) -> None:
     async with reading(subject, StartAt.EARLIEST) as reader:
         assert list(await reader.fetch(10)) == []
         assert list(await reader.peek(10)) == []
-        assert await reader.lag() in (0, None)
+        assert await waiting(reader) in (0, None)
 
 
 async def a_limit_is_kept(subject: SourceSubject) -> None:
@@ -218,15 +226,55 @@ async def what_waits_is_counted(subject: SourceSubject) -> None:
     """Behind what is done, not behind what was fetched."""
     await subject.publish(orders(7, key="customer-1"))
     async with reading(subject, StartAt.EARLIEST) as reader:
-        lag = await reader.lag()
+        lag = await waiting(reader)
         if not subject.counted:
             assert lag is None or lag >= 0
             return
         assert lag == 7
         records = await fetched(reader, 7)
-        assert await reader.lag() == 7
+        assert await waiting(reader) == 7
         await reader.done(records)
-        assert await reader.lag() == 0
+        assert await waiting(reader) == 0
+
+
+async def partitions_are_read_apart(subject: SourceSubject) -> None:
+    """A connection reads those that it is told, from their oldest record where there is no offset, and knows of the others."""
+    await subject.publish(orders(12))
+    async with reading(subject, StartAt.EARLIEST) as reader:
+        partitions = sorted(await reader.lag())
+        found = await fetched(reader, 12)
+    if len(partitions) == 1:
+        return
+    for partition in partitions:
+        here = [record.value for record in found if record.partition == partition]
+        async with reading(subject, {partition: ""}) as reader:
+            lags = await reader.lag()
+            assert {**lags} == dict.fromkeys(partitions) | {partition: len(here)}
+            assert [record.value for record in await fetched(reader, len(here))] == here
+            others = {one: "" for one in partitions if one != partition}
+            await reader.seek(others)
+            assert len(await fetched(reader, 12 - len(here))) == 12 - len(here)
+
+
+async def readers_share_a_queue(subject: SourceSubject) -> None:
+    """Each record comes to one of those who read at the same time."""
+    if not subject.competing:
+        return
+    await subject.publish(orders(30))
+    async with (
+        reading(subject, StartAt.EARLIEST) as one,
+        reading(subject, StartAt.EARLIEST) as another,
+    ):
+        found: list[bytes] = []
+        for _ in range(TRIES):
+            for reader in (one, another):
+                records = await reader.fetch(5)
+                found += [record.value for record in records]
+                if records:
+                    await reader.done(records)
+            if len(found) >= 30:
+                break
+    assert sorted(found) == sorted(record.value for record in orders(30))
 
 
 SOURCE_CONTRACT = (
@@ -239,4 +287,6 @@ SOURCE_CONTRACT = (
     latest_passes_over_what_was_there,
     it_is_rewound,
     what_waits_is_counted,
+    partitions_are_read_apart,
+    readers_share_a_queue,
 )

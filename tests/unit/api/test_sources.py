@@ -130,7 +130,11 @@ async def test_a_source_is_resumed_read_paused_and_rewound(admin, clarion, ada, 
     status = await admin.ok("POST", "/v1/sources/orders/rewind", {"to": "earliest"})
     assert (status["paused"], status["position"]) == (True, {"0": "-1", "1": "-1"})
     status = await admin.ok("POST", "/v1/sources/orders/rewind", {"position": {"0": "0"}})
-    assert status["position"] == {"0": "0", "1": "-1"}
+    assert status["position"] == {"0": "0"}
+    wrong = await admin.problem("POST", "/v1/sources/orders/rewind", {"position": {"0": "0", "7": "1"}})
+    assert wrong["errors"] == [{"detail": "there is no partition '7'.", "pointer": "#/position"}]
+    wrong = await admin.problem("POST", "/v1/sources/orders/rewind", {"position": {"0": "first"}})
+    assert wrong["detail"] == "an offset is none of this topic."
     status = await admin.ok("POST", "/v1/sources/orders/rewind", {"at": "1999-01-01T00:00:00Z"})
     assert status["error"] is None
     problem = await admin.problem("POST", "/v1/sources/orders/rewind", {})

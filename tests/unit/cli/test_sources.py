@@ -13,6 +13,7 @@ STATUS = {
     "paused": False,
     "position": {"0": "41"},
     "lag": 3,
+    "readers": 2,
     "error": "the server is away",
     "updated_at": "2030-06-01T18:00:00Z",
 }

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
-from clarion.model.reading import DeadRecordFilter, ReadingKind
+from clarion.model.reading import WHOLE, DeadRecordFilter, ReadingKind
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
@@ -179,7 +179,7 @@ async def test_a_receiver_that_is_away_gets_everything_later(shop, receiver):
     await shop.until_idle()
     await follow(shop)
     assert told(receiver) == []
-    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"]
+    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"][WHOLE]
     assert reading.trouble == "the receiver is away"
     receiver.trouble = ""
     await shop.pass_time(30)
@@ -196,7 +196,7 @@ async def test_a_crash_writes_some_again_and_leaves_none_out(tmp_path, receiver)
         moved = one.ledger.readings.move
 
         async def lost(worker, place, to):
-            return False
+            return frozenset()
 
         one.ledger.readings.move = lost  # type: ignore[method-assign]
         await one.trigger("shipped", "ada")
@@ -252,7 +252,7 @@ async def test_a_sink_with_too_many_dead_letters_does_not_go_on(shop, receiver, 
     await shop.pass_time(5)
     await shop.trigger("shipped", "ada")
     await shop.pass_time(10)
-    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"]
+    reading = (await shop.ledger.readings.of(shop.tenant, ReadingKind.SINK))["warehouse"][WHOLE]
     assert "1 dead letters of the sink wait" in reading.trouble
     assert len(told(receiver)) == 1
     receiver.refused.clear()

@@ -1,19 +1,24 @@
 """Sources on a whole engine: every record starts its workflow, is passed over, or waits as a dead letter."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from clarion.errors import Busy, InvalidInput
-from clarion.model.reading import DeadRecordFilter, ReadingKind, ReadingPlace
+from clarion.model.ids import Instant
+from clarion.model.reading import DeadRecordFilter, Reading, ReadingKind
 from clarion.model.setup import EventMatch
 from clarion.model.source import RecordMap, Source, StartAt
+from clarion.ports.source import Position, SourcePlugin
 from clarion.services import dead_records
 from clarion.services.reading_loops import LOOK_EVERY_S, TAKE_EVERY_S
 from clarion.services.sources import LAG_EVERY_S
-from clarion.testing.memory_topic import MemoryTopic
+from clarion.testing.memory_topic import MemoryReader, MemoryTopic
 from tests.engine import Engine, engine, sms_text, workflow
 
 SOURCE = Source(
@@ -54,14 +59,54 @@ async def follow(shop: Engine, source: Source = SOURCE) -> None:
     await shop.pass_time(LOOK_EVERY_S)
 
 
-async def reading(shop: Engine):
-    """How far it is."""
+async def readings(shop: Engine) -> Mapping[str, Reading]:
+    """How far it is, by partition."""
     return (await shop.ledger.readings.of(shop.tenant, ReadingKind.SOURCE))["orders"]
+
+
+async def troubles(shop: Engine) -> set[str]:
+    """Why it cannot be read."""
+    return {one.trouble for one in (await readings(shop)).values()}
 
 
 async def dead(shop: Engine):
     """What waits for a person, oldest first."""
     return list(await shop.ledger.dead_records.page(shop.tenant, ANY, None, 100))[::-1]
+
+
+class QueueReader(MemoryReader):
+    """The topic as a queue: its server keeps no positions."""
+
+    async def seek(self, to: Position | StartAt | Instant) -> Position:
+        await super().seek(to)
+        return {}
+
+    async def lag(self) -> Mapping[str, int | None]:
+        return {"": None}
+
+
+@contextlib.asynccontextmanager
+async def two_shops(
+    directory: Path, topic: MemoryTopic, plugin: SourcePlugin | None = None
+) -> AsyncIterator[tuple[Engine, Engine]]:
+    """Two processes on one store; the first one reads already, the second one is there since now."""
+    async with engine(directory, sources={"memory": plugin or topic.plugin()}) as one:
+        await one.create_setup(workflow("shipped"))
+        await one.put_user("ada")
+        await follow(one)
+        other = Engine(directory, one.clock, one.provider, 2)
+        other.sources = one.sources
+        await other.work_on(one.ledger.store)
+        yield one, other
+        await other.leave()
+
+
+async def shared(shop: Engine) -> dict[int | None, set[str]]:
+    """Who reads which partitions."""
+    found: dict[int | None, set[str]] = {}
+    for partition, one in (await readings(shop)).items():
+        found.setdefault(one.reader, set()).add(partition)
+    return found
 
 
 def texts(shop: Engine) -> list[str]:
@@ -77,7 +122,10 @@ async def test_a_record_starts_its_workflow(shop, topic):
     topic.publish(order("A-2"), key="ada")
     await shop.pass_time(1)
     assert texts(shop) == ["Order A-1", "Order A-2"]
-    assert {"1"} <= {*(await reading(shop)).position.values()}
+    assert {partition: one.position for partition, one in (await readings(shop)).items()} == {
+        "0": {"0": "1"},
+        "1": {"1": "-1"},
+    }
     assert shop.services.stats()["source_records.started"] == 2
 
 
@@ -101,7 +149,7 @@ async def test_latest_begins_with_what_comes_from_now_on(shop, topic):
     topic.publish(order("old"))
     await follow(shop, replace(SOURCE, start_at=StartAt.LATEST))
     assert texts(shop) == []
-    assert (await reading(shop)).position
+    assert (await readings(shop))["0"].position == {"0": "0"}
     topic.publish(order("new"))
     await shop.pass_time(1)
     assert texts(shop) == ["Order new"]
@@ -158,11 +206,12 @@ async def test_a_source_with_too_many_dead_letters_is_not_read_on(shop, topic, m
     topic.publish(order("A-1"))
     await shop.pass_time(LAG_EVERY_S)
     assert texts(shop) == []
-    assert "dead letters of the source wait" in (await reading(shop)).trouble
+    (trouble,) = await troubles(shop)
+    assert "dead letters of the source wait" in trouble
     await shop.services.sources.dead.discard(shop.tenant, [one.seq for one in await dead(shop)])
     await shop.pass_time(30)
     assert texts(shop) == ["Order A-1"]
-    assert (await reading(shop)).trouble == ""
+    assert await troubles(shop) == {""}
 
 
 async def test_a_crash_repeats_records_and_sends_nothing_twice(tmp_path, topic):
@@ -175,7 +224,7 @@ async def test_a_crash_repeats_records_and_sends_nothing_twice(tmp_path, topic):
         moved = one.ledger.readings.move
 
         async def lost(worker, place, to):
-            if to.position.get("0") == "4":
+            if "0" in to and to["0"].position.get("0") == "4":
                 await asyncio.Event().wait()
             return await moved(worker, place, to)
 
@@ -198,28 +247,104 @@ async def test_a_crash_repeats_records_and_sends_nothing_twice(tmp_path, topic):
         await again.leave()
 
 
-async def test_one_process_reads_a_source_until_it_is_dead(tmp_path, topic):
-    """Then another one goes on where it stood, and the records of the dead one are not sent twice."""
-    async with engine(tmp_path, sources={"memory": topic.plugin()}) as one:
-        await one.create_setup(workflow("shipped"))
-        await one.put_user("ada")
-        await follow(one)
-        other = Engine(tmp_path, one.clock, one.provider, 2)
-        other.sources = one.sources
-        await other.work_on(one.ledger.store)
-        topic.publish(order("A-1"))
-        await one.pass_time(TAKE_EVERY_S)
-        assert texts(one) == ["Order A-1"]
-        assert other.services.sources.records.total() == 0
+async def test_processes_share_the_partitions_until_one_is_dead(tmp_path, topic):
+    """The second one takes over half of them; when one ends, the other reads all on from where it stood."""
+    async with two_shops(tmp_path, topic) as (one, other):
+        assert await shared(one) == {1: {"0", "1"}}
+        await one.pass_time(LAG_EVERY_S)
+        halves = await shared(one)
+        assert sorted(map(sorted, halves.values())) == [["0"], ["1"]]
+        for number in range(6):
+            topic.publish(order(f"A-{number}"), key="ab"[number % 2])
+        await one.pass_time(LAG_EVERY_S)
+        assert len(texts(one)) == 6
+        for shop in (one, other):
+            assert shop.services.stats()["source_records.started"] == 3, "each reads its own partition"
+            assert shop.services.stats().get("source_records.repeated", 0) == 0
         await one.kill()
-        topic.publish(order("A-2"))
+        topic.publish(order("B-1"), key="a")
+        topic.publish(order("B-2"), key="b")
 
         async def sent() -> bool:
-            return texts(one) == ["Order A-1", "Order A-2"]
+            return len(texts(one)) == 8
 
         assert await other.until(sent)
-        assert other.services.stats()["source_records.started"] == 1
-        await other.leave()
+        (last,) = await shared(other)
+        assert last in halves
+        assert await shared(other) == {last: {"0", "1"}}
+
+
+async def test_the_late_position_of_a_process_that_lost_a_partition_is_refused(tmp_path, topic):
+    """It held a batch while the partition was taken over: the other one repeats it, and nothing is sent twice."""
+    async with two_shops(tmp_path, topic) as (one, other):
+        submit, go = one.services.sources._submit, asyncio.Event()
+
+        async def slowly(tenant, submissions):
+            answers = await submit(tenant, submissions)
+            await go.wait()
+            return answers
+
+        one.services.sources._submit = slowly
+        for number in range(4):
+            topic.publish(order(f"A-{number}"), key="ab"[number % 2])
+        await one.pass_time(TAKE_EVERY_S + 1)
+        over = next(partition for partition, reading in (await readings(one)).items() if reading.reader != 1)
+        assert (await readings(one))[over].position == {over: "1"}, "the other one is through"
+        assert other.services.stats()["source_records.repeated"] == 2
+        moved = (await readings(one))[over]
+        topic.publish(order("B"), key="ab"[topic.publish(order("C"), key="b").partition == over])
+        await one.pass_time(1)
+        go.set()
+        await one.pass_time(LAG_EVERY_S)
+        assert (await readings(one))[over].fence == moved.fence
+        assert (await readings(one))[over].reader == moved.reader
+        assert texts(one) == [f"Order {name}" for name in ("A-0", "A-1", "A-2", "A-3", "B", "C")]
+
+
+async def test_a_process_that_cannot_reach_the_server_takes_nothing_over(tmp_path, topic):
+    """Who reads goes on with all partitions."""
+    async with two_shops(tmp_path, topic) as (one, other):
+        away = MemoryTopic()
+        away.trouble = "the server is away"
+        other.services.sources.kinds = {"memory": away.plugin()}
+        await one.pass_time(30)
+        assert await shared(one) == {1: {"0", "1"}}
+        assert other.services.sources.loops.trouble == "orders: the server is away"
+        topic.publish(order("A-1"), key="a")
+        topic.publish(order("A-2"), key="b")
+        await one.pass_time(1)
+        assert texts(one) == ["Order A-1", "Order A-2"]
+
+
+async def test_every_process_reads_a_queue_that_hands_its_records_out(tmp_path, topic):
+    """Each has a seat; that of a dead one is taken by the next."""
+    plugin = replace(
+        topic.plugin(), competing=True, rewinds=False, open=lambda config, tools: QueueReader(topic, tools)
+    )
+    async with two_shops(tmp_path, topic, plugin) as (one, other):
+        await one.pass_time(TAKE_EVERY_S)
+        assert await shared(one) == {1: {"1"}, 2: {"2"}}
+        await one.kill()
+        third = Engine(tmp_path, one.clock, one.provider, 3)
+        third.sources = one.sources
+        await third.work_on(one.ledger.store)
+
+        async def seated() -> bool:
+            return (await shared(other)).get(3) == {"1"}
+
+        assert await other.until(seated)
+        await third.leave()
+
+
+async def test_new_partitions_are_read_from_their_oldest_record(shop, topic):
+    """Also those of a source that began with what came from then on."""
+    topic.publish(order("old"))
+    await follow(shop, replace(SOURCE, start_at=StartAt.LATEST))
+    topic.partitions += ([],)
+    topic.partitions[2].append(replace(topic.publish(order("A-0")), partition="2", value=order("new")))
+    await shop.pass_time(LAG_EVERY_S + 1)
+    assert texts(shop) == ["Order A-0", "Order new"]
+    assert (await readings(shop))["2"].position == {"2": "1"}
 
 
 async def test_a_full_queue_holds_the_source_up(shop, topic):
@@ -234,7 +359,7 @@ async def test_a_full_queue_holds_the_source_up(shop, topic):
     shop.services.sources._submit = submitted
     topic.publish(order("A-1"))
     await follow(shop)
-    assert (await reading(shop)).trouble == "The lane is full."
+    assert await troubles(shop) == {"The lane is full."}
     assert shop.services.sources.loops.trouble == "orders: The lane is full."
     full[0] = False
     await shop.pass_time(2)
@@ -247,7 +372,7 @@ async def test_a_server_that_is_away_is_asked_again(shop, topic):
     topic.trouble = "the server is away"
     topic.publish(order("A-1"))
     await follow(shop)
-    assert (await reading(shop)).trouble == "the server is away"
+    assert await troubles(shop) == {"the server is away"}
     topic.trouble = ""
     await shop.pass_time(10)
     assert texts(shop) == ["Order A-1"]
@@ -272,7 +397,7 @@ async def test_what_waits_is_counted(shop, topic):
     await follow(shop)
     topic.publish(order("A-2"))
     await shop.pass_time(LAG_EVERY_S + 1)
-    assert (await reading(shop)).lag == 0
+    assert [one.lag for one in (await readings(shop)).values()] == [0, 0]
     assert shop.services.stats()["source_lag.1/orders"] == 0
 
 
@@ -312,8 +437,6 @@ async def test_a_deleted_source_leaves_no_position(shop, topic):
     await shop.services.sources.delete(shop.tenant, "orders")
     await shop.pass_time(LOOK_EVERY_S)
     assert await shop.ledger.readings.of(shop.tenant, ReadingKind.SOURCE) == {}
-    place = ReadingPlace(tenant=shop.tenant, kind=ReadingKind.SOURCE, key="orders")
-    assert await shop.ledger.readings.take(shop.pipeline.lease.worker, place) is not None
 
 
 @pytest.mark.parametrize(

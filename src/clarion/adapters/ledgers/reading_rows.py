@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from clarion.model.ids import TenantId
+from clarion.model.ids import TenantId, WorkerId
 from clarion.model.reading import DeadRecord, DeadRecordFilter, DeadRecordKind, Reading, ReadingPlace
 
-READING = "position, fence, repeat, lag, trouble, at"
+READING = "partition, position, fence, repeat, lag, trouble, at"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, str]).decode
@@ -26,10 +26,30 @@ def place_values(place: ReadingPlace) -> tuple[TenantId, str, str]:
     return place.tenant, place.kind.value, place.key
 
 
-def reading_of(row: Sequence[Any]) -> Reading:
-    """A row of the columns `READING`."""
-    position, fence, repeat, lag, trouble, at = row
-    return Reading(position=_decode(position), fence=fence, repeat=repeat, lag=lag, trouble=trouble, at=at)
+def readings_of(rows: Iterable[Sequence[Any]], reader: WorkerId) -> dict[str, Reading]:
+    """Rows of the columns `READING` that this worker reads, by partition."""
+    return {row[0]: _reading(row, reader) for row in rows}
+
+
+def readings_by_key(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Reading]]:
+    """Rows of the key, who reads, and the columns `READING`; by key and partition."""
+    found: dict[str, dict[str, Reading]] = {}
+    for key, reader, *row in rows:
+        found.setdefault(key, {})[row[0]] = _reading(row, reader)
+    return found
+
+
+def _reading(row: Sequence[Any], reader: WorkerId | None) -> Reading:
+    _, position, fence, repeat, lag, trouble, at = row
+    return Reading(
+        position=_decode(position),
+        fence=fence,
+        repeat=repeat,
+        lag=lag,
+        trouble=trouble,
+        at=at,
+        reader=reader,
+    )
 
 
 def dead_record_of(row: Sequence[Any]) -> DeadRecord:

@@ -33,7 +33,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0043"
+REVISION = "0044"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -863,6 +863,7 @@ readings = Table(
     _key("tenant"),
     _text_key("kind"),
     _text_key("key"),
+    _text_key("partition"),
     _text("position", default="{}"),
     _number("fence", default=0),
     _number("repeat", default=0),
@@ -873,7 +874,7 @@ readings = Table(
     _one_of("kind", ReadingKind),
     sqlite_with_rowid=False,
 )
-"""How far sources and sinks have come, and which worker reads them."""
+"""How far sinks and the partitions of sources have come, and which worker reads them."""
 
 dead_records = Table(
     "dead_records",

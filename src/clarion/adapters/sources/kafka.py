@@ -1,8 +1,9 @@
-"""A topic of Kafka. The position is in the ledger, so no consumer group is joined and no offset is committed."""
+"""A topic of Kafka. Positions are in the ledger, and so is who reads which partition: no consumer group is joined and no offset
+is committed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clarion.adapters.kafka import (
@@ -55,14 +56,15 @@ class KafkaReader:
         return await self._thread.call(lambda: self._fetch(limit))
 
     async def done(self, records: Sequence[SourceRecord]) -> None:
-        self._position.update((int(record.partition), int(record.offset)) for record in records)
+        for record in records:
+            self._position[int(record.partition)] = int(record.offset)
 
     async def peek(self, limit: int) -> Sequence[SourceRecord]:
         await self._connect()
         records = await self._thread.call(lambda: self._peek(limit))
         return sorted(records, key=lambda one: (one.at or 0, one.partition, int(one.offset)))[-limit:]
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         return await self._thread.call(self._lag)
 
     async def close(self) -> None:
@@ -100,7 +102,8 @@ class KafkaReader:
                 one.partition: (one.offset if one.offset >= 0 else self._ends(one.partition)[1]) - 1
                 for one in found
             }
-        return {one: int(to[str(one)]) if str(one) in to else self._ends(one)[0] - 1 for one in partitions}
+        there = {one: to[str(one)] for one in partitions if str(one) in to}
+        return {one: int(offset) if offset else self._ends(one)[0] - 1 for one, offset in there.items()}
 
     def _ends(self, partition: int) -> tuple[int, int]:
         """The oldest offset there is, and the next one that will be."""
@@ -138,12 +141,13 @@ class KafkaReader:
                 records.append(self._record(message))
         return records
 
-    def _lag(self) -> int:
-        new = {*partitions_of(self._consumer, self._config)} - {*self._position}
-        if new:  # the topic has more partitions than before
-            self._position |= {one: self._ends(one)[0] - 1 for one in new}
-            self._assign()
-        return sum(max(0, self._end(one) - 1 - offset) for one, offset in self._position.items())
+    def _lag(self) -> Mapping[str, int | None]:
+        behind: dict[str, int | None] = {
+            str(one): None for one in partitions_of(self._consumer, self._config)
+        }
+        for one, offset in self._position.items():
+            behind[str(one)] = max(0, self._end(one) - 1 - offset)
+        return behind
 
     def _end(self, partition: int) -> int:
         """The next offset that will be, as the last answer of the server said."""

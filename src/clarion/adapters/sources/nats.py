@@ -82,9 +82,9 @@ class NatsReader:
         await self._begin(max(0, last - limit))
         return (await self._next(limit, FETCH_S))[-limit:]
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         info = await self._call(self._consumer.consumer_info())
-        return int(info.num_pending or 0) + self._waiting
+        return {"": int(info.num_pending or 0) + self._waiting}
 
     async def close(self) -> None:
         if self._connection is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -115,9 +115,9 @@ class PubSubReader:
         await self._give_back([one.receipt for one in found])
         return found
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         """Google tells that in its monitoring only."""
-        return None
+        return {"": None}
 
     async def close(self) -> None:
         """What is not done is delivered to others at once."""
@@ -194,6 +194,7 @@ plugin = SourcePlugin(
     config=PubSubSource,
     open=opened,
     rewinds=False,
+    competing=True,
     secrets=frozenset({"service_account"}),
     example={"subscription": "projects/shop/subscriptions/clarion", "service_account": "{...}"},
 )

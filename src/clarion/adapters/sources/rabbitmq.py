@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,12 +86,12 @@ class RabbitMqReader:
             await channel.close()
         return found
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         channel = await self._new_channel()
         ready = (await self._declared(channel)).message_count or 0
         with suppress(Exception):
             await channel.close()
-        return int(ready) + self._came.qsize() + self._unsettled
+        return {"": int(ready) + self._came.qsize() + self._unsettled}
 
     async def close(self) -> None:
         await self._connection.close()
@@ -164,6 +164,7 @@ plugin = SourcePlugin(
     config=RabbitMqSource,
     open=opened,
     rewinds=False,
+    competing=True,
     secrets=SECRETS,
     example={
         "servers": "rabbitmq.example.com",

@@ -92,12 +92,12 @@ class RedisReader:
         newest = await self._call(self._client.xrevrange(self._config.stream, count=limit))
         return [self._record(id_, fields) for id_, fields in reversed(newest)]
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         """Counted up to `COUNTED`."""
         behind = await self._call(
             self._client.eval(COUNT, 1, self._config.stream, f"({self._done}", str(COUNTED))
         )
-        return int(behind)
+        return {"": int(behind)}
 
     async def close(self) -> None:
         from clarion.adapters.redis.client import close

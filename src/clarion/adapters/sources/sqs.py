@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -97,12 +97,12 @@ class SqsReader:
         """What comes next; it is not hidden from others. It counts as received."""
         return await self._receive(min(MOST, limit), WAIT_S, 0)
 
-    async def lag(self) -> int | None:
+    async def lag(self) -> Mapping[str, int | None]:
         """As SQS estimates it."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         asked = {"QueueUrl": self._queue, "AttributeNames": names}
         found = await self._client.call("GetQueueAttributes", asked, _QueueAttributes)
-        return sum(int(found.Attributes.get(name, "0")) for name in names)
+        return {"": sum(int(found.Attributes.get(name, "0")) for name in names)}
 
     async def close(self) -> None:
         """What is not done is shown to others at once."""
@@ -159,6 +159,7 @@ plugin = SourcePlugin(
     config=SqsSource,
     open=opened,
     rewinds=False,
+    competing=True,
     secrets=SECRETS,
     example={
         "region": "eu-central-1",

@@ -110,7 +110,7 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ),
     ("pipeline", "source_lag"): MetricHelp(
         "clarion_source_lag_records",
-        "Records that wait in a source that this process reads.",
+        "Records that wait in the partitions of a source that this process reads, or in its whole queue.",
         ("source",),
     ),
     ("pipeline", "sink_events"): MetricHelp(

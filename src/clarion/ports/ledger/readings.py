@@ -10,27 +10,38 @@ from clarion.model.reading import DeadRecord, DeadRecordFilter, Reading, Reading
 
 
 class Readings(Protocol):
-    """Positions. Each is moved by one worker at a time, until that gives it up or is given up."""
+    """Positions, one for each partition of a source. Each is moved by one worker at a time, until that gives it up, is given
+    up, or another one takes the partition over."""
 
-    async def take(self, worker: WorkerId, place: ReadingPlace) -> Reading | None:
-        """Whoever asks first reads on from here, with a higher fence. None: another worker does, or this one was given
-        up."""
+    async def take(
+        self,
+        worker: WorkerId,
+        place: ReadingPlace,
+        wanted: Mapping[str, WorkerId | None],
+        new: Mapping[str, Mapping[str, str]],
+    ) -> Mapping[str, Reading]:
+        """Read on in these partitions, each with a higher fence. Those that somebody else reads stay away, unless that is whom
+        `wanted` names. None come when this worker was given up.
 
-    async def move(self, worker: WorkerId, place: ReadingPlace, to: Reading) -> bool:
-        """Store the position, the lag and the trouble. False, and nothing is stored: the fence is another one by now, or
-        the worker was given up."""
+        `new`: positions of partitions, for those that have none yet. With them `WHOLE` ends, if this worker reads it; if
+        somebody else does, nothing happens.
+        """
+
+    async def move(self, worker: WorkerId, place: ReadingPlace, to: Mapping[str, Reading]) -> frozenset[str]:
+        """Store position, lag and trouble by partition, and say where. Elsewhere nothing is stored: the fence is another one
+        by now, or the worker was given up."""
 
     async def give_up(self, worker: WorkerId, place: ReadingPlace) -> None:
-        """Others may read on."""
+        """Others may read on, in every partition."""
 
     async def rewind(
-        self, place: ReadingPlace, position: Mapping[str, str], at: Instant, *, repeat: bool
+        self, place: ReadingPlace, to: Mapping[str, Mapping[str, str]], at: Instant, *, repeat: bool
     ) -> None:
-        """Go on from this position (empty: as if nothing was read yet) with a higher fence, so whoever reads begins
-        anew. `repeat`: what was done is done again."""
+        """Go on from these positions, by partition, with a higher fence, so whoever reads begins anew. Partitions that are not
+        named are forgotten. `repeat`: what was done is done again."""
 
-    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Reading]:
-        """All of them, by key."""
+    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Mapping[str, Reading]]:
+        """All of them, by key and partition."""
 
     async def forget(self, place: ReadingPlace) -> None:
         """As if nothing was ever read; whoever reads is refused."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
-from clarion.model.ids import TenantId
+from clarion.model.ids import TenantId, WorkerId
 from clarion.model.reading import (
+    WHOLE,
     DeadRecord,
     DeadRecordFilter,
     DeadRecordKind,
@@ -23,80 +26,139 @@ def place(
     return ReadingPlace(tenant=subject.tenant, kind=kind, key=key)
 
 
+async def taken(
+    subject: LedgerSubject, worker: WorkerId, of: ReadingPlace | None = None, *partitions: str
+) -> Mapping[str, Reading]:
+    """What this worker reads in these partitions from now on, which begin with nothing if they are new."""
+    names = partitions or (WHOLE,)
+    at = of or place(subject)
+    return await subject.ledger.readings.take(worker, at, dict.fromkeys(names), {name: {} for name in names})
+
+
+async def of_orders(subject: LedgerSubject) -> Mapping[str, Reading]:
+    """How far the source is."""
+    every = await subject.ledger.readings.of(subject.tenant, ReadingKind.SOURCE)
+    return every.get("orders", {})
+
+
 async def one_worker_reads_at_a_time(subject: LedgerSubject) -> None:
     """Whoever asks first; others when it has given up."""
     readings, first = subject.ledger.readings, subject.worker
     second = await subject.open_worker()
-    taken = await together(readings.take(first, place(subject)), readings.take(second, place(subject)))
-    assert sorted(one is not None for one in taken) == [False, True]
-    holder, other = (first, second) if taken[0] is not None else (second, first)
-    assert await readings.take(holder, place(subject)) is not None
+    both = await together(taken(subject, first), taken(subject, second))
+    assert sorted(map(len, both)) == [0, 1]
+    holder, other = (first, second) if both[0] else (second, first)
+    assert (await of_orders(subject))[WHOLE].reader == holder
+    assert await taken(subject, holder)
     await readings.give_up(other, place(subject))
-    assert await readings.take(other, place(subject)) is None
+    assert not await taken(subject, other)
     await readings.give_up(holder, place(subject))
-    assert await readings.take(other, place(subject)) is not None
-    assert await readings.take(holder, place(subject, "another")) is not None
+    assert (await of_orders(subject))[WHOLE].reader is None
+    assert await taken(subject, other)
+    assert await taken(subject, holder, place(subject, "another"))
 
 
 async def a_position_is_kept(subject: LedgerSubject) -> None:
     """By partition, with what waits, for whoever reads on."""
-    readings = subject.ledger.readings
-    reading = await readings.take(subject.worker, place(subject))
-    assert reading is not None
-    assert reading.position == {}
-    moved = replace(reading, position={"0": "41", "1": "7"}, lag=12, at=subject.now)
-    assert await readings.move(subject.worker, place(subject), moved)
+    readings, worker = subject.ledger.readings, subject.worker
+    begun = await taken(subject, worker, None, "0", "1")
+    assert [one.position for one in begun.values()] == [{}, {}]
+    moved = {
+        partition: replace(one, position={partition: "41"}, lag=12, at=subject.now)
+        for partition, one in begun.items()
+    }
+    assert await readings.move(worker, place(subject), moved) == {"0", "1"}
     assert await readings.of(subject.tenant, ReadingKind.SOURCE) == {"orders": moved}
     assert await readings.of(subject.tenant, ReadingKind.SINK) == {}
     assert await readings.of(TenantId(99), ReadingKind.SOURCE) == {}
-    troubled = replace(moved, trouble="the server is away")
-    assert await readings.move(subject.worker, place(subject), troubled)
-    await readings.give_up(subject.worker, place(subject))
-    again = await readings.take(await subject.open_worker(), place(subject))
-    assert again == replace(troubled, fence=again.fence if again else 0)
+    troubled = {"1": replace(moved["1"], trouble="the server is away")}
+    assert await readings.move(worker, place(subject), troubled) == {"1"}
+    assert await readings.move(worker, place(subject), {}) == frozenset()
+    await readings.give_up(worker, place(subject))
+    other = await subject.open_worker()
+    again = await taken(subject, other, None, "0", "1")
+    assert again == {
+        partition: replace(one, fence=one.fence + 1, reader=other)
+        for partition, one in (moved | troubled).items()
+    }
+
+
+async def partitions_have_readers_of_their_own(subject: LedgerSubject) -> None:
+    """A partition that another worker takes over is moved by it alone; the others are moved as before."""
+    readings, one = subject.ledger.readings, subject.worker
+    another = await subject.open_worker()
+    held = await taken(subject, one, None, "0", "1", "2")
+    assert set(held) == {"0", "1", "2"}
+    assert not await taken(subject, another, None, "0", "1")
+    wrong = await readings.take(another, place(subject), {"0": another}, {})
+    assert not wrong, "it is taken over from whoever reads it, and from nobody else"
+    over = await readings.take(another, place(subject), {"0": one, "3": None}, {"3": {"3": "7"}})
+    assert {partition: reading.position for partition, reading in over.items()} == {"0": {}, "3": {"3": "7"}}
+    late = {partition: replace(reading, position={partition: "5"}) for partition, reading in held.items()}
+    assert await readings.move(one, place(subject), late) == {"1", "2"}
+    assert await readings.move(another, place(subject), over) == {"0", "3"}
+    await readings.give_up(one, place(subject))
+    now = await of_orders(subject)
+    assert [now[name].reader for name in "0123"] == [another, None, None, another]
+    assert [now[name].position for name in "0123"] == [{}, {"1": "5"}, {"2": "5"}, {"3": "7"}]
+
+
+async def partitions_begin_once(subject: LedgerSubject) -> None:
+    """Whoever reads the whole source says where; others who found other ends at the same time change nothing."""
+    readings, one = subject.ledger.readings, subject.worker
+    another = await subject.open_worker()
+    assert await taken(subject, one)
+    late: Mapping[str, Mapping[str, str]] = {"0": {"0": "9"}, "1": {"1": "9"}}
+    assert not await readings.take(another, place(subject), dict.fromkeys(late), late)
+    ends: Mapping[str, Mapping[str, str]] = {"0": {"0": "4"}, "1": {"1": "6"}}
+    assert set(await readings.take(one, place(subject), {"0": None}, ends)) == {"0"}
+    assert set(await readings.take(another, place(subject), dict.fromkeys(late), late)) == {"1"}
+    now = await of_orders(subject)
+    assert {partition: reading.position for partition, reading in now.items()} == ends
 
 
 async def a_dead_worker_moves_nothing(subject: LedgerSubject) -> None:
     """Its lease ran out, so another one reads on from its last position, and its late write is refused."""
     readings, dead = subject.ledger.readings, subject.worker
-    reading = await readings.take(dead, place(subject))
-    assert reading is not None
-    assert await readings.move(dead, place(subject), replace(reading, position={"0": "5"}))
+    first = await taken(subject, dead, None, "0")
+    moved = {"0": replace(first["0"], position={"0": "5"})}
+    assert await readings.move(dead, place(subject), moved) == {"0"}
     await subject.replace_worker()
-    taken = await readings.take(subject.worker, place(subject))
-    assert taken is not None
-    assert taken.position == {"0": "5"}
-    assert taken.fence > reading.fence
-    assert not await readings.move(dead, place(subject), replace(reading, position={"0": "9"}))
-    assert await readings.take(dead, place(subject, "another")) is None
-    assert (await readings.of(subject.tenant, ReadingKind.SOURCE))["orders"].position == {"0": "5"}
+    assert (await of_orders(subject))["0"].reader is None
+    again = await taken(subject, subject.worker, None, "0")
+    assert again["0"].position == {"0": "5"}
+    assert again["0"].fence > first["0"].fence
+    late = {"0": replace(first["0"], position={"0": "9"})}
+    assert await readings.move(dead, place(subject), late) == frozenset()
+    assert not await taken(subject, dead, place(subject, "another"))
+    assert (await of_orders(subject))["0"].position == {"0": "5"}
 
 
 async def a_rewound_reader_begins_anew(subject: LedgerSubject) -> None:
-    """What it still stores is refused; what it takes up next is the new position."""
-    readings = subject.ledger.readings
-    reading = await readings.take(subject.worker, place(subject))
-    assert reading is not None
-    await readings.rewind(place(subject), {"0": "2"}, subject.now, repeat=True)
-    assert not await readings.move(subject.worker, place(subject), replace(reading, position={"0": "9"}))
-    again = await readings.take(subject.worker, place(subject))
-    assert again is not None
-    assert (again.position, again.repeat, again.at) == ({"0": "2"}, 1, subject.now)
-    await readings.rewind(place(subject), {}, subject.now, repeat=False)
-    assert (await readings.of(subject.tenant, ReadingKind.SOURCE))["orders"].repeat == 1
-    await readings.rewind(place(subject, "new"), {"0": "1"}, subject.now, repeat=False)
-    assert (await readings.of(subject.tenant, ReadingKind.SOURCE))["new"].position == {"0": "1"}
+    """What it still stores is refused; what it takes up next is the new position. Partitions that are not named begin anew."""
+    readings, worker = subject.ledger.readings, subject.worker
+    first = await taken(subject, worker, None, "0", "1")
+    await readings.rewind(place(subject), {"0": {"0": "2"}}, subject.now, repeat=True)
+    assert await readings.move(worker, place(subject), first) == frozenset()
+    again = await readings.take(worker, place(subject), {"0": None, "1": None}, {})
+    assert set(again) == {"0"}
+    assert (again["0"].position, again["0"].repeat, again["0"].at) == ({"0": "2"}, 1, subject.now)
+    assert again["0"].fence > first["0"].fence
+    await readings.rewind(place(subject), {"0": {"0": "1"}}, subject.now, repeat=False)
+    assert (await of_orders(subject))["0"].repeat == 1
+    await readings.rewind(place(subject, "new"), {"0": {"0": "1"}}, subject.now, repeat=False)
+    every = await readings.of(subject.tenant, ReadingKind.SOURCE)
+    assert every["new"]["0"].position == {"0": "1"}
 
 
 async def a_forgotten_position_is_gone(subject: LedgerSubject) -> None:
     """Whoever reads is refused."""
     readings = subject.ledger.readings
-    reading = await readings.take(subject.worker, place(subject))
-    assert reading is not None
+    first = await taken(subject, subject.worker, None, "0", "1")
     await readings.forget(place(subject))
-    assert not await readings.move(subject.worker, place(subject), reading)
+    assert await readings.move(subject.worker, place(subject), first) == frozenset()
     assert await readings.of(subject.tenant, ReadingKind.SOURCE) == {}
-    assert (await readings.take(subject.worker, place(subject)) or reading).position == Reading().position
+    assert (await taken(subject, subject.worker, None, "0"))["0"].position == {}
 
 
 async def dead_records_wait_for_a_person(subject: LedgerSubject) -> None:
@@ -132,6 +194,8 @@ async def dead_records_wait_for_a_person(subject: LedgerSubject) -> None:
 READINGS_CONTRACT = (
     one_worker_reads_at_a_time,
     a_position_is_kept,
+    partitions_have_readers_of_their_own,
+    partitions_begin_once,
     a_dead_worker_moves_nothing,
     a_rewound_reader_begins_anew,
     a_forgotten_position_is_gone,

@@ -10,7 +10,14 @@ from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, TenantId, WorkerId
-from clarion.model.reading import DeadRecord, DeadRecordFilter, Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import (
+    WHOLE,
+    DeadRecord,
+    DeadRecordFilter,
+    Reading,
+    ReadingKind,
+    ReadingPlace,
+)
 
 
 class MemoryReadings:
@@ -21,63 +28,93 @@ class MemoryReadings:
         self._transactions = transactions
         self._leases = leases
 
-    async def take(self, worker: WorkerId, place: ReadingPlace) -> Reading | None:
-        def take() -> Reading | None:
-            holder = self._tables.readers.get(place)
-            others = holder is not None and holder != worker and self._leases.live(holder)
-            if others or not self._leases.live(worker):
-                return None
-            before = self._tables.readings.get(place)
-            taken = Reading() if before is None else replace(before, fence=before.fence + 1)
-            self._tables.readings[place] = taken
-            self._tables.readers[place] = worker
+    async def take(
+        self,
+        worker: WorkerId,
+        place: ReadingPlace,
+        wanted: Mapping[str, WorkerId | None],
+        new: Mapping[str, Mapping[str, str]],
+    ) -> Mapping[str, Reading]:
+        def take() -> Mapping[str, Reading]:
+            here = self._tables.readings.get(place) or {}
+            whole = here.get(WHOLE)
+            ends = bool(new) and WHOLE not in new and whole is not None
+            if not self._leases.live(worker) or (ends and whole is not None and whole.reader != worker):
+                return {}
+            begun = {partition: Reading(position=dict(position)) for partition, position in new.items()}
+            here = begun | {one: reading for one, reading in here.items() if one != WHOLE or not ends}
+            taken = {
+                partition: replace(here[partition], fence=here[partition].fence + 1, reader=worker)
+                for partition, from_ in wanted.items()
+                if partition in here and self._free(here[partition].reader, worker, from_)
+            }
+            self._tables.readings[place] = here | taken
             return taken
 
         return await self._transactions.write(take)
 
-    async def move(self, worker: WorkerId, place: ReadingPlace, to: Reading) -> bool:
-        def move() -> bool:
-            now = self._tables.readings.get(place)
-            held = self._tables.readers.get(place) == worker and self._leases.live(worker)
-            if now is None or not held or now.fence != to.fence:
-                return False
-            self._tables.readings[place] = replace(to, repeat=now.repeat)
-            return True
+    async def move(self, worker: WorkerId, place: ReadingPlace, to: Mapping[str, Reading]) -> frozenset[str]:
+        def move() -> frozenset[str]:
+            here = self._tables.readings.get(place) or {}
+            moved = {
+                partition: replace(reading, repeat=here[partition].repeat, reader=worker)
+                for partition, reading in to.items()
+                if partition in here
+                and (here[partition].reader, here[partition].fence) == (worker, reading.fence)
+                and self._leases.live(worker)
+            }
+            if moved:
+                self._tables.readings[place] = {**here, **moved}
+            return frozenset(moved)
 
         return await self._transactions.write(move)
 
     async def give_up(self, worker: WorkerId, place: ReadingPlace) -> None:
         def give_up() -> None:
-            if self._tables.readers.get(place) == worker:
-                del self._tables.readers[place]
+            here = self._tables.readings.get(place)
+            if here is not None:
+                self._tables.readings[place] = {
+                    partition: replace(reading, reader=None) if reading.reader == worker else reading
+                    for partition, reading in here.items()
+                }
 
         await self._transactions.write(give_up)
 
     async def rewind(
-        self, place: ReadingPlace, position: Mapping[str, str], at: Instant, *, repeat: bool
+        self, place: ReadingPlace, to: Mapping[str, Mapping[str, str]], at: Instant, *, repeat: bool
     ) -> None:
         def rewind() -> None:
-            now = self._tables.readings.get(place, Reading(fence=-1))
-            self._tables.readings[place] = Reading(
-                position=dict(position), fence=now.fence + 1, repeat=now.repeat + repeat, at=at
-            )
-            self._tables.readers.pop(place, None)
+            before = (self._tables.readings.get(place) or {}).values()
+            fence = max((one.fence for one in before), default=-1) + 1
+            repeats = max((one.repeat for one in before), default=0) + repeat
+            self._tables.readings[place] = {
+                partition: Reading(position=dict(position), fence=fence, repeat=repeats, at=at)
+                for partition, position in to.items()
+            }
 
         await self._transactions.write(rewind)
 
-    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Reading]:
+    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Mapping[str, Reading]]:
         return {
-            place.key: reading
-            for place, reading in self._tables.readings.items()
+            place.key: {
+                partition: replace(one, reader=one.reader if self._live(one.reader) else None)
+                for partition, one in readings.items()
+            }
+            for place, readings in self._tables.readings.items()
             if (place.tenant, place.kind) == (tenant, kind)
         }
 
     async def forget(self, place: ReadingPlace) -> None:
         def forget() -> None:
             self._tables.readings.pop(place, None)
-            self._tables.readers.pop(place, None)
 
         await self._transactions.write(forget)
+
+    def _free(self, reader: WorkerId | None, worker: WorkerId, from_: WorkerId | None) -> bool:
+        return reader in (worker, from_) or not self._live(reader)
+
+    def _live(self, worker: WorkerId | None) -> bool:
+        return worker is not None and self._leases.live(worker)
 
 
 class MemoryDeadRecords:

@@ -188,8 +188,7 @@ class Tables:
         self.inbound: Table[int, ReceivedMessage] = self._table()
         self.conversations: Table[tuple[TenantId, str, bytes], Instant] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()
-        self.readings: Table[ReadingPlace, Reading] = self._table()
-        self.readers: Table[ReadingPlace, WorkerId] = self._table()
+        self.readings: Table[ReadingPlace, Mapping[str, Reading]] = self._table()
         """Who reads a source or a sink."""
         self.dead_records: Table[int, DeadRecord] = self._table()
         self.operations: Table[OperationId, Operation] = self._table()

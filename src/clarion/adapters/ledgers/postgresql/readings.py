@@ -12,30 +12,73 @@ from clarion.adapters.ledgers.reading_rows import (
     filter_values,
     place_values,
     position_text,
-    reading_of,
+    readings_by_key,
+    readings_of,
 )
 from clarion.model.ids import Instant, TenantId, WorkerId
-from clarion.model.reading import DeadRecord, DeadRecordFilter, Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import (
+    WHOLE,
+    DeadRecord,
+    DeadRecordFilter,
+    Reading,
+    ReadingKind,
+    ReadingPlace,
+)
 
 LIVE = "SELECT 1 FROM workers WHERE id = $1 AND reaped = 0 FOR SHARE"
+WHOLE_READER = f"""
+    SELECT worker FROM readings WHERE tenant = $1 AND kind = $2 AND key = $3 AND partition = '{WHOLE}' FOR UPDATE
+"""
+END_WHOLE = f"DELETE FROM readings WHERE tenant = $1 AND kind = $2 AND key = $3 AND partition = '{WHOLE}'"
+NEW = """
+    INSERT INTO readings (tenant, kind, key, partition, position)
+    SELECT $1, $2, $3, new.* FROM unnest($4::text[], $5::text[]) AS new ON CONFLICT DO NOTHING
+"""
 TAKE = f"""
-    INSERT INTO readings (tenant, kind, key, worker) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (tenant, kind, key) DO UPDATE SET worker = excluded.worker, fence = readings.fence + 1
-    WHERE readings.worker IS NULL OR readings.worker = excluded.worker
-        OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = readings.worker AND reaped = 0)
-    RETURNING {READING}
+    WITH wanted AS (
+        SELECT here.partition FROM readings AS here
+        JOIN unnest($5::text[], $6::bigint[]) AS one (partition, from_worker) USING (partition)
+        WHERE tenant = $1 AND kind = $2 AND key = $3 AND (
+            worker IS NULL OR worker IN ($4, one.from_worker)
+            OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = here.worker AND reaped = 0)
+        )
+        ORDER BY here.partition FOR UPDATE OF here
+    )
+    UPDATE readings SET worker = $4, fence = fence + 1
+    WHERE tenant = $1 AND kind = $2 AND key = $3 AND partition IN (SELECT partition FROM wanted) RETURNING {READING}
 """
 MOVE = """
-    UPDATE readings SET position = $6, lag = $7, trouble = $8, at = $9
-    WHERE tenant = $1 AND kind = $2 AND key = $3 AND worker = $4 AND fence = $5 RETURNING fence
+    WITH held AS (
+        SELECT here.partition FROM readings AS here
+        JOIN unnest($5::text[], $6::bigint[]) AS one (partition, fence) USING (partition, fence)
+        WHERE tenant = $1 AND kind = $2 AND key = $3 AND worker = $4
+        ORDER BY here.partition FOR UPDATE OF here
+    )
+    UPDATE readings SET position = one.position, lag = one.lag, trouble = one.trouble, at = one.at
+    FROM unnest($5::text[], $7::text[], $8::bigint[], $9::text[], $10::bigint[]) AS one (partition, position, lag, trouble, at)
+    WHERE tenant = $1 AND kind = $2 AND key = $3 AND readings.partition = one.partition
+        AND readings.partition IN (SELECT partition FROM held)
+    RETURNING readings.partition
 """
 GIVE_UP = "UPDATE readings SET worker = NULL WHERE tenant = $1 AND kind = $2 AND key = $3 AND worker = $4"
-REWIND = """
-    INSERT INTO readings (tenant, kind, key, position, repeat, at) VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (tenant, kind, key) DO UPDATE SET position = excluded.position, fence = readings.fence + 1,
-        worker = NULL, repeat = readings.repeat + excluded.repeat, lag = NULL, trouble = '', at = excluded.at
+LAST = """
+    SELECT max(fence) AS fence, max(repeat) AS repeat FROM (
+        SELECT fence, repeat FROM readings WHERE tenant = $1 AND kind = $2 AND key = $3 ORDER BY partition FOR UPDATE
+    ) AS here
 """
-OF = f"SELECT key, {READING} FROM readings WHERE tenant = $1 AND kind = $2"
+REWOUND = """
+    INSERT INTO readings (tenant, kind, key, fence, repeat, at, partition, position)
+    SELECT $1, $2, $3, $4, $5, $6, new.* FROM unnest($7::text[], $8::text[]) AS new
+    ON CONFLICT (tenant, kind, key, partition) DO UPDATE SET fence = excluded.fence, repeat = excluded.repeat, at = excluded.at,
+        position = excluded.position, worker = NULL, lag = NULL, trouble = ''
+"""
+OTHERS = """
+    DELETE FROM readings WHERE tenant = $1 AND kind = $2 AND key = $3 AND partition <> ALL ($4::text[])
+"""
+OF = f"""
+    SELECT key, workers.id, {READING} FROM readings LEFT JOIN workers ON workers.id = worker AND reaped = 0
+    WHERE tenant = $1 AND kind = $2
+"""
 FORGET = "DELETE FROM readings WHERE tenant = $1 AND kind = $2 AND key = $3"
 
 
@@ -45,24 +88,41 @@ class PostgresReadings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, worker: WorkerId, place: ReadingPlace) -> Reading | None:
-        async def take(connection: Any) -> Reading | None:
+    async def take(
+        self,
+        worker: WorkerId,
+        place: ReadingPlace,
+        wanted: Mapping[str, WorkerId | None],
+        new: Mapping[str, Mapping[str, str]],
+    ) -> Mapping[str, Reading]:
+        async def take(connection: Any) -> Mapping[str, Reading]:
+            where = place_values(place)
             if await connection.fetchval(LIVE, worker) is None:
-                return None
-            row = await connection.fetchrow(TAKE, *place_values(place), worker)
-            return None if row is None else reading_of(row)
+                return {}
+            if new and WHOLE not in new:
+                whole = await connection.fetchrow(WHOLE_READER, *where)
+                if whole is not None and whole["worker"] != worker:
+                    return {}
+                await connection.execute(END_WHOLE, *where)
+            if new:
+                await connection.execute(NEW, *where, [*new], [*map(position_text, new.values())])
+            taken = await connection.fetch(TAKE, *where, worker, [*wanted], [*wanted.values()])
+            return readings_of(taken, worker)
 
         return await self._database.write(take)
 
-    async def move(self, worker: WorkerId, place: ReadingPlace, to: Reading) -> bool:
-        async def move(connection: Any) -> bool:
+    async def move(self, worker: WorkerId, place: ReadingPlace, to: Mapping[str, Reading]) -> frozenset[str]:
+        async def move(connection: Any) -> frozenset[str]:
             if await connection.fetchval(LIVE, worker) is None:
-                return False
-            values = (position_text(to.position), to.lag, to.trouble, to.at)
-            moved = await connection.fetchval(MOVE, *place_values(place), worker, to.fence, *values)
-            return moved is not None
+                return frozenset()
+            rows = [
+                (one.fence, position_text(one.position), one.lag, one.trouble, one.at) for one in to.values()
+            ]
+            columns = [[*column] for column in zip(*rows, strict=True)]
+            moved = await connection.fetch(MOVE, *place_values(place), worker, [*to], *columns)
+            return frozenset(row["partition"] for row in moved)
 
-        return await self._database.write(move)
+        return await self._database.write(move) if to else frozenset()
 
     async def give_up(self, worker: WorkerId, place: ReadingPlace) -> None:
         await self._database.write(
@@ -70,14 +130,21 @@ class PostgresReadings:
         )
 
     async def rewind(
-        self, place: ReadingPlace, position: Mapping[str, str], at: Instant, *, repeat: bool
+        self, place: ReadingPlace, to: Mapping[str, Mapping[str, str]], at: Instant, *, repeat: bool
     ) -> None:
-        values = (*place_values(place), position_text(position), int(repeat), at)
-        await self._database.write(lambda connection: connection.execute(REWIND, *values))
+        async def rewind(connection: Any) -> None:
+            where = place_values(place)
+            last = await connection.fetchrow(LAST, *where)
+            fence = 0 if last["fence"] is None else last["fence"] + 1
+            repeats = (last["repeat"] or 0) + repeat
+            await connection.execute(OTHERS, *where, [*to])
+            texts = [*map(position_text, to.values())]
+            await connection.execute(REWOUND, *where, fence, repeats, at, [*to], texts)
 
-    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Reading]:
-        found = await self._database.rows(OF, tenant, kind.value)
-        return {key: reading_of(row) for key, *row in found}
+        await self._database.write(rewind)
+
+    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Mapping[str, Reading]]:
+        return readings_by_key(await self._database.rows(OF, tenant, kind.value))
 
     async def forget(self, place: ReadingPlace) -> None:
         await self._database.write(lambda connection: connection.execute(FORGET, *place_values(place)))

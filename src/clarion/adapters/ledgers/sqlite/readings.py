@@ -16,7 +16,8 @@ from clarion.adapters.ledgers.reading_rows import (
     filter_values,
     place_values,
     position_text,
-    reading_of,
+    readings_by_key,
+    readings_of,
 )
 from clarion.adapters.ledgers.sqlite.files import changed
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
@@ -24,27 +25,43 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, TenantId, WorkerId
-from clarion.model.reading import DeadRecord, DeadRecordFilter, Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import (
+    WHOLE,
+    DeadRecord,
+    DeadRecordFilter,
+    Reading,
+    ReadingKind,
+    ReadingPlace,
+)
 
+_PLACE = "tenant = ?1 AND kind = ?2 AND key = ?3"
+WHOLE_READER = f"SELECT worker FROM readings WHERE {_PLACE} AND partition = '{WHOLE}' LIMIT 1"
+END_WHOLE = f"DELETE FROM readings WHERE {_PLACE} AND partition = '{WHOLE}'"
+NEW = """
+    INSERT INTO readings (tenant, kind, key, partition, position) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
+"""
 TAKE = f"""
-    INSERT INTO readings (tenant, kind, key, worker) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (tenant, kind, key) DO UPDATE SET worker = excluded.worker, fence = fence + 1
-    WHERE worker IS NULL OR worker = excluded.worker
+    UPDATE readings SET worker = ?4, fence = fence + 1
+    WHERE {_PLACE} AND partition = ?5 AND (
+        worker IS NULL OR worker IN (?4, ?6)
         OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = readings.worker AND NOT reaped)
+    )
     RETURNING {READING}
 """
-MOVE = """
-    UPDATE readings SET position = ?6, lag = ?7, trouble = ?8, at = ?9
-    WHERE tenant = ?1 AND kind = ?2 AND key = ?3 AND worker = ?4 AND fence = ?5
+MOVE = f"""
+    UPDATE readings SET position = ?7, lag = ?8, trouble = ?9, at = ?10
+    WHERE {_PLACE} AND partition = ?4 AND worker = ?5 AND fence = ?6
 """
-GIVE_UP = "UPDATE readings SET worker = NULL WHERE tenant = ?1 AND kind = ?2 AND key = ?3 AND worker = ?4"
-REWIND = """
-    INSERT INTO readings (tenant, kind, key, position, repeat, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (tenant, kind, key) DO UPDATE SET position = excluded.position, fence = fence + 1, worker = NULL,
-        repeat = repeat + excluded.repeat, lag = NULL, trouble = '', at = excluded.at
+GIVE_UP = f"UPDATE readings SET worker = NULL WHERE {_PLACE} AND worker = ?4"
+LAST = f"SELECT max(fence), max(repeat) FROM readings WHERE {_PLACE} LIMIT 1"
+REWOUND = """
+    INSERT INTO readings (tenant, kind, key, partition, position, fence, repeat, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 """
-OF = f"SELECT key, {READING} FROM readings WHERE tenant = ?1 AND kind = ?2"
-FORGET = "DELETE FROM readings WHERE tenant = ?1 AND kind = ?2 AND key = ?3"
+OF = f"""
+    SELECT key, workers.id, {READING} FROM readings LEFT JOIN workers ON workers.id = worker AND NOT reaped
+    WHERE tenant = ?1 AND kind = ?2
+"""
+FORGET = f"DELETE FROM readings WHERE {_PLACE}"
 
 
 class SqliteReadings:
@@ -55,21 +72,56 @@ class SqliteReadings:
         self._readers = readers
         self._leases = leases
 
-    async def take(self, worker: WorkerId, place: ReadingPlace) -> Reading | None:
-        def take(connection: sqlite3.Connection) -> Reading | None:
+    async def take(
+        self,
+        worker: WorkerId,
+        place: ReadingPlace,
+        wanted: Mapping[str, WorkerId | None],
+        new: Mapping[str, Mapping[str, str]],
+    ) -> Mapping[str, Reading]:
+        where = place_values(place)
+
+        def take(connection: sqlite3.Connection) -> Mapping[str, Reading]:
             if not self._leases.live(connection, [worker]):
-                return None
-            row = connection.execute(TAKE, (*place_values(place), worker)).fetchone()
-            return None if row is None else reading_of(row)
+                return {}
+            if new and WHOLE not in new:
+                whole = connection.execute(WHOLE_READER, where).fetchone()
+                if whole is not None and whole[0] != worker:
+                    return {}
+                connection.execute(END_WHOLE, where)
+            for partition, position in new.items():
+                connection.execute(NEW, (*where, partition, position_text(position)))
+            taken = [
+                row
+                for partition, from_ in wanted.items()
+                for row in connection.execute(TAKE, (*where, worker, partition, from_)).fetchall()
+            ]
+            return readings_of(taken, worker)
 
         return await self._writer.call(take)
 
-    async def move(self, worker: WorkerId, place: ReadingPlace, to: Reading) -> bool:
-        def move(connection: sqlite3.Connection) -> bool:
+    async def move(self, worker: WorkerId, place: ReadingPlace, to: Mapping[str, Reading]) -> frozenset[str]:
+        def move(connection: sqlite3.Connection) -> frozenset[str]:
             if not self._leases.live(connection, [worker]):
-                return False
-            values = (position_text(to.position), to.lag, to.trouble, to.at)
-            return changed(connection, MOVE, (*place_values(place), worker, to.fence, *values)) == 1
+                return frozenset()
+            return frozenset(
+                partition
+                for partition, one in to.items()
+                if changed(
+                    connection,
+                    MOVE,
+                    (
+                        *place_values(place),
+                        partition,
+                        worker,
+                        one.fence,
+                        position_text(one.position),
+                        one.lag,
+                        one.trouble,
+                        one.at,
+                    ),
+                )
+            )
 
         return await self._writer.call(move)
 
@@ -79,16 +131,27 @@ class SqliteReadings:
         )
 
     async def rewind(
-        self, place: ReadingPlace, position: Mapping[str, str], at: Instant, *, repeat: bool
+        self, place: ReadingPlace, to: Mapping[str, Mapping[str, str]], at: Instant, *, repeat: bool
     ) -> None:
-        values = (*place_values(place), position_text(position), int(repeat), at)
-        await self._writer.call(lambda connection: changed(connection, REWIND, values))
+        where = place_values(place)
 
-    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Reading]:
-        found = await self._readers.call(
-            lambda connection: connection.execute(OF, (tenant, kind.value)).fetchall()
+        def rewind(connection: sqlite3.Connection) -> None:
+            fence, repeats = connection.execute(LAST, where).fetchone()
+            fence = 0 if fence is None else fence + 1
+            repeats = (repeats or 0) + repeat
+            connection.execute(FORGET, where)
+            for partition, position in to.items():
+                values = (partition, position_text(position), fence, repeats, at)
+                connection.execute(REWOUND, (*where, *values))
+
+        await self._writer.call(rewind)
+
+    async def of(self, tenant: TenantId, kind: ReadingKind) -> Mapping[str, Mapping[str, Reading]]:
+        return readings_by_key(
+            await self._readers.call(
+                lambda connection: connection.execute(OF, (tenant, kind.value)).fetchall()
+            )
         )
-        return {key: reading_of(row) for key, *row in found}
 
     async def forget(self, place: ReadingPlace) -> None:
         await self._writer.call(lambda connection: changed(connection, FORGET, place_values(place)))
