@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from asyncpg import Record
 
 from clarion.adapters.ledgers.postgresql.database import Connection
+from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.schema import coded
@@ -85,9 +86,9 @@ CHARGEABLE = f"""
 """
 """What is neither counted as on its way nor over."""
 CHARGED = "UPDATE messages SET charged = 1 WHERE id = ANY($1::bytea[])"
-COUNTED = """
+COUNTED = f"""
     UPDATE user_messages SET counted_at = new.at FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS new ("user", id, at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
+    WHERE {is_each('user_messages."user"', 'new."user"')} AND {is_each("user_messages.id", "new.id")}
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.postgresql.lookups import is_each
+
 HEADS = 'SELECT "user", "offset", unseen, unread, total FROM inbox_heads WHERE "user" = ANY($1::bigint[])'
 
 HEADS_NEW = """
@@ -10,11 +12,11 @@ HEADS_NEW = """
 """
 HEADS_LOCKED = f'{HEADS} ORDER BY "user" FOR NO KEY UPDATE'
 
-HEADS_ARE = """
+HEADS_ARE = f"""
     UPDATE inbox_heads SET "offset" = new."offset", unseen = new.unseen, unread = new.unread, total = new.total
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
         AS new ("user", "offset", unseen, unread, total)
-    WHERE inbox_heads."user" = new."user" AND inbox_heads."user" = ANY($1)
+    WHERE {is_each('inbox_heads."user"', 'new."user"')}
 """
 
 EXTEND = """
@@ -38,11 +40,11 @@ EXTEND = """
 
 NEW_COLUMNS = ("user", "id", "at", "offset", "moved_to", "counted_at", "route")
 
-ADD = """
+ADD = f"""
     UPDATE user_messages SET at = new.at, "offset" = new."offset", moved_to = new.moved_to, counted_at = new.counted_at
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
         AS new ("user", id, at, "offset", moved_to, counted_at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
+    WHERE {is_each('user_messages."user"', 'new."user"')} AND {is_each("user_messages.id", "new.id")}
 """
 
 _ITEM = """item."user", coalesce(item.moved_to, item."offset"), item.id, item.at, item.seen_at, item.read_at,
@@ -79,12 +81,12 @@ NAMED = f"""
     WHERE item."user" = $1 AND item.id = ANY($2::bytea[]) AND item.at IS NOT NULL ORDER BY 2
 """
 
-MARK = """
+MARK = f"""
     UPDATE user_messages
     SET moved_to = new.moved_to, seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
         AS new ("user", id, moved_to, seen_at, read_at, archived_at)
-    WHERE user_messages."user" = new."user" AND user_messages.id = new.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
+    WHERE {is_each('user_messages."user"', 'new."user"')} AND {is_each("user_messages.id", "new.id")}
 """
 MOVES_ADD = """
     INSERT INTO inbox_moves ("user", "offset", message_id) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
@@ -93,10 +95,10 @@ MOVES_DROP = """
     DELETE FROM inbox_moves USING unnest($1::bigint[], $2::bigint[]) AS gone ("user", "offset")
     WHERE inbox_moves."user" = gone."user" AND inbox_moves."offset" = gone."offset"
 """
-TAKE_OUT = """
+TAKE_OUT = f"""
     UPDATE user_messages SET at = NULL, "offset" = NULL, moved_to = NULL, seen_at = NULL, read_at = NULL, archived_at = NULL
     FROM unnest($1::bigint[], $2::bytea[]) AS gone ("user", id)
-    WHERE user_messages."user" = gone."user" AND user_messages.id = gone.id AND user_messages."user" = ANY($1) AND user_messages.id = ANY($2)
+    WHERE {is_each('user_messages."user"', 'gone."user"')} AND {is_each("user_messages.id", "gone.id")}
 """
 
 CONTENT_REPLACE = "UPDATE inbox_content SET sealed = $1 WHERE message_id = $2"
@@ -112,16 +114,16 @@ CARDS_DROP = """
     WHERE inbox_cards."user" = gone."user" AND inbox_cards.message_id = gone.id
 """
 
-MESSAGES_STAMP = """
+MESSAGES_STAMP = f"""
     UPDATE messages SET seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) AS new (id, seen_at, read_at, archived_at)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
     RETURNING messages.id, messages.tenant, messages.status, messages.reason, messages.journal
 """
 """Where these messages are, and the newest record of each."""
-MARKS_RECORD = """
+MARKS_RECORD = f"""
     UPDATE messages SET journal = new.journal FROM unnest($1::bytea[], $2::bigint[]) AS new (id, journal)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
 """
 LATER_RUNGS = "SELECT later_rungs FROM messages WHERE id = ANY($1::bytea[]) AND later_rungs IS NOT NULL"
 RUNGS_UNTIL = """

@@ -1,11 +1,8 @@
-"""Statements that claim messages, settle them, stop them and let those behind them go on.
-
-What is joined with an array by id says `id = ANY` of it as well: without that, statistics of a moment when the table was
-empty make the server go through all messages.
-"""
+"""Statements that claim messages, settle them, stop them and let those behind them go on."""
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.model.status import ACTIVE, MOVES, SUCCEEDED, Reason, Status
 
@@ -70,7 +67,7 @@ CLAIM = f"""
     )
     UPDATE messages SET fence = fence + 1, holder = $5,
         status = CASE messages.status WHEN {CODES[Status.SENDING]} THEN messages.status ELSE {CODES[Status.QUEUED]} END
-    FROM due WHERE messages.id = due.id AND messages.id = ANY(ARRAY(SELECT due.id FROM due))
+    FROM due WHERE {is_each("messages.id", "due.id")}
     RETURNING messages.id, "user", event_id, route, due.status, created_at, reason, NULL::bigint, {_REST}, due_at
 """
 """Of one tenant, what nobody holds: as it was found, but with its new fence, and with its `due_at` at the end."""
@@ -158,16 +155,16 @@ HELD = f"""
     SELECT new.place - 1, messages.journal, messages.threaded <> 0
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
         AS new (id, fence, status, worker, place)
-    JOIN messages ON messages.id = new.id AND messages.id = ANY($1)
+    JOIN messages ON {is_each("messages.id", "new.id")}
     WHERE messages.fence = new.fence AND messages.holder = new.worker AND {may_move("new.status")}
-    ORDER BY messages.id FOR NO KEY UPDATE OF messages
+    ORDER BY new.id FOR NO KEY UPDATE OF messages
 """
 """Which of some settlements are taken, by their places; the newest record of each message, and whether one may wait for it."""
 
 BEGIN_CALLS = f"""
     UPDATE messages SET status = {CODES[Status.SENDING]}, called = new.called, updated_at = new.at, journal = new.journal
     FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[]) AS new (id, called, at, journal)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
 """
 
 SETTLE = f"""
@@ -192,7 +189,7 @@ SETTLE = f"""
         $1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bool[], $8::text[],
         $9::bigint[], $10::bigint[]
     ) AS new (id, journal, status, at, attempt, integration, tried, reason, due_at, unknowns)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
 """
 
 STOPPABLE = f"""
@@ -201,11 +198,10 @@ STOPPABLE = f"""
     ORDER BY id FOR NO KEY UPDATE
 """
 
-STOP = """
+STOP = f"""
     UPDATE messages SET status = $3, reason = $4, due_at = NULL, holder = NULL,
         fence = fence + 1, updated_at = $5, journal = new.journal
-    FROM unnest($1::bytea[], $2::bigint[]) AS new (id, journal)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    FROM unnest($1::bytea[], $2::bigint[]) AS new (id, journal) WHERE {is_each("messages.id", "new.id")}
 """
 
 GIVE_WAY = f"""
@@ -232,7 +228,7 @@ _FREED = """
         integration = coalesce(called, integration), called = NULL
 """
 FREE_NAMED = f"""{_FREED} FROM unnest($3::bytea[], $4::bigint[]) AS its (id, fence)
-    WHERE messages.id = its.id AND messages.id = ANY($3) AND messages.fence = its.fence AND holder = $2 AND status IN ({coded(ACTIVE)})
+    WHERE {is_each("messages.id", "its.id")} AND messages.fence = its.fence AND holder = $2 AND status IN ({coded(ACTIVE)})
 """
 FREE_CLAIMED = f"""{_FREED} WHERE status IN ({coded(ACTIVE)}) AND id = ANY(ARRAY(
         SELECT id FROM messages WHERE holder = $2 AND due_at IS NOT NULL LIMIT $3 FOR NO KEY UPDATE

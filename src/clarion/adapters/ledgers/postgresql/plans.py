@@ -16,6 +16,7 @@ from clarion.adapters.ledgers.postgresql.events import runs_of
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.locks import CANCEL
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
+from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.message_statements import COLUMNS
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
@@ -38,9 +39,9 @@ NEW: Set[bytes] = frozenset()
 
 CANCELS = f"SELECT pg_advisory_xact_lock_shared({CANCEL}, 0)"
 CANCELED = "SELECT event_id FROM canceled_events WHERE event_id = ANY($1::bytea[])"
-EVENTS_OF = """
+EVENTS_OF = f"""
     SELECT DISTINCT events.journal FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS new (id, first_user, last_user)
-    JOIN events ON events.id = new.id AND events.first_user <= new.last_user AND events.last_user >= new.first_user
+    JOIN events ON {is_each("events.id", "new.id")} AND events.first_user <= new.last_user AND events.last_user >= new.first_user
 """
 """Rows of the journal that may have runs of the same event and the same users."""
 EVENT_COLUMNS = ("id", "journal", "workflow", "tenant", "lane", "first_user", "last_user")

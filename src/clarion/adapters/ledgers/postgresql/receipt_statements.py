@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_statements import MESSAGE, may_move
 from clarion.adapters.ledgers.schema import CODES, RECEIPTS, coded
 from clarion.model.receipt import ReceiptKind
@@ -25,7 +26,7 @@ RECEIVABLE = f"""
             messages.reason, messages.attempt, messages.integration, messages.tenant, messages.journal, messages.receipts
         FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bool[]) WITH ORDINALITY
             AS new (id, kind, status, says_more, place)
-        JOIN messages ON messages.id = new.id AND messages.id = ANY($1)
+        JOIN messages ON {is_each("messages.id", "new.id")}
     ) AS found
     WHERE moves OR (says_more AND receipts & kind = 0) ORDER BY place
 """
@@ -49,7 +50,7 @@ RECEIVE = f"""
         receipts = messages.receipts | new.kind
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
         AS new (id, journal, status, reason, at, kind)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
 """
 """Messages follow what was taken; whoever holds one that moved will be refused."""
 

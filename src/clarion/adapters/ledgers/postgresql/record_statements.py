@@ -6,6 +6,7 @@ empty list is any.
 
 from __future__ import annotations
 
+from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_statements import MESSAGE
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.model.status import FAILED_FOR_GOOD, RETRYABLE_BY_HAND, Reason, Status
@@ -64,5 +65,5 @@ REQUEUE = f"""
         reason = '{Reason.RETRIED.value}', attempt = 0, unknowns = 0, due_at = $4, fence = fence + 1, holder = NULL,
         waits_for = NULL, updated_at = $4, tried_at = NULL, sent_at = NULL
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS new (id, route, journal)
-    WHERE messages.id = new.id AND messages.id = ANY($1)
+    WHERE {is_each("messages.id", "new.id")}
 """
