@@ -13,7 +13,7 @@ from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.cursors import Cursor, joined
 from clarion.adapters.ledgers.postgresql.database import SETTINGS
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
-from clarion.adapters.ledgers.postgresql.queue_scan import LATE_MS, QueueScan
+from clarion.adapters.ledgers.postgresql.queue_scan import EVER_MS, LATE_MS, QueueScan
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel, Lane
@@ -120,14 +120,20 @@ async def test_the_tail_stops_before_what_is_not_committed(subject, connection):
 # ── what is due ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_look_back_costs_a_fiftieth_of_the_time():
-    """The longer it takes, the longer until the next one."""
+def test_a_look_back_costs_a_small_part_of_the_time():
+    """The longer it takes, the longer until the next one; a shorter look is not held up by a long one."""
     turns = QueueScan()
-    assert turns.looks_back(0.0)
-    assert not turns.looks_back(0.05), "somebody is at it"
-    turns.looked_back(0.0, 0.1)
-    assert not turns.looks_back(5.0)
-    assert turns.looks_back(5.1)
+    assert turns.reach(0.0) == EVER_MS
+    assert turns.reach(0.0) == 60_000, "somebody is at it"
+    turns.looked_back(EVER_MS, 0.0, 3.0)
+    turns.looked_back(60_000, 0.0, 0.1)
+    assert turns.reach(3.0) == 2_000
+    assert turns.reach(3.0) == LATE_MS
+    turns.looked_back(LATE_MS, 3.0, 3.0)
+    turns.looked_back(2_000, 3.0, 3.01)
+    assert [turns.reach(at_s) for at_s in (6.0, 6.02, 40.0, 902.9, 903.1)] == [
+        LATE_MS, 2_000, 60_000, LATE_MS, EVER_MS
+    ]  # fmt: skip
 
 
 def test_tenants_that_nobody_knows_lie_between_those_that_are_known():
@@ -138,7 +144,8 @@ def test_tenants_that_nobody_knows_lie_between_those_that_are_known():
     turns.claimed(3, Instant(9_000), 5_000)
     turns.claimed(7, Instant(9_000), None)
     turns.know([3])
-    assert turns.since == {3: 5_000 - LATE_MS, 7: 9_000 - LATE_MS}
+    assert [turns.begin(tenant, LATE_MS) for tenant in (3, 7, 9)] == [5_000 - LATE_MS, 9_000 - LATE_MS, 0]
+    assert turns.begin(3, EVER_MS) == 0
     turns.last = 3
     assert turns.in_turn([3, 7, 9]) == [7, 9, 3]
 

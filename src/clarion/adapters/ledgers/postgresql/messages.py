@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
-from clarion.adapters.ledgers.postgresql.queue_scan import QueueScan
+from clarion.adapters.ledgers.postgresql.queue_scan import EVER_MS, QueueScan
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.suppressions import PostgresSuppressions
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
@@ -74,7 +75,11 @@ class PostgresMessages:
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
         wanted = ClaimJob(worker, QUEUE_OF[lane, channel], limit, now, but)
-        claimed = await self._database.write(lambda connection: self._claim(connection, wanted))
+        try:
+            claimed = await self._database.write(lambda connection: self._claim(connection, wanted))
+        except BaseException:
+            self._turns[wanted.queue].since.clear()  # Nobody knows whether it was stored.
+            raise
         messages: list[Message] = []
         broken: list[MessageId] = []
         for row in claimed:
@@ -106,63 +111,79 @@ class PostgresMessages:
         return await self._settles.do(SettleJob(worker, settlements), rows=len(settlements), urgent=urgent)
 
     async def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
-        began_s = self._clock.monotonic()
-        if self._looks.looks_back(began_s):
-            found = await self._database.rows(sql.QUEUES_DUE, list(QUEUES), now)
-            self._looks.looked_back(began_s, self._clock.monotonic())
-        else:
-            known = [(queue, *one) for queue, turns in self._turns.items() for one in turns.since.items()]
-            gaps = [
-                (queue, *one)
-                for queue, turns in self._turns.items()
-                for one in zip(*turns.gaps(), strict=True)
-            ]
-            columns = *(zip(*known, strict=True) if known else ((), (), ())), *zip(*gaps, strict=True)
-            found = await self._database.rows(sql.QUEUES_DUE_SINCE, now, *columns)
+        with self._looking(self._looks) as reach:
+            if reach == EVER_MS:
+                found = await self._database.rows(sql.QUEUES_DUE, list(QUEUES), now)
+            else:
+                scans = self._turns.items()
+                known = [
+                    (queue, tenant, turns.begin(tenant, reach))
+                    for queue, turns in scans
+                    for tenant in turns.since
+                ]
+                gaps = [(queue, *one) for queue, turns in scans for one in zip(*turns.gaps(), strict=True)]
+                columns = *(zip(*known, strict=True) if known else ((), (), ())), *zip(*gaps, strict=True)
+                found = await self._database.rows(sql.QUEUES_DUE_SINCE, now, *columns)
         return [QUEUES[queue] for (queue,) in found]
 
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
         found = await self._database.rows(sql.QUEUE_DEPTHS, list(QUEUES), DEEPEST)
         return {QUEUES[queue]: depth for queue, depth in found if depth}
 
+    @contextmanager
+    def _looking(self, turns: QueueScan) -> Iterator[int]:
+        """How far back it is looked meanwhile."""
+        began_s = self._clock.monotonic()
+        reach = turns.reach(began_s)
+        try:
+            yield reach
+        finally:
+            turns.looked_back(reach, began_s, self._clock.monotonic())
+
     # -- inside a transaction ---------------------------------------------------------------------------------
 
     async def _claim(self, connection: Connection, wanted: ClaimJob) -> list[Any]:
         if not await self._leases.live(connection, [wanted.worker]):
             return []
-        turns, began_s = self._turns[wanted.queue], self._clock.monotonic()
-        back = turns.looks_back(began_s)
+        turns = self._turns[wanted.queue]
+        with self._looking(turns) as reach:
+            found = await self._take(connection, wanted, turns, reach)
+        await self._kinds.load(connection, {row["route"] for row in found})
+        return found
+
+    async def _take(
+        self, connection: Connection, wanted: ClaimJob, turns: QueueScan, reach: int
+    ) -> list[Any]:
+        """Claims from so far before the last claims on."""
         found: list[Any] = []
 
         async def take(limit: int, tenant: int) -> int:
-            since = 0 if back else turns.since.get(tenant, 0)
+            since = turns.begin(tenant, reach)
             of = (wanted.queue, tenant, wanted.now, limit, wanted.worker, since)
             its = sorted(await connection.fetch(sql.CLAIM, *of), key=lambda row: (row["due_at"], row["id"]))
             found.extend(its)
             turns.claimed(tenant, wanted.now, its[-1]["due_at"] if len(its) == limit else None)
             return len(its)
 
-        tenants = await self._in_turn(connection, wanted, turns, back)
+        tenants = await self._in_turn(connection, wanted, turns, reach)
         while tenants and len(found) < wanted.limit:
             share = max(1, (wanted.limit - len(found)) // len(tenants))
             tenants = [t for t in tenants[: wanted.limit - len(found)] if await take(share, t) == share]
-        if back:
-            turns.looked_back(began_s, self._clock.monotonic())
-        await self._kinds.load(connection, {row["route"] for row in found})
         return found
 
     async def _in_turn(
-        self, connection: Connection, wanted: ClaimJob, turns: QueueScan, back: bool
+        self, connection: Connection, wanted: ClaimJob, turns: QueueScan, reach: int
     ) -> list[int]:
         """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
         asked = (wanted.queue, wanted.now)
-        if back:
+        if reach == EVER_MS:
             seen = list(await connection.fetch(sql.TENANTS_WAITING, *asked, turns.last, TENANTS))
             if len(seen) < TENANTS and turns.last >= 0:
                 again = await connection.fetch(sql.TENANTS_WAITING, *asked, -1, TENANTS - len(seen))
                 seen += [one for one in again if one[0] <= turns.last]
         else:
-            known = (list(turns.since), list(turns.since.values()), *turns.gaps())
+            begins = [turns.begin(tenant, reach) for tenant in turns.since]
+            known = (list(turns.since), begins, *turns.gaps())
             seen = await connection.fetch(sql.WAITING_SINCE, *asked, *known)
         turns.know([tenant for tenant, _ in seen])
         due = turns.in_turn([tenant for tenant, is_due in seen if is_due and tenant not in wanted.but])

@@ -1,26 +1,28 @@
 """Whose turn it is in a queue, and from where on its index is worth reading.
 
 What is claimed leaves the index of what is due only when nobody reads an older state of the table any more. Until then it
-lies in front of what is due, and whoever begins at the oldest time passes all of it. So a process begins where its last claim
-ended. It looks back to the oldest as well, as often as that takes a fiftieth of its time: what was committed late, or given
-back, is found then.
+lies in front of what is due, and whoever begins at the oldest time passes all of it. So a process begins a little before where
+its last claim ended. What was committed later than that, or given back, is found by looking back: now and then a bit further, and
+seldom to the oldest. Each way of it is done as often as that takes a small part of the time, whatever lies there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from math import inf
 
 from clarion.model.ids import Instant
 
 LATE_MS = 100
 """What is committed so long after its time is found at once."""
-SHARE = 50
-"""One part of so many is spent on looking back."""
+EVER_MS = 2**62
+BACK_MS = (2_000, 60_000, EVER_MS)
+"""So far back is looked."""
+SHARE = 300
+"""One part of so many is spent on each of these."""
 KNOWN = 1_000
 """Tenants of a queue that are remembered."""
-LOOKING_S = 20.0
-"""A look back that has not come to an end by then failed."""
 BELOW_ALL, ABOVE_ALL = -1, 2**63 - 1
 
 
@@ -31,19 +33,22 @@ class QueueScan:
         self.last = BELOW_ALL
         """The tenant that had the last turn."""
         self.since: dict[int, int] = {}
-        """From which time on there may be something, by tenant."""
-        self._back_at_s = 0.0
+        """When everything that was due had been claimed, by tenant."""
+        self._next_s = dict.fromkeys(BACK_MS, 0.0)
+        """When it is looked back so far again."""
 
-    def looks_back(self, now_s: float) -> bool:
-        """Whether it is time to begin at the oldest: for one at a time, until it has `looked_back`."""
-        if now_s < self._back_at_s:
-            return False
-        self._back_at_s = now_s + LOOKING_S
-        return True
+    def reach(self, now_s: float) -> int:
+        """How many milliseconds to begin before `since` now. Further than `LATE_MS`: for one at a time, until it has
+        `looked_back`."""
+        reach = max((back for back, next_s in self._next_s.items() if next_s <= now_s), default=LATE_MS)
+        if reach in self._next_s:
+            self._next_s[reach] = inf
+        return reach
 
-    def looked_back(self, began_s: float, ended_s: float) -> None:
-        """It took that long."""
-        self._back_at_s = ended_s + SHARE * (ended_s - began_s)
+    def looked_back(self, reach: int, began_s: float, ended_s: float) -> None:
+        """It took that long, whether it came to an end or not."""
+        if reach in self._next_s:
+            self._next_s[reach] = ended_s + SHARE * (ended_s - began_s)
 
     def know(self, tenants: Collection[int]) -> None:
         """These have something that nobody holds."""
@@ -54,7 +59,11 @@ class QueueScan:
 
     def claimed(self, tenant: int, now: Instant, last_due: int | None) -> None:
         """Everything of the tenant up to `last_due` is claimed; None: up to now."""
-        self.since[tenant] = (now if last_due is None else last_due) - LATE_MS
+        self.since[tenant] = now if last_due is None else last_due
+
+    def begin(self, tenant: int, reach: int) -> int:
+        """The time from which on to look for what is due."""
+        return max(0, self.since.get(tenant, 0) - reach)
 
     def gaps(self) -> tuple[Sequence[int], Sequence[int]]:
         """Between which tenants there may be others: above which, and below which."""
