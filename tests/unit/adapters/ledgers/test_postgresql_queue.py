@@ -136,6 +136,17 @@ def test_a_look_back_costs_a_small_part_of_the_time():
     ]  # fmt: skip
 
 
+def test_what_a_process_stores_itself_is_not_passed():
+    """However late it is committed."""
+    turns = QueueScan()
+    turns.came(3, 4_000)
+    assert turns.begin(3, LATE_MS) == 0
+    turns.claimed(3, Instant(9_000), None)
+    turns.came(3, 4_000)
+    turns.came(3, 8_000)
+    assert turns.begin(3, LATE_MS) == 4_000 - LATE_MS
+
+
 def test_tenants_that_nobody_knows_lie_between_those_that_are_known():
     """So that the known ones need not be passed."""
     turns = QueueScan()
@@ -234,7 +245,7 @@ class Alone:
     def __init__(self):
         self.transactions = 0
 
-    async def write(self, work):
+    async def write(self, work, first=""):
         self.transactions += 1
         await asyncio.sleep(0)
         return await work(None)

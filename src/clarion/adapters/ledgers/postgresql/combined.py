@@ -34,9 +34,11 @@ class Combined(Generic[I, R]):
     """One kind of work. While a transaction is under way, what else is asked for collects for the next one. When several fail
     together, each is done again alone, so that only the one at fault fails."""
 
-    def __init__(self, database: Database, work: Work[I, R]) -> None:
+    def __init__(self, database: Database, work: Work[I, R], *, first: str = "") -> None:
+        """`first`: as `Database.write`."""
         self._database = database
         self._work = work
+        self._first = first
         self._waiting: dict[bool, deque[_Asked]] = {False: deque(), True: deque()}
         """By whether it is urgent."""
         self._tasks: dict[bool, asyncio.Task[None]] = {}
@@ -79,7 +81,8 @@ class Combined(Generic[I, R]):
     async def _do(self, together: Sequence[_Asked]) -> None:
         try:
             results = await self._database.write(
-                lambda connection: self._work(connection, [one.item for one in together], False)
+                lambda connection: self._work(connection, [one.item for one in together], False),
+                first=self._first,
             )
         except Unavailable as error:
             for one in together:
@@ -101,5 +104,7 @@ class Combined(Generic[I, R]):
             one.done.set_result(result)
 
     async def _alone(self, item: I) -> R:
-        (result,) = await self._database.write(lambda connection: self._work(connection, [item], True))
+        (result,) = await self._database.write(
+            lambda connection: self._work(connection, [item], True), first=self._first
+        )
         return result

@@ -18,8 +18,12 @@ from clarion.model.ids import WorkerId
 RANGES_KEPT = 64
 """More than these, and the position moves."""
 
-POSITION = "SELECT coalesce((SELECT position FROM cursors WHERE lane = $1), 0)"
-RANGES = "SELECT first, last FROM planned_ranges WHERE lane = $1 AND last > $2 ORDER BY first"
+READ = """
+    WITH at AS MATERIALIZED (SELECT coalesce((SELECT position FROM cursors WHERE lane = $1), 0) AS position)
+    SELECT position, array(SELECT first FROM planned_ranges WHERE lane = $1 AND last > position ORDER BY first),
+        array(SELECT last FROM planned_ranges WHERE lane = $1 AND last > position ORDER BY first)
+    FROM at
+"""
 ADD = "INSERT INTO planned_ranges (lane, first, last) SELECT $1, * FROM unnest($2::bigint[], $3::bigint[])"
 MOVE = """
     INSERT INTO cursors (lane, position) VALUES ($1, $2)
@@ -93,10 +97,8 @@ async def lock(connection: Connection, lanes: Iterable[Lane]) -> Mapping[Lane, C
 
 async def read(connection: Connection, lane: Lane) -> Cursor:
     """The cursor as it is."""
-    position = await connection.fetchval(POSITION, lane.value)
-    return Cursor(
-        lane, position, [tuple(row) for row in await connection.fetch(RANGES, lane.value, position)]
-    )
+    position, firsts, lasts = await connection.fetchrow(READ, lane.value)
+    return Cursor(lane, position, list(zip(firsts, lasts, strict=True)))
 
 
 async def store(connection: Connection, cursors: Iterable[Cursor]) -> None:

@@ -84,28 +84,29 @@ class Database:
         self.listed: Callable[..., Awaitable[list[Any]]] = self.rows
         """As `rows`, for lists that people look at: what it finds may be of a moment ago, see `replicas`."""
 
-    async def write(self, work: Work[T], *, after: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, first: str = "", after: Callable[[T], None] | None = None) -> T:
         """What `work` returns, once it is committed; whatever it raises undoes it. `work` is done again after a deadlock
         or a serialization failure. What the terms of the request ask (`ports.terms`) holds for it.
 
+        `first`: a statement without values that it begins with; it takes no round trip of its own.
         `after` runs with the result before anything else happens in this process, unless everything was undone.
         """
         asked = terms.current()
         if asked is None:
-            result = await self._persistently(work, self._begin)
+            result = await self._persistently(work, _beginning(self._begin, first))
         else:
             # Whoever changes the resource between the check and the write makes this transaction begin again.
             result, asked.tag = await self._persistently(
-                _on_terms(asked, work), self._begin_on_terms, undo=asked.dry
+                _on_terms(asked, work), _beginning(self._begin_on_terms, first), undo=asked.dry
             )
             asked.wrote = True
         if after is not None and (asked is None or not asked.dry):
             after(result)
         return result
 
-    async def dry_run(self, work: Work[T]) -> T:
-        """What `work` returns; everything it wrote is undone."""
-        return await self._persistently(work, self._begin, undo=True)
+    async def dry_run(self, work: Work[T], *, first: str = "") -> T:
+        """As `write`; everything is undone."""
+        return await self._persistently(work, _beginning(self._begin, first), undo=True)
 
     async def read(self, work: Work[T]) -> T:
         """What `work` reads, all of one moment, whatever the terms."""
@@ -236,6 +237,10 @@ class Database:
             raise
         self._away_s = 0.0
         return connection
+
+
+def _beginning(begin: str, first: str) -> str:
+    return f"{begin}; {first}" if first else begin
 
 
 def _cut(connection: Any, error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.inbox_head import InboxHead
 from clarion.adapters.ledgers.joined_ids import split_ids
 from clarion.adapters.ledgers.postgresql import inbox_statements as sql
-from clarion.adapters.ledgers.postgresql import journal
+from clarion.adapters.ledgers.postgresql import journal, new_rows
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
@@ -164,10 +164,8 @@ class PostgresInboxes:
         if route is None:
             await connection.execute(sql.ADD, *zip(*rows, strict=True))
         else:
-            await connection.copy_records_to_table("user_messages", records=rows, columns=sql.NEW_COLUMNS)
-        await connection.copy_records_to_table(
-            "inbox_content", records=contents, columns=("message_id", "sealed")
-        )
+            await new_rows.add(connection, "user_messages", sql.NEW_COLUMNS, rows)
+        await new_rows.add(connection, "inbox_content", ("message_id", "sealed"), contents)
         if late:
             await connection.execute(sql.MOVES_ADD, *zip(*late, strict=True))
         return changes

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.message_kinds import QUEUES
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.captures import PostgresCaptures
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
@@ -32,6 +33,7 @@ from clarion.adapters.ledgers.postgresql.operations import PostgresOperations, P
 from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
 from clarion.adapters.ledgers.postgresql.plans import PostgresPlans
 from clarion.adapters.ledgers.postgresql.quarantine import PostgresQuarantine
+from clarion.adapters.ledgers.postgresql.queue_scan import QueueScan
 from clarion.adapters.ledgers.postgresql.quotas import PostgresQuotas
 from clarion.adapters.ledgers.postgresql.readings import PostgresDeadRecords, PostgresReadings
 from clarion.adapters.ledgers.postgresql.receipts import PostgresReceipts
@@ -122,8 +124,11 @@ class PostgresLedger(Store):
         self.continuations = PostgresContinuations(database, leases)
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         effects = PostgresSettlementEffects(terminations, inboxes)
-        self.plans = PostgresPlans(database, log, kinds, terminations, leases, effects)
-        self.messages = PostgresMessages(database, kinds, terminations, effects, suppressions, leases, clock)
+        scans = {queue: QueueScan() for queue in QUEUES}
+        self.plans = PostgresPlans(database, log, kinds, terminations, leases, effects, scans)
+        self.messages = PostgresMessages(
+            database, kinds, terminations, effects, suppressions, leases, scans, clock
+        )
         self.number_ranges = PostgresNumberRanges(database)
         self.verifications = PostgresVerifications(database)
         self.quarantine = PostgresQuarantine(database)

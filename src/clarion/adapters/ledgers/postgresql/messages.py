@@ -49,6 +49,7 @@ class PostgresMessages:
         effects: PostgresSettlementEffects,
         suppressions: PostgresSuppressions,
         leases: PostgresLeases,
+        scans: Mapping[int, QueueScan],
         clock: Clock,
     ) -> None:
         self._database = database
@@ -58,7 +59,7 @@ class PostgresMessages:
         self._suppressions = suppressions
         self._leases = leases
         self._clock = clock
-        self._turns = {queue: QueueScan() for queue in QUEUES}
+        self._turns = scans
         self._looks = QueueScan()
         """When `due` looks back."""
         self._settles: Combined[SettleJob, SettleResult] = Combined(database, self._settle)

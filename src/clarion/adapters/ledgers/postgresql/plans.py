@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, MessageKind, kind_of
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
-from clarion.adapters.ledgers.postgresql import checks, continuations, cursors, journal, partitions
+from clarion.adapters.ledgers.postgresql import checks, continuations, cursors, journal, new_rows, partitions
 from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.events import runs_of
@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.message_statements import COLUMNS
+from clarion.adapters.ledgers.postgresql.queue_scan import QueueScan
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.schema import CODES
@@ -38,6 +39,7 @@ NEW: Set[bytes] = frozenset()
 """Nothing is stored already."""
 
 CANCELS = f"SELECT pg_advisory_xact_lock_shared({CANCEL}, 0)"
+"""Before anything is read: whoever cancels an event waits for those who plan, or they for it."""
 CANCELED = "SELECT event_id FROM canceled_events WHERE event_id = ANY($1::bytea[])"
 EVENTS_OF = f"""
     SELECT DISTINCT events.journal FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS new (id, first_user, last_user)
@@ -59,6 +61,7 @@ class PostgresPlans:
         terminations: PostgresTerminations,
         leases: PostgresLeases,
         effects: PostgresSettlementEffects,
+        scans: Mapping[int, QueueScan],
     ) -> None:
         self._database = database
         self._log = log
@@ -66,18 +69,23 @@ class PostgresPlans:
         self._terminations = terminations
         self._leases = leases
         self._effects = effects
-        self._commits: Combined[PlanCommit, PlanResult] = Combined(database, self._commit)
+        self._scans = scans
+        self._commits: Combined[PlanCommit, PlanResult] = Combined(database, self._commit, first=CANCELS)
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         rows = len(plan.runs) + len(plan.messages) + len(plan.continuations)
         urgent = any(run.lane is Lane.CRITICAL for run in plan.runs[:1])
-        return await self._commits.do(plan, rows=rows, urgent=urgent)
+        result = await self._commits.do(plan, rows=rows, urgent=urgent)
+        for m in plan.messages:
+            if m.due_at is not None and not m.fence:
+                self._scans[QUEUE_OF[m.lane, m.channel]].came(m.tenant, m.due_at)
+        return result
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
         async def stored(connection: Connection) -> PlanResult:
             return (await self._stored(connection, [plan], True))[0]
 
-        return await self._database.dry_run(stored)
+        return await self._database.dry_run(stored, first=CANCELS)
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
@@ -125,7 +133,6 @@ class PostgresPlans:
         self, connection: Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
         events = {run.event_id for plan in plans for run in plan.runs}
-        await connection.execute(CANCELS)
         canceled = frozenset([EventId(one) for (one,) in await connection.fetch(CANCELED, events)])
         # What the ledger's own log brings is planned once; the rest may come again, and breaks a key if nobody looks.
         once = all(plan.consumed is not None and not plan.again for plan in plans)
@@ -170,12 +177,9 @@ class PostgresPlans:
                     continue
                 counted_at = counts_from(s.status, s.outcome, s.at) if m.charged else None
             of_users.append((m.user, m.id, route, counted_at))
-        copy = connection.copy_records_to_table
-        await copy("events", records=planned_events(runs, journal_rows), columns=EVENT_COLUMNS)
-        if rows:
-            await copy("messages", records=rows, columns=COLUMNS)
-        if of_users:
-            await copy("user_messages", records=of_users, columns=USER_COLUMNS)
+        await new_rows.add(connection, "events", EVENT_COLUMNS, planned_events(runs, journal_rows))
+        await new_rows.add(connection, "messages", COLUMNS, rows)
+        await new_rows.add(connection, "user_messages", USER_COLUMNS, of_users)
         if not settled:
             return results
         threaded = {m.id for m in messages if m.threaded}

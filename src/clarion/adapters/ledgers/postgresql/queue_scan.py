@@ -2,7 +2,7 @@
 
 What is claimed leaves the index of what is due only when nobody reads an older state of the table any more. Until then it
 lies in front of what is due, and whoever begins at the oldest time passes all of it. So a process begins a little before where
-its last claim ended. What was committed later than that, or given back, is found by looking back: now and then a bit further, and
+its last claim ended, and what it plans itself it knows of. What others committed later than that, or given back, is found by looking back: now and then a bit further, and
 seldom to the oldest. Each way of it is done as often as that takes a small part of the time, whatever lies there.
 """
 
@@ -27,7 +27,7 @@ BELOW_ALL, ABOVE_ALL = -1, 2**63 - 1
 
 
 class QueueScan:
-    """Of one queue, in this process."""
+    """Of one queue, in this process: its claims move it on, its plans move it back."""
 
     def __init__(self) -> None:
         self.last = BELOW_ALL
@@ -60,6 +60,11 @@ class QueueScan:
     def claimed(self, tenant: int, now: Instant, last_due: int | None) -> None:
         """Everything of the tenant up to `last_due` is claimed; None: up to now."""
         self.since[tenant] = now if last_due is None else last_due
+
+    def came(self, tenant: int, due_at: int) -> None:
+        """Something was stored that has been due since then."""
+        if due_at < self.since.get(tenant, 0):
+            self.since[tenant] = due_at
 
     def begin(self, tenant: int, reach: int) -> int:
         """The time from which on to look for what is due."""

@@ -98,10 +98,10 @@ class PostgresRetention:
     async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
         found: list[MessageTotal] = []
         for day in range(max(0, since), until):
-            found += await self._database.read(partial(self._totals_of, tenant=tenant, day=day))
+            found += await self._totals_of(tenant, day)
         return found
 
-    async def _totals_of(self, connection: Connection, tenant: TenantId, day: int) -> list[MessageTotal]:
+    async def _totals_of(self, tenant: TenantId, day: int) -> list[MessageTotal]:
         """Of one day, as of one moment."""
         lowest, highest = (first_id_at(Instant(one * DAY_MS)) for one in (day, day + 1))
         return [
@@ -114,7 +114,7 @@ class PostgresRetention:
                 reason=Reason(reason) if reason else None,
                 count=count,
             )
-            for workflow, channel, status, reason, count in await connection.fetch(
+            for workflow, channel, status, reason, count in await self._database.rows(
                 sql.TOTALS, tenant, day, lowest, highest
             )
         ]
