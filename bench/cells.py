@@ -12,7 +12,8 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+
+from clarion.rules.regions import home_of
 
 RATES = {"in_app": 11_502, "push": 4_223, "sms": 4_419, "email": 3_183}
 """Messages a second of one machine at index 1.0 (docs/explanation/performance.md)."""
@@ -43,15 +44,6 @@ def capacity(mix: Mapping[str, float] = MIX) -> float:
     return 1 / sum(share / RATES[kind] for kind, share in mix.items())
 
 
-def cell_of(tenant: str, user_id: str, cells: Sequence[str]) -> str:
-    """The cell of a user, the same for everybody who asks."""
-
-    def weight(cell: str) -> bytes:
-        return blake2b(f"{cell}\x00{tenant}\x00{user_id}".encode(), digest_size=8).digest()
-
-    return max(cells, key=weight)
-
-
 def names(number: int) -> list[str]:
     """So many cells."""
     return [f"cell-{n}" for n in range(number)]
@@ -62,9 +54,9 @@ def layout(number: int, busy: Sequence[float]) -> Layout:
     loads: Counter[str] = Counter()
     moved = 0
     for user, weight in enumerate(busy):
-        cell = cell_of("acme", f"user-{user}", names(number))
+        cell = home_of("acme", f"user-{user}", names(number))
         loads[cell] += weight  # type: ignore[assignment]
-        moved += cell_of("acme", f"user-{user}", names(number + 1)) != cell
+        moved += home_of("acme", f"user-{user}", names(number + 1)) != cell
     rate = capacity() * sum(loads.values()) / max(loads.values())
     return Layout(cells=number, rate=rate, even=rate / (number * capacity()), moved=moved / len(busy))
 

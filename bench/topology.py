@@ -111,9 +111,7 @@ class Topology:
     async def start(self, name: str, roles: str = "", *, database: str = "", settings: str = "") -> Serving:
         """Another process; the first has to answer requests, and captures what is sent. `database`: another way to the same one;
         `settings`: more of them."""
-        said = f'database = "{database or self._database}"\n{self._settings}{settings}'
-        one = self.serving(self._data, self.key, name, roles, said)
-        self.processes.append(one)
+        one = self.prepare(name, roles, database=database, settings=settings)
         await one.start(within=60)
         if len(self.processes) == 1:
             for channel in CAPTURED:
@@ -124,6 +122,13 @@ class Topology:
     def cpu_s(self) -> float:
         """CPU seconds of all of them so far."""
         return sum(one.cpu_s() for one in self.everything)
+
+    def prepare(self, name: str, roles: str = "", *, database: str = "", settings: str = "") -> Serving:
+        """The same, not started."""
+        said = f'database = "{database or self._database}"\n{self._settings}{settings}'
+        one = self.serving(self._data, self.key, name, roles, said)
+        self.processes.append(one)
+        return one
 
     def having(self, role: str) -> list[Serving]:
         """Those with the role."""

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
+from clarion.flow.intake.homes import Regions
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.channel import Channel
@@ -158,6 +159,8 @@ class Engine:
         self.sources: dict[str, SourcePlugin] = {}
         self.sinks: dict[str, SinkPlugin] = {}
         """Kinds that sources and sinks may be of; set before it is opened."""
+        self.regions: Regions | None = None
+        """Where users may be at home; set before it is opened."""
         self._network_until_s = 0.0
 
     async def open(self) -> Engine:
@@ -206,6 +209,7 @@ class Engine:
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
             process=self.process,
+            regions=self.regions,
         )
         self.services: Any = Services.on(
             self.pipeline,

@@ -36,6 +36,8 @@ DEFAULT_FILE = Path("clarion.toml")
 PREFIX = "CLARION_"
 CLIENT_VARIABLES = frozenset({"CLARION_URL", "CLARION_API_KEY", "CLARION_CONFIG"})
 """Read by the commands that talk to a running Clarion; they are no settings."""
+_SHORTEST_SECRET = 32
+_POSTGRESQL = ("postgresql:", "postgres:")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 DEV_FILE = "dev.json"
 """Where `clarion dev` leaves its address and key; its presence marks a directory of demo data."""
@@ -48,6 +50,13 @@ class _Section(BaseModel):
 def _parts(value: Any) -> Any:
     """A list from a variable, where it is separated by commas."""
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
+        raise ValueError("must be a URL without a path, such as https://notify.example")
+    return value.rstrip("/")
 
 
 class Log(_Section):
@@ -98,6 +107,60 @@ class GatewaySettings(_Section):
                     f"{one!r} is not an origin: write scheme and host, as in https://shop.example, or *"
                 )
         return value
+
+
+class RegionSettings(_Section):
+    """One of two regions: where this process runs, and whose users are in its database."""
+
+    name: str = ""
+    """The region in which this process runs; empty: there is only one."""
+    names: tuple[str, ...] = ()
+    """Both regions, the same in both: they decide where a user is at home."""
+    home: str = ""
+    """Whose users are in `database`; empty: those of `name`. Another one where they are taken over."""
+    other_database: str = ""
+    """URL of the server of the same database in the other region: of its standby, or of its primary."""
+    other_api: tuple[str, ...] = ()
+    """Where the users of the other home are served, to hand events for them over; empty: such events are refused."""
+    secret: SecretStr = SecretStr("")
+    """Known in both regions: by it one takes events from the other."""
+    alone_after_s: float = Field(default=5.0, ge=0)
+    """How long commits wait for a standby that is away, before this region goes on without it; 0: until it is back."""
+
+    @property
+    def other(self) -> str:
+        """The other region."""
+        return next((one for one in self.names if one != self.name), "")
+
+    @field_validator("names", "other_api", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _parts(value)
+
+    @field_validator("other_api")
+    @classmethod
+    def _are_web_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([_web_address(one) for one in value])
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if not self.name:
+            if self.names or self.home or self.other_database:
+                raise ValueError("name must say in which region this process runs")
+            return self
+        if len(set(self.names)) != 2 or self.name not in self.names:
+            raise ValueError('names must be two regions, this one among them, such as ["paris", "oslo"]')
+        if self.home and self.home not in self.names:
+            raise ValueError(f"home must be one of names: {' or '.join(self.names)}")
+        if self.other_api and len(self.secret.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(
+                f"other_api needs a secret of at least {_SHORTEST_SECRET} characters, the same in both regions"
+            )
+        if not self.other_database.startswith(_POSTGRESQL):
+            raise ValueError(
+                "other_database must be the postgresql: URL of this database's server in the other region"
+            )
+        return self
 
 
 class Outbound(_Section):
@@ -229,6 +292,7 @@ class Settings(_Section):
     gateway: GatewaySettings = GatewaySettings()
     outbound: Outbound = Outbound()
     inbound: Inbound = Inbound()
+    region: RegionSettings = RegionSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -257,10 +321,7 @@ class Settings(_Section):
     @field_validator("public_url")
     @classmethod
     def _is_a_web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
-            raise ValueError("must be a URL without a path, such as https://notify.example")
-        return value.rstrip("/")
+        return _web_address(value)
 
     @field_validator("database", "broker", "fanout")
     @classmethod
@@ -279,6 +340,17 @@ class Settings(_Section):
                 "must be the URL of a Redis or Valkey server: redis://host:6379/0, or rediss:// for TLS"
             )
         return value
+
+    @model_validator(mode="after")
+    def _can_be_in_two_regions(self) -> Self:
+        if self.region.name and not self.database.startswith(_POSTGRESQL):
+            raise ValueError("two regions need a database that has a standby: a postgresql: URL")
+        if self.region.name and self.region.alone_after_s > self.lease_s / 2:
+            raise ValueError(
+                "region.alone_after_s must be at most half of lease_s: while commits wait, leases are not renewed, and what "
+                "was under way would be sent again"
+            )
+        return self
 
     @property
     def database_path(self) -> Path:
@@ -472,7 +544,7 @@ def _nearest(key: str, known: Iterable[str], spell: Any) -> str:
     return f" Did you mean {spell(close[0])}?" if close else " See docs/reference/configuration.md."
 
 
-_SECRET = re.compile("password|secret|token|^(database|broker|fanout|redis)$")
+_SECRET = re.compile("password|secret|token|database$|^(broker|fanout|redis)$")
 
 
 def _problem(

@@ -7,6 +7,7 @@
     │   ├── Several                 more than one thing is wrong
     │   ├── InvalidData             the event's data is not what its templates need
     │   ├── UnknownReference        the request names somebody or something that does not exist
+    │   ├── Misdirected         another region has the user
     │   ├── NotFound            the named thing does not exist in this tenant
     │   ├── PreconditionFailed      it is not, or no longer, as the caller saw it
     │   └── Conflict            it clashes with what is stored or under way
@@ -133,6 +134,13 @@ class UnknownReference(InvalidInput):
         self.unknown = tuple(unknown)
         more = f" More unknown names: {len(unknown) - 1}, see `errors`." if len(unknown) > 1 else ""
         self.detail = f"{unknown[0]}{more}"
+
+
+class Misdirected(InvalidInput):
+    """Another region has the user: send the request there."""
+
+    code = "misdirected_request"
+    status = 421
 
 
 class NotFound(InvalidInput):

@@ -28,8 +28,8 @@ async def pages(api: Api, path: str, **where: Any) -> AsyncIterator[dict[str, An
             return
 
 
-async def settled(api: Api, history: History, within: float = 60) -> Seen:
-    """What the system shows once every accepted event is planned and every message has ended.
+async def settled(api: Api, history: History, within: float = 60, users: Iterable[str] = USERS) -> Seen:
+    """What the system shows, and the inboxes of these users, once every accepted event is planned and every message has ended.
 
     When that does not happen in time the checker is left to say what is missing.
     """
@@ -39,7 +39,7 @@ async def settled(api: Api, history: History, within: float = 60) -> Seen:
         messages = [_message(m) async for m in pages(api, "/v1/messages")]
         done = len(messages) >= expected and not any(m.status in ACTIVE for m in messages)
         if done or time.perf_counter() > until:
-            return await _around(api, messages, USERS)
+            return await _around(api, messages, users)
         await asyncio.sleep(0.5)
 
 

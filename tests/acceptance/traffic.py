@@ -53,9 +53,14 @@ class Traffic:
         self._ports = cycle([port] if isinstance(port, int) else port)
         self._key = key
         self._callers, self._workflows, self._pause_s = callers, tuple(workflows), pause_s
+        self._users = USERS
         self._seed = seed
         self._dice = random.Random(seed)
         self._requests: list[Request] = []
+
+    def only(self, users: Sequence[str]) -> None:
+        """Send to these users only."""
+        self._users = tuple(users)
 
     async def run(self) -> None:
         """Send until `stopping`."""
@@ -101,7 +106,7 @@ class Traffic:
         return Submission(key=key, workflow=workflow, users=users, channels=WORKFLOWS[workflow][1])
 
     def _trigger(self) -> Request:
-        s = self._submission(tuple(self._dice.sample(USERS, self._dice.randint(1, 3))))
+        s = self._submission(tuple(self._dice.sample(self._users, self._dice.randint(1, 3))))
         body = json.dumps({"recipients": s.users, "data": {"n": s.key}}).encode()
         path = f"/v1/workflows/{s.workflow}/trigger"
         return Request(
@@ -109,7 +114,7 @@ class Traffic:
         )
 
     def _batch(self) -> Request:
-        submissions = tuple(self._submission((self._dice.choice(USERS),)) for _ in range(BATCH))
+        submissions = tuple(self._submission((self._dice.choice(self._users),)) for _ in range(BATCH))
         body = "\n".join(json.dumps(_cloudevent(s)) for s in submissions).encode()
         headers = {"content-type": "application/x-ndjson"}
         return Request(request("POST", "/v1/events", body, key=self._key, headers=headers), submissions)

@@ -79,12 +79,14 @@ def serve(home: Path, port: int, options: tuple[str, ...] = QUICK) -> subprocess
     return process
 
 
-def replica(home: Path, port: int, of: PostgreSql) -> subprocess.Popen[bytes]:
+def replica(
+    home: Path, port: int, of: PostgreSql, options: tuple[str, ...] = QUICK
+) -> subprocess.Popen[bytes]:
     """Copy a server into `home` and start the copy, which follows it."""
     where = ("-h", "127.0.0.1", "-p", str(of.port), "-U", "app")
     how = ("-R", "-X", "stream", "-c", "fast", "--no-sync")
     run([programs() / "pg_basebackup", "-D", home / "data", *how, *where], home=home, user=USER)
-    return serve(home, port)
+    return serve(home, port, options)
 
 
 def _begin(home: Path) -> Started:

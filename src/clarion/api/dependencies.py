@@ -60,3 +60,5 @@ class ApiParts:
     origins: Origins = field(default_factory=Origins)
     """Web pages that may read answers to a user's own token."""
     limits: ApiLimits = field(default_factory=ApiLimits)
+    region_secret: str = ""
+    """By which the other of two regions is known; empty: it hands nothing over."""

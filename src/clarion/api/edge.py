@@ -28,6 +28,7 @@ from clarion.api.inbound import InboundMailRoute
 from clarion.api.pages import MOST_A_PAGE, NO_FILTER
 from clarion.api.parameters import DRY, FIELDS, TOTAL, dry_run_answer, only
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out, wrong_header
+from clarion.api.region import ForwardedRoute
 from clarion.api.responses import SAFE, HttpScope, Send, answer, answer_problem
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
@@ -305,6 +306,13 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             path=("v1", "callbacks", "**"),
             scope=None,
             serve=CallbackRoute(parts),
+        ),
+        BareRoute(
+            name="forwarded",
+            methods=("POST",),
+            path=("v1", "region", "events"),
+            scope=None,
+            serve=ForwardedRoute(parts),
         ),
         BareRoute(
             name="unsubscribe",

@@ -141,6 +141,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     named = connection.path_params
     named.update({name: text.replace(SLASH, "/") for name, text in named.items()})
     await check_credential(connection, handler)
+    check_home(connection)
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
         return
     check_query(connection, handler)
@@ -166,6 +167,14 @@ async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handl
         caller.require_own(connection.path_params["user_id"], needed)
     else:
         caller.require(needed)
+
+
+def check_home(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Of two regions, this one has the user whom the path names."""
+    homes = connection.scope[PARTS].pipeline.homes  # type: ignore[literal-required]
+    user, caller = connection.path_params.get("user_id"), connection.scope.get("auth")
+    if homes is not None and user is not None and caller is not None:
+        homes.check(caller.tenant, user)
 
 
 def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -116,8 +116,8 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "misdirected_request": ProblemKind(
         421,
-        "Another process answers this",
-        "Send the request to a process that has the role named in `detail`, or correct the proxy in front.",
+        "Another process or region answers this",
+        "Send the request to a process that has the role, or to the region, that `detail` names, or correct the proxy in front.",
     ),
     "conflict": ProblemKind(
         409,

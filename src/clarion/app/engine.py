@@ -11,9 +11,11 @@ from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.adapters.oauth import AccessTokens, Grant
+from clarion.adapters.other_region import HttpRegion
 from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
+from clarion.flow.intake.homes import Regions
 from clarion.flow.pipeline import Pipeline
 from clarion.model.worker import Process
 from clarion.ports.mailbox import Mailbox
@@ -45,6 +47,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
             channels=settings.channels,
             lease_ms=int(settings.lease_s * 1_000),
         ),
+        regions=_regions(resources, ends),
     )
     services = Services.on(
         pipeline,
@@ -70,6 +73,19 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         pipeline.readiness.watch("redis", lambda: _trouble(slower, server.trouble))
     ends.push_async_callback(services.api_keys.flush)
     return pipeline, services
+
+
+def _regions(resources: Resources, ends: contextlib.AsyncExitStack) -> Regions | None:
+    """Where users may be at home; None: all here."""
+    region = resources.settings.region
+    if not region.name:
+        return None
+    regions = Regions(region.names, region.home or region.name, None)
+    if not region.other_api:
+        return regions
+    other = HttpRegion(regions.elsewhere, region.other_api, region.secret.get_secret_value(), resources.clock)
+    ends.push_async_callback(other.close)
+    return regions._replace(other=other)
 
 
 def _trouble(effect: str, trouble: str) -> str:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from clarion import api, dashboard, gateway
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.engine import engine_of
 from clarion.app.http_app import Asgi, api_parts, dashboard_parts, gateway_parts, metrics_of, mount
-from clarion.app.resources import open_resources
+from clarion.app.resources import Resources, open_resources
 from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
 from clarion.flow.ledger import Ledger
@@ -66,6 +67,8 @@ class App:
                 stopping=stopping,
             )
 
+            if settings.region.name:
+                await _watch_regions(resources, pipeline, ends)
             await pipeline.start()
             services.start(pipeline)
             ends.push_async_callback(pipeline.drain, settings.drain_s)
@@ -84,3 +87,13 @@ class App:
         if not self.stopping.is_set():
             self.stopping.set()
             await self.gateway.close(GOODBYE_S)
+
+
+async def _watch_regions(resources: Resources, pipeline: Pipeline, ends: contextlib.AsyncExitStack) -> None:
+    """Before the first commit, which may wait for a standby that is away."""
+    from clarion.app.regions import RegionServers, database_of  # with packages that one region does not need
+
+    regions = await ends.enter_async_context(RegionServers.of(resources.settings, resources.clock))
+    watch = partial(regions.watch, database_of(resources.ledger), pipeline.lease.drain_asked.set)
+    pipeline.loops.start("region", watch)
+    pipeline.readiness.watch("region", regions.warning)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
+from clarion.adapters.system import SystemClock
 from clarion.app.connections import Connections, Patience
 from clarion.app.event_loop import on_a_fast_loop, stop_signal
 from clarion.app.listener import listen
@@ -44,6 +45,8 @@ async def run(
     """
     stop = stop_signal()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.region.name and not await _turn(settings, stop):
+        return 0
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         if settings.port == 0:
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -54,6 +57,21 @@ async def run(
             gc.freeze()
             await _answer_until(stop, app, listener)
     return 0
+
+
+async def _turn(settings: Settings, stop: asyncio.Event) -> bool:
+    """Wait until this region is to work; False: the process is to stop before that."""
+    from clarion.app.regions import RegionServers  # with packages that one region does not need
+
+    async with RegionServers.of(settings, SystemClock()) as regions:
+        waiting, stopping = asyncio.ensure_future(regions.turn()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if waiting.done():
+            await waiting
+            return True
+        waiting.cancel()
+        return False
 
 
 async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) -> None:

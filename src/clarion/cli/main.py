@@ -28,6 +28,7 @@ from clarion.cli import (
     preferences,
     prices,
     quarantine,
+    region,
     retention,
     serve,
     setup,
@@ -116,6 +117,7 @@ program.command("trigger", short_help="Send an event: start a workflow.")(trigge
 program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
 program.command("stats", short_help="Show how many messages ended how.")(stats.stats)
 program.add_typer(cluster.program, name="cluster")
+program.add_typer(region.program, name="region")
 program.add_typer(users.program, name="users")
 program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")

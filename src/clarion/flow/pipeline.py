@@ -24,6 +24,7 @@ from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.dispatch.routing import Routing
 from clarion.flow.dispatch.stored_delivery import DeliveryByStoring
 from clarion.flow.dispatch.whatsapp import WhatsAppCheck
+from clarion.flow.intake.homes import Homes, Regions
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
@@ -73,11 +74,12 @@ class Pipeline:
         unsubscribe_url: Callable[[Message], str],
         opt_out: Callable[[Message], Awaitable[None]],
         process: Process | None = None,
+        regions: Regions | None = None,
     ) -> None:
         """`unsubscribe_url(message)`: where its person leaves its category, empty when it cannot be left.
 
         `opt_out(message)` opts its person out of its category on its channel; harmless to repeat. `process`: what this
-        one does; None: everything.
+        one does; None: everything. `regions`: where users may be at home; None: all here.
         """
         clock, random, vault = tools.clock, tools.random, tools.vault
         setup = ledger.setup
@@ -101,6 +103,7 @@ class Pipeline:
 
         # 1 intake
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
+        self.homes = None if regions is None else Homes(self.intake, setup.tenants, regions, random)
         # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
         self.live_states = LiveStates(ledger, vault)
@@ -192,7 +195,7 @@ class Pipeline:
         self, tenant: TenantId, submissions: Sequence[Submission]
     ) -> Sequence[Acceptance | ClarionError]:
         """One result per submission, in order, durable when this returns. Raises Busy or Unavailable for all."""
-        return await self.intake.submit(tenant, submissions)
+        return await (self.homes or self.intake).submit(tenant, submissions)
 
     async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
         """Store what providers and people reported; for each whether it changed anything."""

@@ -1,33 +1,21 @@
-"""Cells: the rule that the page on scaling gives, and what follows from it."""
+"""Cells: what follows from the rule by which users belong to one."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.cells import activity, capacity, cell_of, layout, names
+from bench.cells import activity, capacity, layout, names
+from clarion.rules.regions import home_of
 
-PAGE = Path(__file__).parents[3] / "docs/explanation/scaling.md"
 USERS = [f"user-{n}" for n in range(4_000)]
-
-
-def test_the_rule_of_the_page_is_the_one_that_is_computed_with():
-    """Whoever copies it sends users where the figures say."""
-    (text,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    given: dict[str, Any] = {}
-    exec(text, given)
-    for user in USERS[:200]:
-        assert given["cell_of"]("acme", user, names(7)) == cell_of("acme", user, names(7))
 
 
 def test_a_cell_more_takes_its_share_and_moves_nobody_else():
     """One user in eleven goes to the eleventh; the others stay where they are. The order in which cells are named is nothing."""
-    before = {user: cell_of("acme", user, names(10)) for user in USERS}
-    after = {user: cell_of("acme", user, names(11)[::-1]) for user in USERS}
+    before = {user: home_of("acme", user, names(10)) for user in USERS}
+    after = {user: home_of("acme", user, names(11)[::-1]) for user in USERS}
     moved = {user for user in USERS if before[user] != after[user]}
     assert {after[user] for user in moved} == {"cell-10"}
     assert len(moved) / len(USERS) == pytest.approx(1 / 11, abs=0.02)
@@ -35,9 +23,9 @@ def test_a_cell_more_takes_its_share_and_moves_nobody_else():
 
 def test_users_are_spread_evenly_and_tenants_apart():
     """Each cell has about as many, and the same name of another tenant may live elsewhere."""
-    held = Counter(cell_of("acme", user, names(8)) for user in USERS)
+    held = Counter(home_of("acme", user, names(8)) for user in USERS)
     assert max(held.values()) < 1.2 * len(USERS) / 8
-    assert any(cell_of("acme", user, names(8)) != cell_of("other", user, names(8)) for user in USERS)
+    assert any(home_of("acme", user, names(8)) != home_of("other", user, names(8)) for user in USERS)
 
 
 def test_the_busiest_cell_decides():

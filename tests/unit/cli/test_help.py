@@ -37,6 +37,9 @@ def test_the_commands_are_the_promised_ones():
         .split("|")
         + [
             "cluster drain",
+            "region giveback",
+            "region status",
+            "region takeover",
             "integrations test",
             "sources outbox",
             "preferences show",

@@ -352,3 +352,45 @@ def test_a_command_that_works_on_a_file_says_so_when_there_is_none(tmp_path):
     ) as said:
         _ = elsewhere.database_path
     assert "hunter2" not in str(said.value)
+
+
+REGION = """
+database = "postgresql://app@here.example/clarion"
+[region]
+name = "oslo"
+names = ["paris", "oslo"]
+other_database = "postgresql://app@there.example/clarion"
+"""
+
+
+def test_two_regions_are_set_up_in_one_section(tmp_path, monkeypatch):
+    """The other one is the one that this is not; each setting has a variable."""
+    monkeypatch.setenv("CLARION_REGION__NAMES", "oslo, rome")
+    region = Settings.load(write(tmp_path / "a.toml", REGION)).region
+    assert (region.name, region.other, region.home, region.alone_after_s) == ("oslo", "rome", "", 5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "oslo"\n', "", "in which region this process runs"),
+        ('["paris", "oslo"]', '["paris", "rome"]', "two regions, this one among them"),
+        ('["paris", "oslo"]', '["paris", "oslo", "rome"]', "two regions, this one among them"),
+        ('name = "oslo"', 'name = "oslo"\nhome = "rome"', "paris or oslo"),
+        ("postgresql://app@there", "mysql://app:hidden@there", "other_database must be"),
+        ("postgresql://app@here.example/clarion", "sqlite:clarion.db", "two regions need a database"),
+        ('name = "oslo"', 'name = "oslo"\nalone_after_s = -1', "region.alone_after_s"),
+        ('name = "oslo"', 'name = "oslo"\nalone_after_s = 8', "at most half of lease_s"),
+        ('name = "oslo"', 'name = "oslo"\nother_api = ["paris"]', "without a path"),
+        (
+            'name = "oslo"',
+            'name = "oslo"\nother_api = ["https://a.example"]\nsecret = "hidden"',
+            "32 characters",
+        ),
+    ],
+)
+def test_regions_that_cannot_be_are_refused(tmp_path, old, new, said):
+    """Saying what is wrong, and nothing that a URL may hide."""
+    with pytest.raises(ConfigError, match=said) as wrong:
+        Settings.load(write(tmp_path / "a.toml", REGION.replace(old, new)))
+    assert "hidden" not in str(wrong.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -100,6 +100,8 @@ class Intake:
         """Reservations whose events are with the broker; the next one tells the ledger."""
         self.accepted = 0
         self.repeated = 0
+        self.narrowed: Callable[[TenantId, WorkflowTrigger], WorkflowTrigger | None] | None = None
+        """Of two regions: leaves out whoever is at home in the other one."""
 
     async def submit(
         self,
@@ -117,7 +119,7 @@ class Intake:
         resolved: Resolved = []
         for index, submission in enumerate(submissions):
             try:
-                targets = resolve(listeners, submission, now)
+                targets = self._narrowed(tenant, resolve(listeners, submission, now))
                 self._schemas.check(tenant, targets, submission.data)
                 resolved.append((index, targets))
             except ClarionError as wrong:
@@ -193,6 +195,18 @@ class Intake:
                 )
                 repeats.add(index)
         return repeats
+
+    def triggers(self, tenant: TenantId, submission: Submission) -> tuple[WorkflowTrigger, ...]:
+        """What it starts, for everybody. Raises InvalidInput or NotFound."""
+        return resolve(self._listeners_of(tenant), submission, self._clock.now())
+
+    def _narrowed(
+        self, tenant: TenantId, triggers: tuple[WorkflowTrigger, ...]
+    ) -> tuple[WorkflowTrigger, ...]:
+        if self.narrowed is None:
+            return triggers
+        kept = [self.narrowed(tenant, trigger) for trigger in triggers]
+        return tuple([trigger for trigger in kept if trigger is not None])
 
     def _listeners_of(self, tenant: TenantId) -> WorkflowIndex:
         workflows = self._ledger.setup.workflows.all(tenant)

@@ -75,7 +75,9 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
             user_id, topic = (one, None) if isinstance(one, str) else (one.user_id, one.topic)
             if topic is not None and topic not in topics:
                 yield UnknownName("topic", topic, f"{place}/topic", CREATE_TOPIC)
-            if user_id is None or user_id in users or user_id in self.creates or user_id == TENANT_USER:
+            if user_id is None or user_id not in self.users:
+                continue  # or at home in another region
+            if user_id in users or user_id in self.creates or user_id == TENANT_USER:
                 continue
             yield UnknownName(
                 "user", user_id, place if isinstance(one, str) else f"{place}/user_id", CREATE_USER

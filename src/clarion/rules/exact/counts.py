@@ -14,7 +14,9 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.message import Message, Verdict
 from clarion.model.plan import CapCharge
+from clarion.model.region import Share
 from clarion.model.status import SUCCEEDED, Reason, Status
+from clarion.rules.regions import spendable
 
 COUNTS_KEPT = 50_000
 USES_KEPT = 1_000_000
@@ -61,7 +63,9 @@ class Counts:
     transaction. It follows the transaction: after a rollback, `forget`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share = Share.WHOLE) -> None:
+        """`share`: how much of each cap may be spent."""
+        self._share = share
         self._counts: dict[Key, _Count] = {}
         self._uses = 0
 
@@ -110,8 +114,9 @@ class Counts:
         for charge in charges:
             uses = self._counts[_key(charge)].uses
             used = len(uses) - bisect_right(uses, _since(charge))
-            allowed = allowed and used < charge.limit
-            verdicts.append(_verdict(charge.scope, charge.limit, charge.window_s, used))
+            limit = spendable(charge.limit, self._share)
+            allowed = allowed and used < limit
+            verdicts.append(_verdict(charge.scope, limit, charge.window_s, used))
         if allowed:
             self.move(message, None, ON_ITS_WAY)
         return allowed, verdicts

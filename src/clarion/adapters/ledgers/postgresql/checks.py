@@ -17,6 +17,7 @@ from clarion.adapters.ledgers.postgresql.terminations import PostgresTermination
 from clarion.adapters.ledgers.schema import coded
 from clarion.model.ids import EventId, MessageId, RunId, UserNo
 from clarion.model.plan import CapCharge, PlanCommit
+from clarion.model.region import Share
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact import (
     ON_ITS_WAY,
@@ -98,15 +99,16 @@ async def load(
     known: Set[bytes],
     canceled: Set[EventId],
     kinds: PostgresMessageKinds,
+    share: Share,
 ) -> Stored:
-    """What is stored about the keys of these plans, whose users are locked from now on."""
+    """What is stored about the keys of these plans, whose users are locked from now on. `share`: of each cap."""
     await connection.execute(LOCK, sorted({m.user for plan in plans for m in plan.messages}))
     charges = [charge for plan in plans for charge in plan.charges]
     dedupes = await _of_keys(connection, DEDUPES, (c.key for plan in plans for c in plan.dedupes))
     collapses = await _of_keys(connection, COLLAPSES, (c.key for plan in plans for c in plan.collapses))
     threads = await _of_keys(connection, THREADS, (t.key for plan in plans for t in plan.turns))
     return Stored(
-        counts=await _counts(connection, charges, kinds),
+        counts=await _counts(connection, charges, kinds, share),
         known=known,
         canceled=canceled,
         dedupes={key: DedupeHolder(RunId(run), expires_at) for key, run, expires_at in dedupes},
@@ -132,11 +134,11 @@ async def store(connection: Connection, decisions: Decisions, terminations: Post
 
 
 async def charge(
-    connection: Connection, charges: Sequence[CapCharge], kinds: PostgresMessageKinds
+    connection: Connection, charges: Sequence[CapCharge], kinds: PostgresMessageKinds, share: Share
 ) -> frozenset[MessageId]:
     """Messages that waited go on now, if they may; those that are over a cap."""
     await connection.execute(LOCK, sorted({charge.user for charge in charges}))
-    counts = await _counts(connection, charges, kinds)
+    counts = await _counts(connection, charges, kinds, share)
     found = await connection.fetch(CHARGEABLE, list(dict.fromkeys(c.message_id for c in charges)))
     await kinds.load(connection, [route for _, _, route, _ in found])
     waiting = [Waiting(MessageId(one), _counted(kinds, user, route), at) for one, user, route, at in found]
@@ -149,9 +151,9 @@ async def charge(
 
 
 async def _counts(
-    connection: Connection, charges: Sequence[CapCharge], kinds: PostgresMessageKinds
+    connection: Connection, charges: Sequence[CapCharge], kinds: PostgresMessageKinds, share: Share
 ) -> Counts:
-    counts = Counts()
+    counts = Counts(share)
     missing = counts.missing(charges)
     if missing is not None:
         found = await connection.fetch(USES, list(missing.users), missing.since)

@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.postgresql.address import Address
 from clarion.adapters.ledgers.postgresql.faults import LOST, OF_ONE, refusal, silenced, unusable
 from clarion.adapters.ledgers.postgresql.states import tag_of
 from clarion.errors import ClarionError, ConfigError, InvalidInput, Unavailable
+from clarion.model.region import Share
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.terms import Terms
@@ -66,8 +67,8 @@ class Database:
         """Whether several processes share a connection, so that none can listen on it."""
         self.address = address
         self._pool = pool
-        self._begin = f"BEGIN{settings}"
-        self._begin_on_terms = f"BEGIN ISOLATION LEVEL REPEATABLE READ{settings}"
+        self._settings = settings
+        self.go_on(alone=False)
         self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{settings}"
         self._begin_rows = f"BEGIN READ ONLY{settings}" if pooled else None
         self._clock = clock
@@ -78,6 +79,9 @@ class Database:
         """Transactions that run or wait for a connection."""
         self.trouble = ""
         """Why the last transaction could not be stored; empty when it could."""
+        self.share = Share.WHOLE
+        """Of each frequency cap: what may be spent here."""
+        self._refusal = ""
         self._away_until_s = 0.0
         self._away_s = 0.0
         self._closed = False
@@ -127,6 +131,17 @@ class Database:
             with contextlib.suppress(Unavailable):
                 await self.write(lambda connection: connection.execute("UPDATE meta SET value = value"))
         return self.trouble or "ok"
+
+    def go_on(self, *, alone: bool) -> None:
+        """From the next transaction on, commits wait for the standby that the server is set to wait for; `alone`: they do
+        not."""
+        settings = f"{self._settings}; SET LOCAL synchronous_commit = local" if alone else self._settings
+        self._begin = f"BEGIN{settings}"
+        self._begin_on_terms = f"BEGIN ISOLATION LEVEL REPEATABLE READ{settings}"
+
+    def refuse(self, reason: str) -> None:
+        """No transaction begins any more."""
+        self._refusal = self.trouble = reason
 
     @property
     def connections(self) -> int:
@@ -224,6 +239,8 @@ class Database:
     async def _acquired(self) -> Any:
         if self._closed:
             raise Unavailable("the database is closing: nothing was stored")
+        if self._refusal:
+            raise Unavailable(self._refusal)
         if self._clock.monotonic() < self._away_until_s:
             raise Unavailable(self.trouble)
         try:

@@ -97,7 +97,8 @@ class PostgresLedger(Store):
         user_cache: int,
     ) -> None:
         """Over an open database of this version's schema and open replicas of it, which it closes."""
-        self._database = database
+        self._database = self.database = database
+        """Where its connections are."""
         self._replicas = Replicas(database, copies, clock) if copies else None
         if self._replicas is not None:
             database.listed = self._replicas.rows

@@ -90,7 +90,8 @@ class PostgresPlans:
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
             return frozenset()
-        return await self._database.write(lambda connection: checks.charge(connection, charges, self._kinds))
+        share = self._database.share
+        return await self._database.write(lambda c: checks.charge(c, charges, self._kinds, share))
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
         return await self._database.read(lambda connection: runs_of(connection, tenant, event_id, user))
@@ -141,7 +142,8 @@ class PostgresPlans:
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
             return await self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
-        decisions = decide(plans, await checks.load(connection, plans, known, canceled, self._kinds))
+        share = self._database.share
+        decisions = decide(plans, await checks.load(connection, plans, known, canceled, self._kinds, share))
         await checks.store(connection, decisions, self._terminations)
         return await self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
