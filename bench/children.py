@@ -70,7 +70,7 @@ async def running(
 
 
 async def _listening(child: subprocess.Popen[bytes], port: int, log: Path | None) -> None:
-    for _ in range(600):
+    for _ in range(2_400):
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import stat
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from bench.server import Server
+from tests.acceptance.forks import Done, run_command
 
 WELCOME = ("--set", "plan=Reader", "--set", "voucher=HELLO")
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 async def clarion(*words: str | Path, cwd: Path, editor: str = "false") -> Done:
     """Run a command to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "clarion",
-        *map(str, words),
-        cwd=cwd,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "VISUAL": "", "EDITOR": editor},
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return Done(process.returncode, out.decode(), err.decode())
+    return await run_command(*words, cwd=cwd, VISUAL="", EDITOR=editor)
 
 
 async def test_what_was_triggered_can_be_followed_and_explained(server: Server, tmp_path: Path):

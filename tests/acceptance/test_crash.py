@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.mistreatment import mistreat
 from tests.needs import DEEP
 
-ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200" if DEEP else "40"))
+ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200" if DEEP else "24"))
 SEED = int(os.environ.get("CLARION_CRASH_SEED", random.randrange(1 << 30)))
 INSTALLATIONS = 4
 """The rounds are shared out, so that every core has some."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.server import Server
-from tests.acceptance.test_cli import Done, clarion
+from tests.acceptance.forks import Done
+from tests.acceptance.test_cli import clarion
 
 MANY = 1_000
 KILLS = 3

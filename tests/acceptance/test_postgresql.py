@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import sys
-from asyncio.subprocess import PIPE
 
 import asyncpg
 import pytest
 
-from bench.server import Server
 from bench.wire import Api
+from tests.acceptance.forks import ForkedServer, run_command
 from tests.acceptance.setup_data import USERS, create_setup
 from tests.servers.postgresql import PostgreSql
 
@@ -19,13 +16,13 @@ EVENTS = 20
 DONE = ("delivered", "sent")
 
 
-class Serving(Server):
+class Serving(ForkedServer):
     """`clarion serve` with settings in a file."""
 
     def __init__(self, config, name, data, key):
         super().__init__(data)
         self.log = data.with_name(f"{name}.log")
-        self.env = {"CLARION_PORT": str(self.port)}
+        self.settings = {"CLARION_PORT": str(self.port)}
         self._config = config
         self._api = Api(self.port, key)
 
@@ -60,11 +57,11 @@ async def database(postgresql: PostgreSql):
 async def serving(database, tmp_path):
     """Two processes that work, on an installation that was made by the commands of the documentation."""
     config, data = tmp_path / "clarion.toml", tmp_path / "data"
-    config.write_text(f'database = "{database}"\ndata_dir = "{data}"\n')
-    await run("migrate", "--config", config)
-    key = json.loads(
-        await run("keys", "create", "--config", config, "--name", "app", "--scope", "admin", "--json")
-    )["key"]
+    config.write_text(f'database = "{database}"\ndata_dir = "{data}"\nlease_s = 3\n')
+    migrated = await run_command("migrate", "--config", config, cwd=tmp_path)
+    assert migrated.code == 0, migrated.err
+    words = ("keys", "create", "--config", config, "--name", "app", "--scope", "admin", "--json")
+    key = (await run_command(*words, cwd=tmp_path)).json["key"]
     both = [Serving(config, name, data, key) for name in ("first", "second")]
     try:
         for process in both:
@@ -74,16 +71,6 @@ async def serving(database, tmp_path):
         for process in both:
             await process.discard()
             print(process.tail())
-
-
-async def run(*words):
-    """What a command prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "clarion", *words, stdout=PIPE, stderr=PIPE
-    )
-    said, complaint = await process.communicate()
-    assert process.returncode == 0, complaint
-    return said
 
 
 async def capture(api):

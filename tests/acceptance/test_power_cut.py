@@ -20,7 +20,7 @@ from tests.acceptance.setup_data import create_setup
 from tests.acceptance.traffic import Traffic
 from tests.needs import DEEP
 
-ROUNDS = 15 if DEEP else 8
+ROUNDS = 15 if DEEP else 5
 
 WRITER = """
 import sqlite3, sys

@@ -154,7 +154,7 @@ WAITED_FOR_AN_INTEGRATION = [
 
 @example(steps=WAITED_FOR_AN_INTEGRATION, start_hour=16)
 @given(steps=STEPS, start_hour=st.integers(0, 23))
-@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_every_history_keeps_the_promises(steps, start_hour):
     """Whatever happens, every accepted event ends with one reasoned status and no call breaks a promise."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -163,7 +163,7 @@ def test_every_history_keeps_the_promises(steps, start_hour):
 
 @example(steps=WAITED_FOR_AN_INTEGRATION, start_hour=16)
 @given(steps=STEPS, start_hour=st.integers(0, 23))
-@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_every_history_keeps_the_promises_on_a_ledger_that_outlives_its_engines(steps, start_hour):
     """The same with the ledger as a server behind a network: an engine dies, the ledger stays as it is."""
     asyncio.run(_live_through(Tables(), steps, start_hour))

@@ -44,8 +44,9 @@ async def _sweep(
 
 
 async def _totals(subject: LedgerSubject) -> list[MessageTotal]:
-    """All there are until now."""
-    return [*await subject.ledger.retention.totals(subject.tenant, 0, subject.now // (DAY_S * 1000) + 1)]
+    """All there are until now: the subject is younger than this."""
+    today = subject.now // (DAY_S * 1000)
+    return [*await subject.ledger.retention.totals(subject.tenant, today - 100, today + 1)]
 
 
 async def _messages(subject: LedgerSubject) -> list[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -121,8 +122,8 @@ class _Call:
 
     def __init__(self, count: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._left = count
+        self._left = itertools.count(count - 1, -1)
+        """Counts down. Taking the next number needs no lock."""
         self._error: Any = None
         self.full = False
         """Some found no room in the queue."""
@@ -133,21 +134,16 @@ class _Call:
 
     def delivered(self, error: Any, message: Any) -> None:
         """Called by the thread that serves the producer, for each."""
-        self._count(1, error)
+        if error is not None and self._error is None:
+            self._error = error
+        if not next(self._left):
+            self._loop.call_soon_threadsafe(self._tell)
 
     def refused(self, count: int) -> None:
         """So many found no room in the queue."""
-        if count:
+        for _ in range(count):
             self.full = True
-            self._count(count, None)
-
-    def _count(self, done: int, error: Any) -> None:
-        with self._lock:
-            self._left -= done
-            self._error = self._error or error
-            ended = not self._left
-        if ended:
-            self._loop.call_soon_threadsafe(self._tell)
+            self.delivered(None, None)
 
     def _tell(self) -> None:
         if not self.ended.done():  # Whoever waited may have given up.
