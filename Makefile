@@ -3,7 +3,7 @@
 SHELL := /bin/bash -eu -o pipefail
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help dev test test-latest check fmt bench lock wheel clean
+.PHONY: help dev test acceptance test-latest check fmt bench lock wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,8 @@ ARGS ?=
 # Test processes side by side: as many as there are cores, up to four. WORKERS=0 runs everything in one.
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+# What the acceptance tests of the heart run on: see tests/acceptance/backends.py.
+BACKEND ?= sqlite
 # The first interpreter that is new enough; override with `make PYTHON=/path/to/python3.12 ...`. For speed take one that was
 # built with PGO (a distribution's, python.org's, uv's): pyenv's default build runs Clarion 1.4 times slower.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -32,6 +34,9 @@ dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 900
 
 test: $(DEV_READY) servers ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python $(PYTEST) $(ARGS)
+
+acceptance: $(DEV_READY) servers ## the acceptance tests of the heart on another backend: BACKEND=postgresql+redis+kafka
+	@CLARION_TEST_BACKEND=$(BACKEND) $(BIN)/python $(PYTEST) tests/acceptance -m heart $(ARGS)
 
 test-latest: $(DEV_READY) servers ## the tests on the newest packages that pyproject.toml allows, in .venv-latest
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-latest

@@ -1,34 +1,32 @@
-"""A gateway over a SQLite ledger, and a way to deliver messages to its users."""
+"""A gateway over a ledger, and a way to deliver messages to its users."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
-from clarion.adapters.vaults.local import LocalVault
 from clarion.gateway import GatewayLimits, GatewayParts, create
 from clarion.model.channel import Channel
 from clarion.model.status import Status
 from clarion.model.user import User
+from clarion.ports.vault import Vault
 from clarion.services.inbox_actions import InboxActions
 from clarion.services.user_tokens import UserTokens
 from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.gateway import Screen, screen
-from tests.ledger_files import new_ledger
 
 
 class LedgerGateway:
-    """A gateway and a ledger on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
+    """A gateway and a ledger on one event loop, as in `clarion serve`."""
 
-    def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
-        path = new_ledger(directory / "clarion.db")
-        clock, self.clock, random = ManualClock(), SystemClock(), SystemRandom()
-        self.vault = LocalVault(b"k" * 32, random)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, random=random)
+    def __init__(self, ledger: Any, vault: Vault, clock: ManualClock, limits: GatewayLimits) -> None:
+        """`vault` and `clock`: what the ledger was opened with."""
+        self.clock = SystemClock()
+        self.vault = vault
+        self.ledger = ledger
         self.subject = LedgerSubject(self.ledger, clock, SeededRandom(1))
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
@@ -41,11 +39,11 @@ class LedgerGateway:
                 inboxes=self.ledger.inboxes,
                 vault=self.vault,
                 clock=self.clock,
-                random=random,
+                random=SystemRandom(),
                 fanout=self.fanout,
                 tokens=self.tokens,
                 inbox_actions=self.inbox_actions,
-                limits=limits or GatewayLimits(),
+                limits=limits,
             )
         )
 

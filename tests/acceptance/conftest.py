@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,9 +11,10 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from bench.server import Server
+from tests.acceptance.backends import backends, settings_of
 from tests.acceptance.forks import ForkedServer
 from tests.acceptance.topology import STORE
-from tests.needs import DEEP, require_browser
+from tests.needs import require_browser
 from tests.servers.postgresql import PostgreSql, programs
 from tests.servers.process import run
 
@@ -38,21 +38,20 @@ HEART = {
     "test_reconnect",
     "test_stop",
 }
-"""What these modules hold is held on every database; on PostgreSQL when tests go deep."""
-LEASE_S = "2"
-"""On a database that others may work on, whoever comes next waits that long for who was killed."""
+"""What these modules hold is held on every backend; on others than SQLite when tests go deep."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The tests of the heart run on several databases."""
+    """The tests of the heart run on several backends."""
     module = metafunc.module.__name__.rpartition(".")[2]
-    if module in HEART and "new_server" in metafunc.fixturenames:
-        metafunc.parametrize("backend", ["sqlite", "postgresql"] if DEEP else ["sqlite"], indirect=True)
+    if module in HEART and "backend" in metafunc.fixturenames:
+        some = [pytest.param(one, marks=pytest.mark.heart) for one in backends("sqlite")]
+        metafunc.parametrize("backend", some, indirect=True)
 
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
-    """The kind of database that servers have."""
+    """What servers run on."""
     return str(getattr(request, "param", "sqlite"))
 
 
@@ -65,10 +64,7 @@ async def new_server(
 
     def make(name: str) -> Server:
         server = ForkedServer(tmp_path / name)
-        if backend == "postgresql":
-            database = f"acceptance_{uuid.uuid4().hex}"
-            url = request.getfixturevalue("postgresql").create(database)
-            server.settings = {"CLARION_DATABASE": url, "CLARION_LEASE_S": LEASE_S}
+        server.settings = settings_of(request, backend)
         server.log = tmp_path / f"{name.replace('/', '-')}.log"
         made.append(server)
         return server

@@ -28,7 +28,7 @@ async def pages(api: Api, path: str, **where: Any) -> AsyncIterator[dict[str, An
             return
 
 
-async def settled(api: Api, history: History, within: float = 60, users: Iterable[str] = USERS) -> Seen:
+async def settled(api: Api, history: History, within: float = 180, users: Iterable[str] = USERS) -> Seen:
     """What the system shows, and the inboxes of these users, once every accepted event is planned and every message has ended.
 
     When that does not happen in time the checker is left to say what is missing.

@@ -8,6 +8,7 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +17,12 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from clarion.adapters.system import SystemRandom
+from clarion.adapters.vaults.local import LocalVault
 from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
 from clarion.model.user import User
+from clarion.testing.ports import ManualClock
+from tests.acceptance.backends import open_ledger
 from tests.gateway import InboxClient, screen_of
 from tests.gateway_on_ledger import LedgerGateway
 
@@ -54,9 +59,12 @@ class Server:
 
 
 @pytest.fixture
-async def server(tmp_path) -> AsyncIterator[Server]:
+async def server(request: Any, backend: str, tmp_path: Path) -> AsyncIterator[Server]:
     """A running one, with two people."""
-    post = await LedgerGateway(tmp_path, LIMITS).start()
+    random, clock = SystemRandom(), ManualClock()
+    vault = LocalVault(b"k" * 32, random)
+    ledger = await open_ledger(request, backend, tmp_path, vault=vault, clock=clock, random=random)
+    post = await LedgerGateway(ledger, vault, clock, LIMITS).start()
     server = Server(post)
     serving = asyncio.create_task(server.uvicorn.serve(sockets=[server.listener]))
     await until(lambda: server.uvicorn.started)

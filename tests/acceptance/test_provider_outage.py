@@ -20,6 +20,8 @@ from clarion.model.setup import Category, Integration, IntegrationLimits, Unknow
 from clarion.model.status import Status
 from clarion.testing.providers import RecordingProvider
 from clarion.testing.scripted_server import Answer, Received, scripted_server
+from tests.acceptance.backends import broker_of, open_ledger
+from tests.acceptance.shared_store import broker_at
 from tests.engine import Engine, workflow
 from tests.needs import DEEP
 from tests.vendors.sms_http import PROVEN, json_gateway
@@ -162,14 +164,22 @@ async def prepare(clarion: Engine, urls: dict[str, str]) -> None:
         await clarion.put_user(f"user{n}")
 
 
-async def test_an_outage_of_one_provider_is_survived_by_the_other(tmp_path: Path):
+async def test_an_outage_of_one_provider_is_survived_by_the_other(
+    request: pytest.FixtureRequest, backend: str, tmp_path: Path
+):
     """Errors, silence on the line, and a provider that accepts and never delivers: every message arrives in its time,
     and none of them twice. The scores tell what happens, and the provider is used again when it works."""
     a, b = Gateway(), Gateway()
     clock: Any = FastClock()
-    async with scripted_server(otherwise=a.answer) as first, scripted_server(otherwise=b.answer) as second:
-        clarion = await Engine(tmp_path, clock, RecordingProvider(batch=50), 1).open()
-        a.clarion = b.clarion = clarion
+    clarion = Engine(tmp_path, clock, RecordingProvider(batch=50), 1)
+    tools = {"vault": clarion.vault, "clock": clock, "random": clarion.random}
+    ledger = await open_ledger(request, backend, tmp_path, **tools)
+    async with (
+        scripted_server(otherwise=a.answer) as first,
+        scripted_server(otherwise=b.answer) as second,
+        broker_at(broker_of(request, backend), clarion, ledger) as broker,
+    ):
+        a.clarion = b.clarion = await clarion.work_on(ledger, broker)
         try:
             await prepare(clarion, {"a": first.url, "b": second.url})
             show = Rehearsal(clarion, a, b)

@@ -17,20 +17,16 @@ from typing import Any
 
 import pytest
 
-from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.remote import serve
-from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Busy, Unavailable
 from clarion.model.channel import LANES, Channel
 from clarion.model.status import ACTIVE, Reason, Status
-from tests.acceptance import shared_store
+from tests.acceptance import backends, shared_store
 from tests.acceptance.shared_store import EFFECTS, SOCKET, broker_at, engine_of
 from tests.engine import Engine, workflow
-from tests.ledger_files import new_ledger
 from tests.needs import DEEP
-from tests.postgresql_ledgers import new_database
 from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers import redis as redis_server
 from tests.servers.elasticmq import ACCOUNT, REGION
@@ -88,9 +84,7 @@ def open_ledger(request: Any, tmp_path: Path) -> OpenLedger:
     """Opens a new ledger; on PostgreSQL in the deep profile as well."""
 
     async def opened(**tools: Any) -> Any:
-        if request.param == "sqlite":
-            return SqliteLedger.open(new_ledger(tmp_path / "clarion.db"), **tools)
-        return await PostgresLedger.open(await new_database(request.getfixturevalue("postgresql")), **tools)
+        return await backends.open_ledger(request, request.param, tmp_path, **tools)
 
     return opened
 
