@@ -20,7 +20,7 @@ from clarion.model.setup import Category, Integration, IntegrationLimits, Unknow
 from clarion.model.status import Status
 from clarion.testing.providers import RecordingProvider
 from clarion.testing.scripted_server import Answer, Received, scripted_server
-from tests.acceptance.backends import broker_of, open_ledger
+from tests.acceptance.backends import CHOSEN, broker_of, open_ledger
 from tests.acceptance.shared_store import broker_at
 from tests.engine import Engine, workflow
 from tests.needs import DEEP
@@ -30,7 +30,7 @@ Mode = Literal["works", "errors", "hangs", "silent"]
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-SPEED = 1.0 if DEEP else 20.0
+SPEED = 1.0 if DEEP else 4.0 if CHOSEN else 20.0
 """Seconds of the engine in a real one."""
 PHASES: tuple[tuple[str, Mode, float], ...] = (
     ("before", "works", 40),

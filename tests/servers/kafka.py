@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,17 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.needs import require
+from tests.servers.certificates import issue
 from tests.servers.java import LIBRARIES, SMALL, SOURCES, libraries
 from tests.servers.process import Started, free_port, run, shared, start, wait_for
 
 WHY = "Kafka runs on it"
 CLUSTER = "Y2xhcmlvbi10ZXN0cy0xMQ"
 """Any 16 bytes in base64: the name of the cluster, written into the folders of its nodes."""
+SECURED = "SECURED"
+"""The name of the listener with TLS."""
+USER, PASSWORD = "clarion", "s3cret/+@"
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 ARCHIVE = LIBRARIES / "kafka" / "classes.jsa"
 """The classes of a node as Java keeps them in memory: it starts in half the time."""
 
@@ -26,6 +31,10 @@ class Kafka(NamedTuple):
 
     servers: str
     """`127.0.0.1:9092`, of several nodes with commas."""
+    secured: str = ""
+    """The same over TLS, for `USER` only."""
+    ca: str = ""
+    """The file with the certificate of who signed theirs."""
 
     def broker(self, prefix: str, options: str = "replication=1&partitions=2&session_s=2") -> str:
         """The URL of a broker of Clarion whose topics begin so."""
@@ -38,6 +47,8 @@ class Node(NamedTuple):
     home: Path
     port: int
     settings: tuple[tuple[str, object], ...]
+    users: tuple[str, ...] = ()
+    """Who is known from the start, as the tool wants it."""
 
     def java(self, *, keep: bool = False) -> list[str | Path]:
         """How its programs are begun; with `keep` the archive is made, unless there is one."""
@@ -63,6 +74,7 @@ class Node(NamedTuple):
                 CLUSTER,
                 "-c",
                 self.home / "server.properties",
+                *(word for user in self.users for word in ("--add-scram", user)),
             ],
             home=self.home,
         )
@@ -72,8 +84,8 @@ class Node(NamedTuple):
         return start([*self.java(keep=True), "kafka.Kafka", self.home / "server.properties"], home=self.home)
 
 
-def nodes(home: Path, count: int) -> list[Node]:
-    """A cluster that is formatted, but not started."""
+def nodes(home: Path, count: int, secured: Mapping[str, object] | None = None) -> list[Node]:
+    """A cluster that is formatted, but not started. `secured`: more settings of nodes that encrypt and ask who one is."""
     ports = [free_port() for _ in range(count)]
     controllers = [free_port() for _ in range(count)]
     copies = min(3, count)
@@ -115,7 +127,12 @@ def nodes(home: Path, count: int) -> list[Node]:
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
             "log.dirs": folder / "data",
         }
-        made.append(Node(folder, port, tuple((of_all | own).items())))
+        if secured:
+            of_all |= secured
+            for setting in ("listeners", "advertised.listeners"):
+                own[setting] = f"{own[setting]},{SECURED}://127.0.0.1:{secured['port']}"
+        users = tuple(f"{one}=[name={USER},password={PASSWORD}]" for one in MECHANISMS[1:] if secured)
+        made.append(Node(folder, port, tuple((of_all | own).items()), users))
         made[-1].prepare()
     return made
 
@@ -133,11 +150,35 @@ def ready(cluster: list[Node], started: list[subprocess.Popen[bytes]]) -> None:
         wait_for(answers, process, node.home)
 
 
+def _secured(home: Path, port: int) -> Mapping[str, object]:
+    """Settings of a second listener, with TLS and each way to show a password. It has a certificate of its own."""
+    issue(home)
+    both = home / "server.pem"
+    both.write_bytes((home / "key.pem").read_bytes() + (home / "cert.pem").read_bytes())
+    login = "org.apache.kafka.common.security"
+    scram = f"{login}.scram.ScramLoginModule required;"
+    return {
+        "port": port,
+        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{SECURED}:SASL_SSL",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": both,
+        "sasl.enabled.mechanisms": ",".join(MECHANISMS),
+        f"listener.name.{SECURED.lower()}.plain.sasl.jaas.config": (
+            f'{login}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        ),
+        f"listener.name.{SECURED.lower()}.scram-sha-256.sasl.jaas.config": scram,
+        f"listener.name.{SECURED.lower()}.scram-sha-512.sasl.jaas.config": scram,
+    }
+
+
 def _begin(home: Path) -> Started:
-    (node,) = nodes(home, 1)
+    port = free_port()
+    (node,) = nodes(home, 1, _secured(home, port))
     process = node.begin()
     ready([node], [process])
-    return Started(process, {"servers": f"127.0.0.1:{node.port}"})
+    where = {"servers": f"127.0.0.1:{node.port}", "secured": f"127.0.0.1:{port}"}
+    return Started(process, {**where, "ca": str(home / "ca.pem")})
 
 
 @pytest.fixture(scope="session")
@@ -145,4 +186,4 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One node for all tests."""
     libraries("kafka", WHY)
     with shared("kafka", tmp_path_factory, _begin) as facts:
-        yield Kafka(str(facts["servers"]))
+        yield Kafka(str(facts["servers"]), str(facts["secured"]), str(facts["ca"]))

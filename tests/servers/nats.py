@@ -30,9 +30,9 @@ class Nats(NamedTuple):
         return f"{self.url}/{prefix}?{options}"
 
 
-def serve(home: Path, port: int) -> subprocess.Popen[bytes]:
+def serve(home: Path, port: int, *options: str | Path) -> subprocess.Popen[bytes]:
     """Start a server on what is in `home`; returns when it answers."""
-    where = ("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", home / "jetstream")
+    where = ("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", home / "jetstream", *options)
     process = start([require("nats-server", WHY), *where], home=home)
     wait_for(lambda: listens(port), process, home)
     return process

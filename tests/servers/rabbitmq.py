@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.needs import missing
+from tests.servers.certificates import issue
 from tests.servers.process import Started, free_port, home_for, listens, run, shared, start, wait_for
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
@@ -40,6 +41,10 @@ class RabbitMq(NamedTuple):
     """Where it is. Tests tell their queues apart by a prefix of their own."""
 
     port: int
+    secured: int = 0
+    """Over TLS."""
+    ca: str = ""
+    """The file with the certificate of who signed its own."""
 
     @property
     def url(self) -> str:
@@ -184,10 +189,17 @@ def installed() -> None:
 
 
 def _begin(home: Path) -> Started:
-    (node,) = _prepared(home, 1, free_port())
+    port = free_port()
+    issue(home)
+    config = (
+        f"listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {home}/ca.pem\n"
+        f"ssl_options.certfile = {home}/cert.pem\nssl_options.keyfile = {home}/key.pem\n"
+    )
+    (node,) = _prepared(home, 1, free_port(), config)
     node.begin()
     node.wait()
-    return Started(node.process, {"port": node.port}, signal.SIGKILL)  # It has nothing to keep.
+    facts: dict[str, str | int] = {"port": node.port, "secured": port, "ca": str(home / "ca.pem")}
+    return Started(node.process, facts, signal.SIGKILL)  # It has nothing to keep.
 
 
 @pytest.fixture(scope="session")
@@ -195,4 +207,4 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
     """One server for all tests."""
     installed()
     with shared("rabbitmq", tmp_path_factory, _begin, user=USER) as facts:
-        yield RabbitMq(int(facts["port"]))
+        yield RabbitMq(int(facts["port"]), int(facts["secured"]), str(facts["ca"]))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import trustme
 
 from tests.needs import require
+from tests.servers.certificates import issue
 from tests.servers.process import Started, free_port, listens, run, shared, start, stop, wait_for
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
@@ -126,11 +126,7 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _begin_with_tls(home: Path) -> Started:
     port = free_port()
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(home / "ca.pem")
-    ours = authority.issue_cert("127.0.0.1")
-    ours.private_key_pem.write_to_path(home / "key.pem")
-    ours.cert_chain_pems[0].write_to_path(home / "cert.pem")
+    issue(home)
     files = ("--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "ca.pem")
     socket = home / "redis.sock"
     process = start(

@@ -66,6 +66,7 @@ class KafkaConnection(ProviderSettings, frozen=True, kw_only=True):
 SECRETS = frozenset({"password"})
 NO_TOPIC = frozenset({"_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION"})
 NO_USER = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
+NO_TRUST = frozenset({"_SSL"})
 NOT_ALLOWED = frozenset({"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"})
 
 
@@ -101,6 +102,23 @@ def require_package() -> None:
         import confluent_kafka  # noqa: F401
 
 
+class Refusal:
+    """Why servers do not let a client in. librdkafka tells that to `error_cb` only: calls hear that no answer came."""
+
+    def __init__(self) -> None:
+        self._error: Any = None
+
+    def note(self, error: Any) -> None:
+        """The `error_cb` of the client."""
+        if error.name() in NO_USER | NO_TRUST:
+            self._error = error
+
+    def behind(self, error: Any, client: Any) -> Any:
+        """The refusal, if that is why a call of a client to which nothing is delivered yet had this error; else the error."""
+        client.poll(0)  # This is when it is told.
+        return self._error or error
+
+
 class KafkaThread:
     """Runs the calls of one client, which wait, one after the other in a thread of their own."""
 
@@ -108,6 +126,9 @@ class KafkaThread:
         self._connection = connection
         self._guard = UrlGuard(tools.allowed_networks)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
+        self._refusal = Refusal()
+        self._client: Any = None
+        """Until it had its first answer."""
 
     async def vet(self) -> None:
         """Refuse servers in networks that may not be reached."""
@@ -118,14 +139,26 @@ class KafkaThread:
             except OSError:
                 raise Unavailable(f"nobody knows the Kafka server {host}: check `servers`") from None
 
+    async def connect(self, make: Callable[..., T], settings: dict[str, Any]) -> T:
+        """A client for the calls."""
+        settings |= {"error_cb": self._refusal.note}
+        client = await self.call(lambda: make(settings, logger=quiet))
+        self._client = client
+        return client
+
     async def call(self, work: Callable[[], T]) -> T:
         """What `work` returns. Raises ConfigError and Unavailable for errors of Kafka."""
         from confluent_kafka import KafkaException
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except KafkaException as fault:
-            raise error_of(fault.args[0], self._connection) from None
+            error = fault.args[0]
+            if self._client is not None:
+                error = self._refusal.behind(error, self._client)
+            raise error_of(error, self._connection) from None
+        self._client = None
+        return done
 
     async def close(self, work: Callable[[], object]) -> None:
         """Do this last."""
@@ -143,6 +176,10 @@ def error_of(error: Any, connection: KafkaConnection) -> ClarionError:
     if name in NO_USER:
         return ConfigError(
             "Kafka refuses the user: check `username`, `password` and `mechanism`", pointer="#/username"
+        )
+    if name in NO_TRUST:
+        return ConfigError(
+            "no trusted authority has signed the certificate of the Kafka servers: check `ca`", pointer="#/ca"
         )
     if name in NOT_ALLOWED:
         return ConfigError(f"the user may not use the topic {topic!r}: allow it in Kafka", pointer="#/topic")

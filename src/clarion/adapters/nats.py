@@ -98,8 +98,14 @@ async def connect(url: NatsUrl, setting: str, *, reconnected: Callable[[], None]
     """A connection that is made again whenever it breaks; `reconnected` is called then. Raises ConfigError, naming the setting,
     when there is none at first."""
 
+    last: list[Exception] = []
+
     async def again() -> None:
         reconnected()
+
+    async def note(fault: Exception) -> None:
+        """While it connects, it tries again and tells nobody else why. Later, what matters is in the errors of calls."""
+        last[:] = [fault]
 
     login: dict[str, Any] = {
         "user": url.user or None,
@@ -119,12 +125,13 @@ async def connect(url: NatsUrl, setting: str, *, reconnected: Callable[[], None]
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=AGAIN_S,
                 ping_interval=10,
-                error_cb=_quiet,
+                error_cb=note,
                 reconnected_cb=again,
             )
     except FAULTS as fault:
+        why = said(last[0] if last else fault)
         raise ConfigError(
-            f"{setting}: NATS at {url.shown} cannot be used ({said(fault)}): check the address, tls, and user and password"
+            f"{setting}: NATS at {url.shown} cannot be used ({why}): check the address, tls, and user and password"
         ) from None
 
 
@@ -138,10 +145,6 @@ def _context(url: NatsUrl, setting: str) -> ssl.SSLContext:
             f"{setting}: ca, cert and key must be PEM files that can be read: {wrong}"
         ) from None
     return context
-
-
-async def _quiet(fault: Exception) -> None:
-    """The client would write a traceback; what matters is in the errors of calls."""
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from clarion.adapters.kafka import (
     client_settings,
     error_of,
     partitions_of,
-    quiet,
     require_package,
 )
 from clarion.errors import Unavailable
@@ -60,7 +59,7 @@ class KafkaWriter:
                 "topic.metadata.propagation.max.ms": 3_000,  # then a topic that is not there is told
                 "linger.ms": 0,
             }
-            self._producer = await self._thread.call(lambda: Producer(settings, logger=quiet))
+            self._producer = await self._thread.connect(Producer, settings)
 
     # -- in the thread ----------------------------------------------------------------------------------------
 

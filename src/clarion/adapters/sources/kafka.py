@@ -13,7 +13,6 @@ from clarion.adapters.kafka import (
     KafkaThread,
     client_settings,
     partitions_of,
-    quiet,
     require_package,
 )
 from clarion.model.ids import Instant
@@ -86,7 +85,7 @@ class KafkaReader:
                 "queued.max.messages.kbytes": QUEUE_KB,
                 "fetch.wait.max.ms": 200,  # questions wait behind it
             }
-            self._consumer = await self._thread.call(lambda: Consumer(settings, logger=quiet))
+            self._consumer = await self._thread.connect(Consumer, settings)
 
     # -- in the thread ----------------------------------------------------------------------------------------
 

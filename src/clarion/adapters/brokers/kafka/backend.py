@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 from clarion.adapters.brokers.kafka.address import read_address
 from clarion.adapters.brokers.none import NoBroker
@@ -23,10 +24,11 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
 
         from clarion.adapters.brokers.kafka.broker import KafkaBroker
         from clarion.adapters.brokers.kafka.topics import prepare
-        from clarion.adapters.kafka import quiet
-    address = read_address(url)
-    admin = AdminClient(dict(address.client), logger=quiet)
-    topics = await asyncio.to_thread(partial(prepare, admin, address, dry_run=tools.dry_run))
+        from clarion.adapters.kafka import Refusal, quiet
+    address, refusal = read_address(url), Refusal()
+    settings: dict[str, Any] = {**address.client, "error_cb": refusal.note}
+    admin = AdminClient(settings, logger=quiet)
+    topics = await asyncio.to_thread(partial(prepare, admin, address, refusal, dry_run=tools.dry_run))
     if topics is None:
         yield NoBroker()
         return

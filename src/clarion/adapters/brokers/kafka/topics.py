@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from clarion.adapters.brokers.kafka.address import KafkaAddress
+from clarion.adapters.kafka import NO_TRUST, NO_USER, Refusal
 from clarion.errors import ConfigError
 from clarion.model.channel import LANES, Lane
 
@@ -58,7 +59,9 @@ def topic_name(address: KafkaAddress, lane: Lane) -> str:
     return f"{address.prefix}.{lane}"
 
 
-def prepare(admin: AdminClient, address: KafkaAddress, *, dry_run: bool = False) -> LaneTopics | None:
+def prepare(
+    admin: AdminClient, address: KafkaAddress, refusal: Refusal, *, dry_run: bool = False
+) -> LaneTopics | None:
     """Waits for the server. Raises ConfigError saying what to do when the topics are not safe to use. With `dry_run` the servers
     only tell whether they would make those that are missing; None when there are any."""
     dead_letters = f"{address.prefix}.dead-letters"
@@ -71,10 +74,7 @@ def prepare(admin: AdminClient, address: KafkaAddress, *, dry_run: bool = False)
         there = sorted(names - missing if dry_run else names)
         described, settings = _facts(admin, there) if there else ({}, {})
     except KafkaException as fault:
-        raise ConfigError(
-            f"broker: Kafka at {address.place} cannot be used ({fault.args[0].str()}): check the address, tls, user and "
-            "password, and that the user may describe and create topics"
-        ) from None
+        raise _unusable(address, refusal.behind(fault.args[0], admin)) from None
     for name, topic in described.items():
         _check(address, name, topic, settings[name])
     if described.keys() < names:
@@ -90,6 +90,21 @@ def prepare(admin: AdminClient, address: KafkaAddress, *, dry_run: bool = False)
             for name, lane in lanes.items()
         },
         dead_letters,
+    )
+
+
+def _unusable(address: KafkaAddress, error: Any) -> ConfigError:
+    if error.name() in NO_USER:
+        return ConfigError(
+            f"broker: Kafka at {address.place} refuses the user: check user, password and mechanism in the URL"
+        )
+    if error.name() in NO_TRUST:
+        return ConfigError(
+            f"broker: no trusted authority has signed the certificate of Kafka at {address.place}: check ca in the URL"
+        )
+    return ConfigError(
+        f"broker: Kafka at {address.place} cannot be used ({error.str()}): check the address, tls, user and password, and that "
+        "the user may describe and create topics"
     )
 
 
