@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 # connected to itself.
 # Test processes that run side by side have ports of their own: one may be chosen for a server that is not there yet.
 SIDE_BY_SIDE = 8
+START_S = 120.0
+"""Most time that a process may take to be ready, on a machine with much else to do."""
 _PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PORTS = range(18_000, 32_000)[_PLACE % SIDE_BY_SIDE :: SIDE_BY_SIDE]
 
@@ -92,7 +94,7 @@ class Server:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
-    async def start(self, *, within: float = 30) -> Server:
+    async def start(self, *, within: float = START_S) -> Server:
         """Start and wait until it says that it is ready."""
         began = time.perf_counter()
         self.launch()
@@ -104,7 +106,7 @@ class Server:
         """Start the process and do not wait for it."""
         self._process = self._spawn()
 
-    async def ready(self, within: float = 30) -> None:
+    async def ready(self, within: float = START_S) -> None:
         """Wait until `/readyz` says so and `dev.json` is there; RuntimeError with its output if that does not come."""
         assert self._process is not None
         probe = Api(self.port)

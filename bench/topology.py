@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.backend_server import BackendServer
-from bench.server import Server
+from bench.server import START_S, Server
 from bench.wire import Api
 from clarion.adapters.fanouts.unix import relay_path
 
@@ -39,7 +39,7 @@ class Serving(Server):
         place = ["--data-dir", str(self.data), "--config", str(self._config)]
         return ["serve", *place, "--port", str(self.port), *roles]
 
-    async def ready(self, within: float = 60) -> None:
+    async def ready(self, within: float = START_S) -> None:
         """Wait until it says so."""
         async with asyncio.timeout(within):
             while not await self.works():
@@ -96,7 +96,7 @@ class Topology:
         self.operator_key = await self._new_key("--operator")
         if self._database == STORE:
             self.store = self.storing(self._data, self.key, "store")
-            await self.store.start(within=60)
+            await self.store.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,7 +112,7 @@ class Topology:
         """Another process; the first has to answer requests, and captures what is sent. `database`: another way to the same one;
         `settings`: more of them."""
         one = self.prepare(name, roles, database=database, settings=settings)
-        await one.start(within=60)
+        await one.start()
         if len(self.processes) == 1:
             for channel in CAPTURED:
                 document = {"channel": channel, "provider": "capture"}

@@ -102,7 +102,7 @@ def require_package() -> None:
         import confluent_kafka  # noqa: F401
 
 
-class Refusal:
+class KafkaRefusal:
     """Why servers do not let a client in. librdkafka tells that to `error_cb` only: calls hear that no answer came."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class KafkaThread:
         self._connection = connection
         self._guard = UrlGuard(tools.allowed_networks)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
-        self._refusal = Refusal()
+        self._refusal = KafkaRefusal()
         self._client: Any = None
         """Until it had its first answer."""
 

@@ -1,6 +1,7 @@
 """The planner by itself: entries of a lane become runs and messages, and what is due goes to the queues."""
 
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from clarion.flow.lanes import CAPACITY
@@ -78,6 +79,16 @@ async def test_an_entry_that_comes_twice_is_planned_once(stages):
     await stages.plan(entry)
     assert len(await stages.messages()) == 1
     assert in_flight(stages).in_flight == in_flight(stages).waiting == 1
+
+
+async def test_an_entry_that_stands_twice_in_a_batch_is_planned_once(stages):
+    """As after a broker whose answer was lost, so that it was published again: it is part of the plan, and no fault of it."""
+    entry, other = [stages.entry(await stages.put_user(name)) for name in ("ada", "bob")]
+    with structlog.testing.capture_logs() as logs:
+        await stages.plan(entry, other, entry)
+    assert logs == []
+    assert len(await stages.messages()) == in_flight(stages).in_flight == 2
+    assert (await stages.broker.backlog(Lane.NORMAL)).entries == 0
 
 
 async def test_an_event_whose_workflow_is_gone_says_so(stages):

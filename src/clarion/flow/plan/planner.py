@@ -24,7 +24,7 @@ from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Lane
-from clarion.model.event import Continuation, Entry, Event
+from clarion.model.event import Continuation, Entry, Event, EventKey
 from clarion.model.ids import NO_USER, Instant, MessageId, UserNo
 from clarion.model.plan import PlanResult
 from clarion.model.setup import Workflow
@@ -148,7 +148,7 @@ class Planner:
             draft.leftovers += entries
             return draft
         now = self._clock.now()
-        for entry in entries:
+        for entry in first_of_each(entries):
             try:
                 await self._plan_entry(draft, entry, users, now)
             except Unavailable:
@@ -450,3 +450,11 @@ class Planner:
 def _targets(event: Event, members: Iterable[UserNo]) -> Sequence[UserNo]:
     """Everyone an entry concerns, once."""
     return event.users if not event.topics else tuple(dict.fromkeys((*event.users, *members)))
+
+
+def first_of_each(entries: Sequence[Entry]) -> Iterable[Entry]:
+    """Without those that stand there again: who got no answer from a broker publishes once more what it may have."""
+    found: dict[EventKey, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.key, entry)
+    return found.values()

@@ -24,8 +24,8 @@ async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[B
 
         from clarion.adapters.brokers.kafka.broker import KafkaBroker
         from clarion.adapters.brokers.kafka.topics import prepare
-        from clarion.adapters.kafka import Refusal, quiet
-    address, refusal = read_address(url), Refusal()
+        from clarion.adapters.kafka import KafkaRefusal, quiet
+    address, refusal = read_address(url), KafkaRefusal()
     settings: dict[str, Any] = {**address.client, "error_cb": refusal.note}
     admin = AdminClient(settings, logger=quiet)
     topics = await asyncio.to_thread(partial(prepare, admin, address, refusal, dry_run=tools.dry_run))

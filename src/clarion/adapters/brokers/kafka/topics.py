@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from clarion.adapters.brokers.kafka.address import KafkaAddress
-from clarion.adapters.kafka import NO_TRUST, NO_USER, Refusal
+from clarion.adapters.kafka import NO_TRUST, NO_USER, KafkaRefusal
 from clarion.errors import ConfigError
 from clarion.model.channel import LANES, Lane
 
@@ -60,7 +60,7 @@ def topic_name(address: KafkaAddress, lane: Lane) -> str:
 
 
 def prepare(
-    admin: AdminClient, address: KafkaAddress, refusal: Refusal, *, dry_run: bool = False
+    admin: AdminClient, address: KafkaAddress, refusal: KafkaRefusal, *, dry_run: bool = False
 ) -> LaneTopics | None:
     """Waits for the server. Raises ConfigError saying what to do when the topics are not safe to use. With `dry_run` the servers
     only tell whether they would make those that are missing; None when there are any."""
