@@ -139,7 +139,7 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     integration: str | None
     outcome: str | None
-    """What the provider answered, when this records an attempt."""
+    """What the provider answered, when this records an attempt; what a receipt says, or what the user did in their inbox."""
     provider_id: str | None
     took_ms: int | None
     detail: str | None

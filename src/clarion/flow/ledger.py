@@ -41,6 +41,7 @@ class Ledger:
         self.inbound = store.inbound
         self.lives = store.lives
         self.records = store.records
+        self.journal = store.journal
         self.operations = store.operations
         self.steps = store.steps
         self.inboxes = store.inboxes

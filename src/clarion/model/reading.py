@@ -12,6 +12,9 @@ from clarion.model.ids import Instant, TenantId, WorkerId
 WHOLE = ""
 """The partition of what has none, and of what was not read yet."""
 
+USERS, FOLLOWED = "users", "1"
+"""In the position of a sink that is told what becomes of users: it is recorded from then on."""
+
 
 class ReadingKind(StrEnum):
     """What reads on from a position."""

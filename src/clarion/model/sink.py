@@ -19,7 +19,8 @@ class Sink(Value, frozen=True, kw_only=True):
     connection: dict[str, Any] = {}
     """Settings of the kind. Secret fields are encrypted at rest and never returned by the API."""
     types: tuple[str, ...] = ()
-    """Types of events, such as `clarion.message.delivered`; `*` stands for one or more segments. Empty: all."""
+    """Types of events, such as `clarion.message.delivered`; `*` stands for one or more segments. Empty: all about
+    messages."""
     where: Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)] | None = None
     """A condition in CEL over `event` and `data`: only events for which it is true."""
     paused: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clarion.model.ids import id_text
@@ -11,6 +11,7 @@ from clarion.model.message import Change, Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.sink import Sink
 from clarion.model.status import Status
+from clarion.model.user_change import UserChange, UserChangeKind
 from clarion.rules import match
 from clarion.rules.time_format import rfc3339
 
@@ -26,16 +27,22 @@ TOLD = frozenset(
     }
 )
 """Outcomes that say more than a status does."""
-TYPES = (*(PREFIX + status for status in Status), *sorted(PREFIX + outcome for outcome in TOLD))
+USER_TYPES = tuple(f"clarion.{kind}" for kind in UserChangeKind)
+"""Of the events about users."""
+TYPES = (*USER_TYPES, *(PREFIX + status for status in Status), *sorted(PREFIX + outcome for outcome in TOLD))
 """Of all events."""
 DIGITS = 20
 """Of `sequence`, so that it is in order as a text."""
 
 
-def is_chosen(types: Iterable[str], name: str) -> bool:
-    """Whether a sink with this filter gets events of a type."""
-    types = tuple(types)
-    return not types or any(match.matches(pattern, name) for pattern in types)
+def is_chosen(types: Sequence[str], name: str) -> bool:
+    """Whether a sink with this filter gets events of a type. Without one it gets everything about messages."""
+    return any(match.matches(pattern, name) for pattern in types or (f"{PREFIX}*",))
+
+
+def tells_of_users(types: Sequence[str]) -> bool:
+    """Whether a sink with this filter gets any events about users."""
+    return any(is_chosen(types, name) for name in USER_TYPES)
 
 
 def mark_is_told(sinks: Iterable[Sink], action: InboxAction) -> bool:
@@ -48,14 +55,28 @@ def type_of(change: Change) -> str:
     return PREFIX + (change.outcome if change.outcome in TOLD else change.status)
 
 
+def type_of_user_event(change: UserChange) -> str:
+    """The type of the event about a change of a user."""
+    return f"clarion.{change.kind}"
+
+
 def attributes_of(change: Change, source: str) -> dict[str, str]:
-    """The attributes of the CloudEvent."""
+    """The attributes of the CloudEvent about a change of a message."""
     subject = id_text(change.message_id)
+    return _attributes(change, source, f"{subject}-{change.seq}", type_of(change), subject)
+
+
+def attributes_of_user_event(change: UserChange, source: str, user_id: str) -> dict[str, str]:
+    """The attributes of the CloudEvent about a change of a user."""
+    return _attributes(change, source, f"user-{change.seq}", type_of_user_event(change), user_id)
+
+
+def _attributes(change: Change | UserChange, source: str, id: str, type: str, subject: str) -> dict[str, str]:
     return {
         "specversion": "1.0",
-        "id": f"{subject}-{change.seq}",
+        "id": id,
         "source": source,
-        "type": type_of(change),
+        "type": type,
         "subject": subject,
         "time": rfc3339(change.at),
         "datacontenttype": "application/json",

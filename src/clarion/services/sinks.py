@@ -1,7 +1,7 @@
 """Tells topics, queues and URLs of tenants what becomes of their messages.
 
-Every change of a message stands in the journal. A sink follows it: it writes the events of a page, then its position
-moves. So a crash writes some again, with the same ids, and leaves none out.
+Every change of a message stands in the journal, and every change of a user if a sink wants to be told. A sink follows it:
+it writes the events of a page, then its position moves. So a crash writes some again, with the same ids, and leaves none out.
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Change
-from clarion.model.reading import WHOLE, DeadRecord, DeadRecordKind, Reading, ReadingKind, ReadingPlace
+from clarion.model.reading import (
+    FOLLOWED,
+    USERS,
+    WHOLE,
+    DeadRecord,
+    DeadRecordKind,
+    Reading,
+    ReadingKind,
+    ReadingPlace,
+)
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
+from clarion.model.user_change import JournalPage, UserChange
 from clarion.ports import terms
 from clarion.ports.provider import ProviderTools
 from clarion.ports.sink import EventWriter, OutEvent, SinkPlugin
@@ -70,8 +80,15 @@ class EventFilter:
             except ExpressionError as wrong:
                 raise InvalidInput(f"{wrong}.", pointer="#/where") from None
 
-    def of_type(self, change: Change) -> bool:
+    @property
+    def position(self) -> Mapping[str, str]:
+        """What its position says beside the place: whether what becomes of users is recorded for it."""
+        return {USERS: FOLLOWED if out_events.tells_of_users(self._types) else ""}
+
+    def of_type(self, change: Change | UserChange) -> bool:
         """Whether events of its type are wanted."""
+        if isinstance(change, UserChange):
+            return out_events.is_chosen(self._types, out_events.type_of_user_event(change))
         return out_events.is_chosen(self._types, out_events.type_of(change))
 
     def holds(self, attributes: Mapping[str, str], data: Mapping[str, object]) -> bool:
@@ -126,18 +143,20 @@ class SinkService:
         finally:
             await writer.close()
         newest = await self._ledger.records.tail(tenant, -1, PAGE)
-        events, _ = await self._events(tenant, newest, EventFilter(sink))
+        after = newest[0].seq - 1 if newest else 0
+        page = await self._ledger.journal.page(tenant, after, PAGE)
+        events, _ = await self._events(tenant, page, EventFilter(sink))
         return events[-limit:]
 
     async def rewind(self, tenant: TenantId, key: str, to: StartAt | Instant) -> None:
         """Go on from there. Events that were written are written again, with the same ids."""
-        self._sink(tenant, key)
+        position = dict(EventFilter(self._sink(tenant, key)).position)
         if to is StartAt.LATEST:
-            position = await self._latest(tenant)
+            position |= await self._latest(tenant)
         elif to is StartAt.EARLIEST:
-            position = {JOURNAL: BEFORE_ALL}
+            position |= {JOURNAL: BEFORE_ALL}
         else:
-            position = {JOURNAL: BEFORE_ALL, SINCE: str(int(to))}
+            position |= {JOURNAL: BEFORE_ALL, SINCE: str(int(to))}
         await self._ledger.readings.rewind(
             _place(tenant, key), {WHOLE: position}, self._clock.now(), repeat=False
         )
@@ -163,31 +182,38 @@ class SinkService:
         writer = self._opened(turn.document)
         try:
             if JOURNAL not in turn.position:
-                await turn.move({WHOLE: await self._latest(tenant)})
+                await turn.move({WHOLE: {**await self._latest(tenant), **wanted.position}})
+            elif turn.position.get(USERS, "") != wanted.position[USERS]:
+                await turn.move({WHOLE: wanted.position})
             await self.dead.require_room(turn.place)
             told_s = self._clock.monotonic()
             while True:
                 after = int(turn.position[JOURNAL])
-                changes = await self._ledger.records.tail(tenant, after, PAGE)
-                if changes:
-                    await self._write(turn, changes, wanted, writer)
+                page = await self._ledger.journal.page(tenant, after, PAGE)
+                if page.last is not None:
+                    await self._write(turn, page, page.last, wanted, writer)
                 if self._clock.monotonic() - told_s >= TELL_EVERY_S:
                     told_s = self._clock.monotonic()
-                    behind = self._clock.now() - changes[-1].at if len(changes) == PAGE else 0
+                    whole = page.size == PAGE and page.last is not None
+                    behind = self._clock.now() - page.last.at if whole and page.last is not None else 0
                     await self.dead.require_room(turn.place)
                     await turn.tell({WHOLE: behind // 1_000})
-                if len(changes) < PAGE:
+                if page.size < PAGE:
                     await self._clock.sleep(LOOK_EVERY_S)
         finally:
             await writer.close()
 
     async def _write(
-        self, turn: Turn[Sink], changes: Sequence[Change], wanted: EventFilter, writer: EventWriter
+        self,
+        turn: Turn[Sink],
+        page: JournalPage,
+        last: Change | UserChange,
+        wanted: EventFilter,
+        writer: EventWriter,
     ) -> None:
         """Written or kept when this returns, with the position."""
         since = int(turn.position.get(SINCE, 0))
-        tenant = turn.place.tenant
-        events, dead = await self._events(tenant, [one for one in changes if one.at >= since], wanted)
+        events, dead = await self._events(turn.place.tenant, page, wanted, since)
         kept = [_kept(event, CONDITION_FAILED, why) for event, why in dead]
         if events:
             answers = await writer.write(events)
@@ -197,28 +223,36 @@ class SinkService:
                 if why is not None
             ]
         await self.dead.keep(turn.place, kept)
-        await turn.move({WHOLE: {JOURNAL: str(changes[-1].seq)}})
+        await turn.move({WHOLE: {JOURNAL: str(last.seq)}})
         self.events.update(written=len(events) + len(dead) - len(kept), dead=len(kept))
 
     async def _events(
-        self, tenant: TenantId, changes: Sequence[Change], wanted: EventFilter
+        self, tenant: TenantId, page: JournalPage, wanted: EventFilter, since: int = 0
     ) -> tuple[list[OutEvent], list[tuple[OutEvent, str]]]:
-        """The events about these changes, and those whose condition has no value, with the reason."""
-        some = [one for one in changes if wanted.of_type(one)]
+        """The events about these changes in order, and those whose condition has no value, with the reason."""
+        changes = [one for one in page.changes if one.at >= since and wanted.of_type(one)]
+        of_users = [one for one in page.users if one.at >= since and wanted.of_type(one)]
         messages = (
-            await self._ledger.receipts.messages(list({one.message_id for one in some})) if some else {}
+            await self._ledger.receipts.messages(list({one.message_id for one in changes})) if changes else {}
         )
-        users = (
-            await self._ledger.users.get(list({one.user for one in messages.values()})) if messages else {}
-        )
+        numbers = {one.user for one in messages.values()} | {one.user for one in of_users}
+        users = await self._ledger.users.get(list(numbers)) if numbers else {}
+        ids = {no: user.id for no, user in users.items()}
         source = f"/tenants/{self._ledger.setup.tenants.all()[tenant].key}/environments/production"
+        made: dict[int, tuple[dict[str, str], Mapping[str, object]]] = {}
+        for change in changes:
+            message = messages.get(change.message_id)
+            user_id = None if message is None else ids.get(message.user)
+            attributes = out_events.attributes_of(change, source)
+            made[change.seq] = attributes, out_events.data_of(change, message, user_id)
+        for one in of_users:
+            user_id = self._opened_id(tenant, one) if one.sealed_id else ids.get(one.user)
+            if user_id is not None:  # Else the person was erased since, which is told by an event of its own.
+                attributes = out_events.attributes_of_user_event(one, source, user_id)
+                made[one.seq] = attributes, {"user_id": user_id}
         events: list[OutEvent] = []
         dead: list[tuple[OutEvent, str]] = []
-        for change in some:
-            message = messages.get(change.message_id)
-            user = None if message is None else users.get(message.user)
-            attributes = out_events.attributes_of(change, source)
-            data = out_events.data_of(change, message, None if user is None else user.id)
+        for _, (attributes, data) in sorted(made.items()):
             event = OutEvent(
                 id=attributes["id"],
                 type=attributes["type"],
@@ -234,9 +268,16 @@ class SinkService:
                 dead.append((event, f"where: {wrong}"))
         return events, dead
 
+    def _opened_id(self, tenant: TenantId, change: UserChange) -> str:
+        vault = self.tools.vault
+        return vault.open(vault.tenant_key(tenant), change.sealed_id).decode(errors="surrogatepass")
+
     async def _latest(self, tenant: TenantId) -> Mapping[str, str]:
         newest = await self._ledger.records.tail(tenant, -1, 1)
-        return {JOURNAL: str(newest[-1].seq) if newest else BEFORE_ALL}
+        after = newest[-1].seq if newest else int(BEFORE_ALL)
+        while (last := (await self._ledger.journal.page(tenant, after, PAGE)).last) is not None:
+            after = last.seq
+        return {JOURNAL: str(after)}
 
     def _sink(self, tenant: TenantId, key: str) -> Sink:
         sink = self._ledger.setup.sinks.all(tenant).get(key)

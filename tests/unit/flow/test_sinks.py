@@ -13,6 +13,7 @@ from clarion.model.reading import WHOLE, DeadRecordFilter, ReadingKind
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.sink import Sink
 from clarion.model.source import StartAt
+from clarion.model.user import Preferences
 from clarion.services import dead_records
 from clarion.services import sinks as services
 from clarion.services.reading_loops import LOOK_EVERY_S
@@ -146,6 +147,53 @@ async def test_what_people_do_in_their_inbox_is_told(shop, receiver, paused):
     assert {one["subject"] for one in (delivered, read, unread)} == {id_text(message.id)}
     assert delivered["sequence"] < read["sequence"] < unread["sequence"]
     assert read["data"] == {**delivered["data"], "integration": None, "attempt": 0}
+
+
+async def test_what_becomes_of_users_is_told_to_whoever_asks(shop, receiver):
+    """By id, also of whoever was erased; a sink that names no types is told of messages only."""
+    await shop.put_user("eve")
+    await follow(shop)
+    assert told(receiver) == []
+    types = ("clarion.user.*", "clarion.preference.changed", "clarion.message.queued")
+    await put(shop, replace(SINK, types=types))
+    await shop.put_user("bob")
+    await shop.trigger("shipped", "bob")
+    await shop.until_idle()
+    await shop.put_user("bob", Preferences(channels={Channel.EMAIL: False}))
+    await follow(shop)
+    (bob,) = (await shop.ledger.users.find(shop.tenant, ["bob"])).values()
+    await shop.services.users.delete(bob)
+    await follow(shop)
+    events = told(receiver)
+    assert [one["type"] for one in events] == [
+        "clarion.user.created",
+        "clarion.message.queued",
+        "clarion.preference.changed",
+        "clarion.user.erased",
+    ]
+    assert [one["sequence"] for one in events] == sorted(one["sequence"] for one in events)
+    assert {one["subject"] for one in events if "user" in one["type"]} == {"bob"}
+    assert events[-1]["data"] == {"user_id": "bob"}
+    assert len({one["id"] for one in events}) == 4
+
+
+async def test_changes_of_users_are_recorded_from_when_a_sink_asks_until_it_does_not(shop, receiver):
+    """A sink that begins anew somewhere else misses none meanwhile."""
+    await put(shop, replace(SINK, types=("clarion.user.*",)))
+    await shop.services.sinks.rewind(shop.tenant, "warehouse", StartAt.LATEST)
+    await shop.put_user("bob")
+    await shop.pass_time(10)
+    assert {one["subject"] for one in told(receiver)} == {"bob"}
+    receiver.events.clear()
+    await shop.services.sinks.rewind(shop.tenant, "warehouse", StartAt.LATEST)
+    await shop.pass_time(10)
+    assert told(receiver) == []
+    await put(shop, replace(SINK, types=("clarion.message.sent",)))
+    await shop.put_user("eve")
+    await put(shop, replace(SINK, types=("clarion.user.*",)))
+    await shop.put_user("joe")
+    await follow(shop)
+    assert [one["subject"] for one in told(receiver)] == ["joe"]
 
 
 async def test_marks_that_no_sink_wants_are_not_recorded(shop):

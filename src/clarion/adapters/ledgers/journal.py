@@ -18,10 +18,11 @@ import msgspec
 from clarion.adapters.ledgers.joined_ids import ID_BYTES
 from clarion.adapters.ledgers.schema import CODES
 from clarion.model.channel import LANES, Channel
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, run_id
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, run_id
 from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
+from clarion.model.user_change import JournalPage, UserChange, UserChangeKind
 
 PLACES = 1 << 16
 """A position is the number of a row times this, and the place in it."""
@@ -63,6 +64,17 @@ class _Runs(msgspec.Struct, array_like=True, frozen=True):
     """The ids of the messages, when they are not just those of the records."""
 
 
+class _People(msgspec.Struct, array_like=True, frozen=True):
+    """What became of users, column by column."""
+
+    count: int
+    users: Column
+    ats: Column
+    kinds: Column
+    ids: Column
+    """Of those who were erased: sealed; else empty."""
+
+
 class _Body(msgspec.Struct, array_like=True, frozen=True):
     """A row: columns of as many records as there are ids."""
 
@@ -81,6 +93,8 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     traceparent: Column = None
     runs: _Runs | None = None
     choice: Column = None
+    people: _People | None = None
+    """Then there are no records of messages: a version that does not know this finds an empty row."""
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -133,6 +147,24 @@ def packed_plans(runs: Sequence[Run], messages: Sequence[Message]) -> list[Packe
         )
         at = some[0].at if some else its[0].created_at
         rows.append(PackedRow(tenant, at, _compressed(body), theirs, places))
+    return rows
+
+
+def packed_user_changes(said: Sequence[UserChange]) -> list[PackedRow]:
+    """A record of each."""
+    rows = []
+    for tenant, places in _by_tenant([one.tenant for one in said]):
+        for start in range(0, len(places), RECORDS):
+            some = [said[place] for place in places[start : start + RECORDS]]
+            people = _People(
+                count=len(some),
+                users=_steps([one.user for one in some]),
+                ats=_steps([one.at for one in some]),
+                kinds=_column([one.kind.value for one in some]),
+                ids=_column([one.sealed_id for one in some]),
+            )
+            body = _Body(ids=b"", before=0, at=0, status=0, people=people)
+            rows.append(PackedRow(tenant, some[0].at, _compressed(body), ()))
     return rows
 
 
@@ -329,6 +361,26 @@ class JournalRow:
         """The places of its records at higher positions."""
         return range(max(0, behind + 1 - self.seq * PLACES), self._count)
 
+    def user_changes(self, behind: int) -> list[UserChange]:
+        """The records about users at higher positions."""
+        people = self._body.people
+        if people is None:
+            return []
+        count = people.count
+        users, ats = _numbers(people.users, count), _numbers(people.ats, count)
+        first = self.seq * PLACES
+        return [
+            UserChange(
+                seq=first + place,
+                tenant=self.tenant,
+                user=UserNo(users[place]),
+                at=Instant(ats[place]),
+                kind=UserChangeKind(_one(people.kinds, place)),
+                sealed_id=_one(people.ids, place),
+            )
+            for place in range(max(0, behind + 1 - first), count)
+        ]
+
     def runs(self) -> list[Run]:
         """The runs that were planned with it, with their explanations."""
         packed = self._body.runs
@@ -381,27 +433,41 @@ class JournalRow:
 class JournalTail:
     """Collects records behind a position, from rows in order, until there are enough."""
 
-    def __init__(self, after: int, limit: int, integration: str | None) -> None:
-        """`integration`: only records that name it, and the last one of all."""
+    def __init__(
+        self, after: int, limit: int, integration: str | None = None, *, users: bool = False
+    ) -> None:
+        """`integration`: only records that name it, and the last one of all. `users`: those about users, too."""
         self._after = after
         self._limit = limit
         self._integration = integration
+        self._users = users
         self._found: list[Change] = []
+        self._of_users: list[UserChange] = []
         self._last: Change | None = None
         self._rows = 0
 
     @property
     def is_full(self) -> bool:
         """Whether no more is to be added."""
-        return len(self._found) >= self._limit or self._rows >= ROWS_LOOKED_AT
+        return self._room <= 0 or self._rows >= ROWS_LOOKED_AT
+
+    def rows_wanted(self, most: int) -> int:
+        """How many rows to read at once: each has a record at least."""
+        return min(most, self._limit) if self._integration is None else most
+
+    @property
+    def _room(self) -> int:
+        return self._limit - len(self._found) - len(self._of_users)
 
     def add(self, row: JournalRow) -> None:
         """The next row."""
+        if self._users:
+            self._of_users += row.user_changes(self._after)[: self._room]
         places = row.places(self._after)
         if not places:
             return
         if self._integration is None:
-            self._found += map(row.change, places[: self._limit - len(self._found)])
+            self._found += map(row.change, places[: self._room])
             return
         self._rows += 1
         if row.names(self._integration):
@@ -413,8 +479,12 @@ class JournalTail:
                         return
         self._last = row.change(places[-1])
 
+    def page(self) -> JournalPage:
+        """What was found about messages and users."""
+        return JournalPage(changes=tuple(self._found), users=tuple(self._of_users))
+
     def changes(self) -> list[Change]:
-        """What was found."""
+        """What was found about messages."""
         last = self._last
         beside = last is not None and (not self._found or self._found[-1].seq != last.seq)
         return [*self._found, last] if beside and last is not None else self._found

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from clarion.errors import Conflict, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
-from clarion.model.user import WEEK, Profile, User, UserPut
+from clarion.model.user import RESERVED, WEEK, Profile, User, UserPut
+from clarion.model.user_change import UserChange, UserChangeKind
 from clarion.ports.clock import Random
 from clarion.ports.vault import Vault, contact_hash
 
@@ -76,6 +77,14 @@ class UserSealing:
                 for contact in profile.contacts
             ),
         )
+
+    def erased(self, tenant: TenantId, user: UserNo, user_id: str, at: Instant) -> list[UserChange]:
+        """What is recorded of an erasure: nothing of a user that Clarion made for itself."""
+        if user_id.startswith(RESERVED):
+            return []
+        sealed = self._vault.seal(self._vault.tenant_key(tenant), user_id.encode(errors="surrogatepass"))
+        kind = UserChangeKind.ERASED
+        return [UserChange(tenant=tenant, user=user, at=at, kind=kind, sealed_id=sealed)]
 
     def sealed(self, user: User) -> bytes:
         """The profile as it is stored."""

@@ -18,6 +18,7 @@ from clarion.ports.ledger.events import (
     SetAsides,
 )
 from clarion.ports.ledger.inboxes import Inboxes
+from clarion.ports.ledger.journal import Journal
 from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.lives import Lives
 from clarion.ports.ledger.messages import Messages, Receipts
@@ -57,6 +58,7 @@ __all__ = [
     "IdempotencyStore",
     "InboundStore",
     "Inboxes",
+    "Journal",
     "Leases",
     "Lives",
     "MessageRecords",
@@ -111,6 +113,7 @@ class Store(Protocol):
     inbound: InboundStore
     lives: Lives
     records: MessageRecords
+    journal: Journal
     operations: Operations
     steps: OperationSteps
     inboxes: Inboxes

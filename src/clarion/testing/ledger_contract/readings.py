@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from clarion.model.channel import Channel
+from clarion.model.device import Device, Platform
 from clarion.model.ids import TenantId, WorkerId
 from clarion.model.reading import (
+    FOLLOWED,
+    USERS,
     WHOLE,
     DeadRecord,
     DeadRecordFilter,
@@ -16,6 +20,9 @@ from clarion.model.reading import (
     ReadingKind,
     ReadingPlace,
 )
+from clarion.model.setup import Tenant
+from clarion.model.user import Preferences, UserPut
+from clarion.model.user_change import UserChangeKind
 from clarion.testing.ledger_contract.subject import LedgerSubject, together
 
 
@@ -161,6 +168,67 @@ async def a_forgotten_position_is_gone(subject: LedgerSubject) -> None:
     assert (await taken(subject, subject.worker, None, "0"))["0"].position == {}
 
 
+async def what_becomes_of_users_is_recorded_while_a_sink_follows(subject: LedgerSubject) -> None:
+    """In one order with what becomes of messages, each once; nothing before and after, and nothing of other tenants."""
+    ledger, tenant = subject.ledger, subject.tenant
+    readings, following = ledger.readings, place(subject, "crm", ReadingKind.SINK)
+    await subject.put_user("early")
+    reading = (await readings.take(subject.worker, following, {WHOLE: None}, {WHOLE: {}}))[WHOLE]
+
+    async def follow(value: str) -> None:
+        moved = {WHOLE: replace(reading, position={USERS: value})}
+        assert await readings.move(subject.worker, following, moved) == {WHOLE}
+
+    await follow(FOLLOWED)
+    other = await ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+    await subject.put_user("stranger", tenant=other.id)
+    (eve,) = await ledger.users.put(tenant, [UserPut(id="eve")])
+    await ledger.users.put(tenant, [UserPut(id="eve"), UserPut(id="$test:eve")])
+    german = replace(eve.profile, locale="de")
+    await ledger.users.put(tenant, [UserPut(id="eve", profile=german)])
+    await ledger.users.put(tenant, [UserPut(id="eve", profile=german)])
+    await subject.plan(subject.planned())
+    silent = replace(german, preferences=Preferences(channels={Channel.SMS: False}))
+    await ledger.users.put(tenant, [UserPut(id="eve", profile=silent)])
+    phone = Device(id="phone", platform=Platform.ANDROID, address="fcm:token")
+    await ledger.devices.put(tenant, eve.no, phone, subject.now)
+    await ledger.devices.put(tenant, subject.bob.no, phone, subject.now)
+    assert await ledger.devices.delete(tenant, subject.bob.no, "phone")
+    assert await ledger.users.delete(tenant, "eve")
+    await follow("")
+    await subject.put_user("late")
+    whole = await ledger.journal.page(tenant, 0, 1_000)
+    kinds = UserChangeKind
+    assert sorted((one.user, one.kind) for one in whole.users if one.user == subject.bob.no) == [
+        (subject.bob.no, kinds.DETACHED),
+        (subject.bob.no, kinds.REGISTERED),
+    ]
+    of_eve = [one for one in whole.users if one.user == eve.no]
+    assert [one.kind for one in of_eve] == [
+        kinds.CREATED,
+        kinds.UPDATED,
+        kinds.PREFERENCES,
+        kinds.REGISTERED,
+        kinds.DETACHED,
+        kinds.ERASED,
+    ]
+    assert len(whole.users) == len(of_eve) + 2
+    assert all((one.tenant, one.at) == (tenant, subject.now) for one in whole.users)
+    assert [bool(one.sealed_id) for one in of_eve] == [False] * 5 + [True]
+    assert b"eve" not in of_eve[-1].sealed_id
+    planned = whole.changes[-1].seq
+    assert of_eve[1].seq < planned < of_eve[2].seq
+    found: list[int] = []
+    while (
+        last := (page := await ledger.journal.page(tenant, found[-1] if found else 0, 2)).last
+    ) is not None:
+        assert page.size <= 2
+        found += sorted([one.seq for one in page.changes] + [one.seq for one in page.users])
+        assert found[-1] == last.seq
+    assert found == sorted([one.seq for one in whole.changes] + [one.seq for one in whole.users])
+    assert len(set(found)) == len(found)
+
+
 async def dead_records_wait_for_a_person(subject: LedgerSubject) -> None:
     """Once each, newest first, per tenant, until they are dropped."""
     dead = subject.ledger.dead_records
@@ -199,5 +267,6 @@ READINGS_CONTRACT = (
     a_dead_worker_moves_nothing,
     a_rewound_reader_begins_anew,
     a_forgotten_position_is_gone,
+    what_becomes_of_users_is_recorded_while_a_sink_follows,
     dead_records_wait_for_a_person,
 )

@@ -120,7 +120,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "users by number": (users.GET, [1, 2], [0, 0]),
     "users held by number": (users.HELD_BY_NUMBER, [1, 2]),
     "users held by id": (users.HELD_BY_ID, 1, ["u1", "u6"]),
-    "a page of users": (users.PAGE, 1, END, 50),
+    "a page of users": (users.PAGE, 1, END, 50, False),
     "users seen": (users.SEEN, [1, 2]),
     "a user held": (users.HELD, 1, "u1"),
     "contacts dropped": (users.CONTACTS_DROP, [1, 2]),

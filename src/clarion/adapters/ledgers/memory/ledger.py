@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEn
 from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inbound import MemoryInbound
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
+from clarion.adapters.ledgers.memory.journal import MemoryJournal
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.lives import MemoryLives
 from clarion.adapters.ledgers.memory.log import MemoryLog
@@ -94,6 +95,7 @@ class MemoryLedger(Store):
         self.inbound = MemoryInbound(tables, transactions)
         self.lives = MemoryLives(tables, transactions)
         self.records = records
+        self.journal = MemoryJournal(tables)
         self.operations = MemoryOperations(tables, transactions)
         self.steps = MemoryOperationSteps(tables, transactions, records)
         self.inboxes = inboxes

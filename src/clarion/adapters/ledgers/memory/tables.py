@@ -24,6 +24,7 @@ from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
+from clarion.model.user_change import UserChange
 from clarion.model.verification import Verification, VerificationId
 from clarion.model.worker import Process
 from clarion.rules.exact import DedupeHolder
@@ -174,6 +175,7 @@ class Tables:
         """By what their numbers begin with."""
         self.verifications: Table[VerificationId, Verification] = self._table()
         self.changes: Table[int, Change] = self._table()
+        self.user_changes: Table[int, UserChange] = self._table()
         self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
         """The numbers of a message's changes."""
         self.inboxes: Table[UserNo, Mapping[MessageId, InboxItem]] = self._table()

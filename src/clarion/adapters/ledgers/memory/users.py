@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.adapters.ledgers.user_sealing import UserSealing
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
@@ -16,6 +18,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
+from clarion.rules.exact import user_changes
 
 KEY_BYTES = 32
 
@@ -36,6 +39,7 @@ class MemoryUsers:
         self._transactions = transactions
         self._rows = rows
         self._vault = vault
+        self._sealing = UserSealing(vault, random)
         self._clock = clock
         self._random = random
 
@@ -128,6 +132,7 @@ class MemoryUsers:
         going = [m.id for m in tables.messages.values() if m.user == no]
         why = (Status.SUPPRESSED, Reason.USER_DELETED, self._clock.now())
         self._rows.stop(going, *why, only=ACTIVE)
+        record(tables, self._sealing.erased(user.tenant, no, user.id, self._clock.now()))
         del tables.users[no]
         del tables.user_numbers[user.tenant, user.id]
         tables.inboxes.pop(no, None)
@@ -155,6 +160,7 @@ def store(tables: Tables, user: User, profile: Profile, now: Instant) -> None:
     """The user with another profile."""
     changed = replace(user, profile=profile, revision=user.revision + 1, updated_at=now)
     tables.users[user.no] = with_suppressions(tables, changed)
+    record(tables, user_changes(user if user.revision else None, changed, now))
 
 
 def with_suppressions(tables: Tables, user: User) -> User:

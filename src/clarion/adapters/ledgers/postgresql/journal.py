@@ -16,6 +16,7 @@ from clarion.adapters.ledgers.journal import (
     packed_changes,
     packed_plans,
     packed_settlements,
+    packed_user_changes,
     positions,
     rows_of_runs,
 )
@@ -23,7 +24,9 @@ from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.locks import JOURNAL
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Change, Message, Run
+from clarion.model.reading import FOLLOWED, USERS, ReadingKind
 from clarion.model.settlement import Settlement
+from clarion.model.user_change import JournalPage, UserChange
 
 PAGE = 200
 """Rows read at once; each has up to a thousand records."""
@@ -36,6 +39,10 @@ ADD = f"""
     SELECT tenant, at, body FROM behind CROSS JOIN unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS new (tenant, at, body)
     RETURNING seq
 """
+USERS_FOLLOWED = f"""
+    SELECT 1 FROM readings WHERE tenant = $1 AND kind = '{ReadingKind.SINK.value}' AND position::json ->> '{USERS}' = '{FOLLOWED}' LIMIT 1
+"""
+"""Whether what becomes of users is recorded."""
 ROW = "SELECT tenant, body FROM journal WHERE seq = $1"
 ROWS = "SELECT seq, tenant, body FROM journal WHERE seq = ANY($1::bigint[]) ORDER BY seq"
 NEWEST_OF = "SELECT journal FROM messages WHERE id = $1"
@@ -106,28 +113,46 @@ async def tail(
     database: Database, tenant: TenantId, after: int, limit: int, integration: str | None
 ) -> list[Change]:
     """The records of a tenant behind a position, in order; -1: the newest ones."""
-    ((last,),) = await database.rows(LAST)
-    ((unfinished,),) = await database.rows(
-        OPEN
-    )  # Whoever is not there any more is seen by the statements that follow.
-    if unfinished is not None:
-        last = min(last, unfinished)
     if after < 0:
-        return await _newest(database, tenant, last, limit)
-    changes, first = JournalTail(after, limit, integration), after // PLACES
-    while not changes.is_full:
-        rows = await database.rows(BEHIND, tenant, first, last, min(PAGE, limit))
+        return await _newest(database, tenant, limit)
+    return (await _behind(database, tenant, JournalTail(after, limit, integration), after)).changes()
+
+
+async def follows_users(connection: Connection, tenant: TenantId) -> bool:
+    """Whether what becomes of users is recorded."""
+    return await connection.fetchval(USERS_FOLLOWED, tenant) is not None
+
+
+async def add_user_changes(connection: Connection, said: Sequence[UserChange]) -> None:
+    """A record of each."""
+    if said:
+        await _store(connection, packed_user_changes(said))
+
+
+async def _last(database: Database) -> int:
+    """Up to which row everything is committed."""
+    ((last,),) = await database.rows(LAST)
+    # Whoever is not there any more is seen by the statements that follow.
+    ((unfinished,),) = await database.rows(OPEN)
+    return int(last) if unfinished is None else min(last, unfinished)
+
+
+async def _behind(database: Database, tenant: TenantId, found: JournalTail, after: int) -> JournalTail:
+    last, first = await _last(database), after // PLACES
+    while not found.is_full:
+        rows = await database.rows(BEHIND, tenant, first, last, found.rows_wanted(PAGE))
         for seq, body in rows:
-            if not changes.is_full:
-                changes.add(JournalRow(seq, tenant, body))
+            if not found.is_full:
+                found.add(JournalRow(seq, tenant, body))
             first = seq + 1
         if not rows:
             break
-    return changes.changes()
+    return found
 
 
-async def _newest(database: Database, tenant: TenantId, last: int, limit: int) -> list[Change]:
+async def _newest(database: Database, tenant: TenantId, limit: int) -> list[Change]:
     changes: list[Change] = []
+    last = await _last(database)
     first = max(0, last - NEWEST_ROWS)
     while len(changes) < limit:
         rows = await database.rows(NEWEST, tenant, first, last, min(PAGE, limit))
@@ -146,3 +171,13 @@ async def rows_of(connection: Connection, seqs: Iterable[int]) -> AsyncIterator[
     for start in range(0, len(wanted), PAGE):
         for row in await connection.fetch(ROWS, wanted[start : start + PAGE]):
             yield JournalRow(*row)
+
+
+class PostgresJournal:
+    """Implements `ports.ledger.Journal`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, tenant: TenantId, after: int, limit: int) -> JournalPage:
+        return (await _behind(self._database, tenant, JournalTail(after, limit, users=True), after)).page()

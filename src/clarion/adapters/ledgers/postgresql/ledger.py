@@ -23,6 +23,7 @@ from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
 from clarion.adapters.ledgers.postgresql.events import PostgresEvents
 from clarion.adapters.ledgers.postgresql.inbound import PostgresInbound
 from clarion.adapters.ledgers.postgresql.inboxes import PostgresInboxes
+from clarion.adapters.ledgers.postgresql.journal import PostgresJournal
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.listener import Listener
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
@@ -137,6 +138,7 @@ class PostgresLedger(Store):
         self.lives = PostgresLives(database)
         self.conversations = PostgresConversations(database)
         self.receipts = PostgresReceipts(database, kinds, terminations, suppressions)
+        self.journal = PostgresJournal(database)
         self.records = records = PostgresRecords(database, kinds, terminations)
         self.events = PostgresEvents(database, log, records, terminations)
         self.operations = PostgresOperations(database)

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.postgresql import journal
 from clarion.adapters.ledgers.postgresql.database import Again, Database
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
 from clarion.adapters.ledgers.user_cache import UserCache
@@ -27,6 +28,7 @@ from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
+from clarion.rules.exact import user_changes
 
 LAST = 2**63 - 1
 """Behind every number."""
@@ -134,6 +136,7 @@ class PostgresUserRows:
         if added:
             added = await self._add(connection, added)
         written = await self._write(connection, changed, added)
+        await self._record(connection, tenant, [(stored.get(user.id), user) for user in written])
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
@@ -142,7 +145,27 @@ class PostgresUserRows:
     ) -> Sequence[User]:
         """These users, whom the transaction holds, with other profiles."""
         now = self._clock.now()
-        return await self._write(connection, [with_profile(user, profile, now) for user, profile in profiles])
+        users = [with_profile(user, profile, now) for user, profile in profiles]
+        written = await self._write(connection, users)
+        if users:
+            before = {user.no: user for user, _ in profiles}
+            await self._record(connection, users[0].tenant, [(before[user.no], user) for user in written])
+        return written
+
+    async def record_erasure(self, connection: Any, tenant: TenantId, user: UserNo, user_id: str) -> None:
+        """In the transaction, if anybody is told."""
+        if await journal.follows_users(connection, tenant):
+            erased = self.sealing.erased(tenant, user, user_id, self._clock.now())
+            await journal.add_user_changes(connection, erased)
+
+    async def _record(
+        self, connection: Any, tenant: TenantId, pairs: Sequence[tuple[User | None, User]]
+    ) -> None:
+        """What became of these users, as they were and are, if anybody is told."""
+        if pairs and await journal.follows_users(connection, tenant):
+            now = self._clock.now()
+            said = [change for before, after in pairs for change in user_changes(before, after, now)]
+            await journal.add_user_changes(connection, said)
 
     async def _add(self, connection: Any, users: Sequence[User]) -> list[User]:
         numbers = [row[0] for row in await connection.fetch(NUMBERS, len(users))]
@@ -245,6 +268,7 @@ class PostgresUsers:
             row = await connection.fetchrow(HELD, tenant, user_id)
             if row is None:
                 return None
+            await self._user_rows.record_erasure(connection, tenant, UserNo(row["no"]), user_id)
             await self._erase(connection, UserNo(row["no"]))
             return UserNo(row["no"])
 

@@ -14,13 +14,16 @@ from clarion.adapters.ledgers.journal import (
     packed_changes,
     packed_plans,
     packed_settlements,
+    packed_user_changes,
     positions,
     rows_of_runs,
 )
 from clarion.adapters.ledgers.sqlite import journal_statements as sql
+from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Change, Message, Run
 from clarion.model.settlement import Settlement
+from clarion.model.user_change import JournalPage, UserChange
 
 
 def add(connection: sqlite3.Connection, said: Sequence[Change], before: Sequence[int]) -> list[int]:
@@ -88,12 +91,30 @@ def tail(
             for place in reversed(row.places())
         )
         return list(islice(newest, limit))[::-1]
-    found = JournalTail(after, limit, integration)
+    return _behind(connection, tenant, JournalTail(after, limit, integration), after).changes()
+
+
+def _behind(connection: sqlite3.Connection, tenant: TenantId, found: JournalTail, after: int) -> JournalTail:
     for seq, body in connection.execute(sql.JOURNAL_BEHIND, (after // PLACES, tenant)):
         found.add(JournalRow(seq, tenant, body))
         if found.is_full:
             break
-    return found.changes()
+    return found
+
+
+def page(connection: sqlite3.Connection, tenant: TenantId, after: int, limit: int) -> JournalPage:
+    """The records of a tenant behind a position, those about users too."""
+    return _behind(connection, tenant, JournalTail(after, limit, users=True), after).page()
+
+
+def follows_users(connection: sqlite3.Connection, tenant: TenantId) -> bool:
+    """Whether what becomes of users is recorded."""
+    return connection.execute(sql.USERS_FOLLOWED, (tenant,)).fetchone() is not None
+
+
+def add_user_changes(connection: sqlite3.Connection, said: Sequence[UserChange]) -> None:
+    """A record of each."""
+    _store(connection, packed_user_changes(said))
 
 
 def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[JournalRow]:
@@ -107,3 +128,13 @@ def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[Jou
 def _read(connection: sqlite3.Connection, seq: int) -> JournalRow | None:
     found = connection.execute(sql.JOURNAL_ROW, (seq,)).fetchone()
     return JournalRow(seq, *found) if found else None
+
+
+class SqliteJournal:
+    """Implements `ports.ledger.Journal`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def page(self, tenant: TenantId, after: int, limit: int) -> JournalPage:
+        return await self._readers.call(lambda connection: page(connection, tenant, after, limit))

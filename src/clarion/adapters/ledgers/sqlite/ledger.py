@@ -22,6 +22,7 @@ from clarion.adapters.ledgers.sqlite.events import CanceledEvents, SqliteEvents
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
 from clarion.adapters.ledgers.sqlite.inbound import SqliteInbound
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.journal import SqliteJournal
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases, end_all
@@ -140,6 +141,7 @@ class SqliteLedger(Store):
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)
         self.lives = SqliteLives(writer, readers)
+        self.journal = SqliteJournal(readers)
         self.records = records = SqliteRecords(writer, readers, routes, terminations, recent)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)

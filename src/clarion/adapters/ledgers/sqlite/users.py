@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
@@ -26,11 +27,12 @@ from clarion.adapters.ledgers.user_sealing import (
 )
 from clarion.errors import InvalidInput, SealBroken
 from clarion.model.channel import Channel
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
+from clarion.rules.exact import user_changes
 
 LAST = 2**63 - 1
 """Behind every number."""
@@ -122,6 +124,9 @@ class SqliteUsers:
         numbers = [self._user_rows.number(connection, tenant, user_id) for tenant, user_id, _ in items]
         # Asked for twice at once, somebody is there only once.
         numbers = [None if no in numbers[:place] else no for place, no in enumerate(numbers)]
+        for no, (tenant, user_id, _) in zip(numbers, items, strict=True):
+            if no is not None:
+                self._user_rows.record_erasure(connection, tenant, no, user_id)
         # A key that is destroyed is gone for good: a dry run leaves it.
         self._user_rows.erase(connection, [no for no in numbers if no is not None], keys=not items[0][2])
         return numbers
@@ -181,6 +186,7 @@ class UserRows:
         self._change(connection, changed)
         written = self._with_suppressions(connection, [*added, *changed])
         _replace_contacts(connection, written, changed)
+        self._record(connection, tenant, [(stored.get(user.id), user) for user in written], now)
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
@@ -193,7 +199,30 @@ class UserRows:
         self._change(connection, users)
         written = self._with_suppressions(connection, users)
         _replace_contacts(connection, written, written)
+        if users:
+            pairs = [(before, after) for (before, _), after in zip(profiles, written, strict=True)]
+            self._record(connection, users[0].tenant, pairs, now)
         return written
+
+    def record_erasure(
+        self, connection: sqlite3.Connection, tenant: TenantId, user: UserNo, user_id: str
+    ) -> None:
+        """In a transaction of the writer, if anybody is told."""
+        if journal.follows_users(connection, tenant):
+            erased = self._sealing.erased(tenant, user, user_id, self._clock.now())
+            journal.add_user_changes(connection, erased)
+
+    def _record(
+        self,
+        connection: sqlite3.Connection,
+        tenant: TenantId,
+        pairs: Sequence[tuple[User | None, User]],
+        now: Instant,
+    ) -> None:
+        """What became of these users, as they were and are, if anybody is told."""
+        if pairs and journal.follows_users(connection, tenant):
+            said = [change for before, after in pairs for change in user_changes(before, after, now)]
+            journal.add_user_changes(connection, said)
 
     def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
         """What an address is recognised by."""

@@ -1,0 +1,52 @@
+"""What becomes of users, for whoever is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.message import Change
+
+
+class UserChangeKind(StrEnum):
+    """What happened."""
+
+    CREATED = "user.created"
+    UPDATED = "user.updated"
+    """Contacts, attributes, language or time zone."""
+    ERASED = "user.erased"
+    PREFERENCES = "preference.changed"
+    REGISTERED = "device.registered"
+    DETACHED = "device.detached"
+
+
+class UserChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One record about a user. It says nothing that would tell who it is."""
+
+    seq: int = 0
+    tenant: TenantId
+    user: UserNo
+    at: Instant
+    kind: UserChangeKind
+    sealed_id: bytes = b""
+    """The id of somebody who was erased, under the tenant's key: nobody else knows it any more."""
+
+
+class JournalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Records about messages and about users, each in order; their positions say how they lie among one another."""
+
+    changes: tuple[Change, ...] = ()
+    users: tuple[UserChange, ...] = ()
+
+    @property
+    def last(self) -> Change | UserChange | None:
+        """The one with the highest position."""
+        ends: list[Change | UserChange] = [*self.changes[-1:], *self.users[-1:]]
+        return max(ends, key=lambda one: one.seq, default=None)
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.changes) + len(self.users)

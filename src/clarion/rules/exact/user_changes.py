@@ -1,0 +1,30 @@
+"""What is recorded of a change of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clarion.model.ids import Instant
+from clarion.model.user import RESERVED, Profile, User
+from clarion.model.user_change import UserChange, UserChangeKind
+
+
+def user_changes(before: User | None, after: User, at: Instant) -> list[UserChange]:
+    """`before`: None when nobody was there. Nothing of users that Clarion made for itself."""
+    if after.id.startswith(RESERVED):
+        return []
+    kinds = [UserChangeKind.CREATED] if before is None else _kinds(before.profile, after.profile)
+    return [UserChange(tenant=after.tenant, user=after.no, at=at, kind=kind) for kind in kinds]
+
+
+def _kinds(before: Profile, after: Profile) -> Iterator[UserChangeKind]:
+    was, is_ = ((p.contacts, p.attributes, p.locale, p.timezone) for p in (before, after))
+    if was != is_:
+        yield UserChangeKind.UPDATED
+    if before.preferences != after.preferences:
+        yield UserChangeKind.PREFERENCES
+    had, has = ({one.id for one in p.devices} for p in (before, after))
+    if has - had:
+        yield UserChangeKind.REGISTERED
+    if had - has:
+        yield UserChangeKind.DETACHED
