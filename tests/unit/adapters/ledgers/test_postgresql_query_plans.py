@@ -227,7 +227,7 @@ STATEMENTS |= {
     "old messages that go": (retention_statements.MESSAGES_DROP, [DIGEST]),
     "their rows that go": (retention_statements.USER_MESSAGES_DROP, [1], [DIGEST]),
     "the oldest message that is left": (retention_statements.OLDEST_LEFT, [1], [ANY_ID]),
-    "totals of a day": (retention_statements.TOTALS, 1, 1, b"", b"\x01"),
+    "totals of days": (retention_statements.TOTALS, 1, [1, 2], [b"", b"\x01"], [b"\x01", b"\x02"]),
     "old items": (retention_statements.ITEMS_OLD, b"", ANY_ID, 5),
     "old devices": (retention_statements.DEVICES_OLD, 0, 0, 50, 50),
     "old entries of a lane": (retention_statements.EVENTS_OLD[LANE], 0, 5_000, 50),

@@ -65,9 +65,9 @@ class PostgresCaptures:
         )
 
         if where.user is None:
-            found = await self._database.rows(PAGE, *asked)
+            found = await self._database.lists.rows(PAGE, *asked)
         else:
-            found = await self._database.rows(PAGE_OF_USER, *asked, where.user)
+            found = await self._database.lists.rows(PAGE_OF_USER, *asked, where.user)
         return [_captured(row) for row in found]
 
     async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -56,6 +56,16 @@ class _Cut(ConnectionError):
 _AGAIN = (Again, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
+class Reader(Protocol):
+    """Reads what was committed before it was asked."""
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` reads, all of one moment, whatever the terms."""
+
+    async def rows(self, statement: str, *values: Any) -> list[Any]:
+        """The rows that one statement finds."""
+
+
 class Database:
     """The connections of this process to one server. Open it with `open_database`."""
 
@@ -85,8 +95,8 @@ class Database:
         self._away_until_s = 0.0
         self._away_s = 0.0
         self._closed = False
-        self.listed: Callable[..., Awaitable[list[Any]]] = self.rows
-        """As `rows`, for lists that people look at: what it finds may be of a moment ago, see `replicas`."""
+        self.lists: Reader = self
+        """Reads what people look at page by page, and numbers of all of it: a copy may do that, see `replicas`."""
 
     async def write(self, work: Work[T], *, first: str = "", after: Callable[[T], None] | None = None) -> T:
         """What `work` returns, once it is committed; whatever it raises undoes it. `work` is done again after a deadlock

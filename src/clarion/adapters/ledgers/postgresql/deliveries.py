@@ -53,7 +53,7 @@ class PostgresDeliveries:
             _ANY if where.before is None else where.before,
             limit,
         )
-        return [_delivery(row) for row in await self._database.rows(PAGE, *asked)]
+        return [_delivery(row) for row in await self._database.lists.rows(PAGE, *asked)]
 
 
 async def store(connection: Connection, settlements: Iterable[Settlement]) -> None:

@@ -108,9 +108,9 @@ class PostgresDevices:
     ) -> Sequence[DeviceState]:
         behind = LAST if before is None else before
         if user is None:
-            found = await self._database.listed(PAGE, tenant, behind, limit)
+            found = await self._database.lists.rows(PAGE, tenant, behind, limit)
         else:
-            found = await self._database.listed(PAGE_OF_USER, tenant, behind, limit, user)
+            found = await self._database.lists.rows(PAGE_OF_USER, tenant, behind, limit, user)
         return [state(row) for row in found]
 
     # -- in a transaction -------------------------------------------------------------------------------------

@@ -97,9 +97,9 @@ class PostgresEndpoints:
     ) -> Sequence[EndpointState]:
         behind = BEHIND_ALL if before is None else before
         if user is None:
-            found = await self._database.listed(PAGE, tenant, behind, limit)
+            found = await self._database.lists.rows(PAGE, tenant, behind, limit)
         else:
-            found = await self._database.listed(PAGE_OF_USER, tenant, behind, limit, user)
+            found = await self._database.lists.rows(PAGE_OF_USER, tenant, behind, limit, user)
         return [state(row) for row in found]
 
     async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:

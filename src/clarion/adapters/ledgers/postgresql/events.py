@@ -93,7 +93,7 @@ class PostgresEvents:
                 return found, ids[-1]
             return found, await connection.fetchval(sql.PAGE_END, lowest, before, SEEN - 1)
 
-        return await self._database.read(read)
+        return await self._database.lists.read(read)
 
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         canceled, after = 0, b""

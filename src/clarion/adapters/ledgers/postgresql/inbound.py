@@ -85,9 +85,9 @@ class PostgresInbound:
             limit,
         )
         if where.user is None:
-            found = await self._database.listed(PAGE, *values)
+            found = await self._database.lists.rows(PAGE, *values)
         else:
-            found = await self._database.listed(PAGE_OF_USER, *values, where.user)
+            found = await self._database.lists.rows(PAGE_OF_USER, *values, where.user)
         return [received_of(row) for row in found]
 
     async def review(

@@ -102,7 +102,7 @@ class PostgresLedger(Store):
         """Where its connections are."""
         self._replicas = Replicas(database, copies, clock) if copies else None
         if self._replicas is not None:
-            database.listed = self._replicas.rows
+            database.lists = self._replicas
         self._user_cache = cached_users = UserCache(user_cache)
         kinds, terminations = PostgresMessageKinds(), PostgresTerminations()
         user_rows = PostgresUserRows(vault, clock, random)

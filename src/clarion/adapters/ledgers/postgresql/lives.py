@@ -46,7 +46,7 @@ class PostgresLives:
         return {row["key"]: LiveRow(**row) for row in await self._database.rows(NAMED, tenant, wanted)}
 
     async def page(self, tenant: TenantId, ended: bool | None, after: str, limit: int) -> Sequence[LiveRow]:
-        return [LiveRow(**row) for row in await self._database.listed(PAGE, tenant, after, ended, limit)]
+        return [LiveRow(**row) for row in await self._database.lists.rows(PAGE, tenant, after, ended, limit)]
 
     async def drop(self, tenant: TenantId, key: str, id: bytes) -> bool:
         return bool(await self._database.write(lambda connection: connection.fetch(DROP, tenant, key, id)))

@@ -80,7 +80,7 @@ class PostgresOperations:
         self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
     ) -> Sequence[Operation]:
         highest = BEHIND_ALL if where.before is None else first_id_at(where.before)
-        found = await self._database.rows(
+        found = await self._database.lists.rows(
             PAGE,
             tenant,
             highest if before is None else min(highest, before),

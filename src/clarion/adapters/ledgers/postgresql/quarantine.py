@@ -54,7 +54,7 @@ class PostgresQuarantine:
     async def page(
         self, tenant: TenantId, where: QuarantineFilter, before: int | None, limit: int
     ) -> Sequence[Quarantined]:
-        found = await self._database.listed(
+        found = await self._database.lists.rows(
             PAGE,
             tenant,
             NEWEST if before is None else before,

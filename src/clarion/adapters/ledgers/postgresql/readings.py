@@ -196,7 +196,7 @@ class PostgresDeadRecords:
         self, tenant: TenantId, where: DeadRecordFilter, before: int | None, limit: int
     ) -> Sequence[DeadRecord]:
         last = _NEWEST if before is None else before
-        found = await self._database.rows(PAGE, *filter_values(tenant, where), last, limit)
+        found = await self._database.lists.rows(PAGE, *filter_values(tenant, where), last, limit)
         return [dead_record_of(row) for row in found]
 
     async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[DeadRecord]:

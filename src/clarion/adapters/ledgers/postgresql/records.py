@@ -40,7 +40,7 @@ class PostgresRecords:
     async def page(
         self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
     ) -> tuple[Sequence[Message], MessageId | None]:
-        return await self._database.read(
+        return await self._database.lists.read(
             lambda connection: self.read(connection, tenant, where, before, limit)
         )
 
@@ -87,7 +87,7 @@ class PostgresRecords:
             counted: int = await connection.fetchval(sql.COUNT[search.way], *search.asked, SCANNED)
             return counted, await search.end(connection)
 
-        return await self._database.read(count)
+        return await self._database.lists.read(count)
 
     # -- inside a transaction -----------------------------------------------------------------------------------
 

@@ -1,83 +1,85 @@
-"""Read-only copies of the database, for lists: each is used while it is not far behind."""
+"""Read-only copies of the database, for lists: one answers when it has everything that was written before it was asked.
+
+So a list lacks nothing that anybody was told before, through whatever process. The price is one question to the primary,
+which looks at no table.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from clarion.adapters.ledgers.postgresql.database import Database
+import asyncpg
+
+from clarion.adapters.ledgers.postgresql.database import Database, Work
 from clarion.errors import Unavailable
 from clarion.ports.clock import Clock
 
-MOST_BEHIND_S = 2.0
-LOOK_EVERY_S = 0.5
+T = TypeVar("T")
 
-WRITTEN = "SELECT pg_current_wal_lsn() - '0/0'"
-REPLAYED = "SELECT pg_last_wal_replay_lsn() - '0/0'"
+WAIT_S = 0.1
+"""For a copy that is behind; then the primary answers."""
+LOOK_EVERY_S = 0.005
+REST_S = 1.0
+"""How long nothing is asked of a copy that was too far behind, or did not answer."""
+
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""What a query fails with that stood in the way of what a copy had to replay."""
+
+WRITTEN = "SELECT pg_current_wal_flush_lsn()"
+REPLAYED = "SELECT pg_last_wal_replay_lsn() >= $1"
 
 
 class _Replica:
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.seen_s: float | None = None
-        """It has everything that was written by then."""
+        self.rests_until_s = float("-inf")
 
 
 class Replicas:
-    """Whatever replica is near enough, in turn."""
+    """Ask whatever copy has everything, in turn, and the primary otherwise. Reads as `Database` does."""
 
     def __init__(self, primary: Database, copies: Sequence[Database], clock: Clock) -> None:
         self._primary = primary
         self._clock = clock
         self._copies = deque(_Replica(copy) for copy in copies)
-        self._written: deque[tuple[float, Any]] = deque(maxlen=round(MOST_BEHIND_S / LOOK_EVERY_S) + 2)
-        """When we looked, and how far the primary was then."""
-        self._task = asyncio.get_running_loop().create_task(self._follow(), name="clarion-replicas")
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` reads, all of one moment."""
+        return await self._asked(lambda database: database.read(work))
 
     async def rows(self, statement: str, *values: Any) -> list[Any]:
-        """The rows that a statement finds, a moment ago at the most; from the primary when no replica is near."""
-        if (near := self._near()) is not None:
-            try:
-                return await near.rows(statement, *values)
-            except Unavailable:
-                pass
-        return await self._primary.rows(statement, *values)
-
-    async def look(self) -> None:
-        """How far everybody is."""
-        now_s = self._clock.monotonic()
-        ((written,),) = await self._primary.rows(WRITTEN)
-        self._written.append((now_s, written))
-        for copy in self._copies:
-            try:
-                ((replayed,),) = await copy.database.rows(REPLAYED)
-            except Unavailable:
-                continue
-            reached = [at_s for at_s, written in self._written if written <= replayed]
-            copy.seen_s = max(reached, default=copy.seen_s)
+        """The rows that one statement finds."""
+        return await self._asked(lambda database: database.rows(statement, *values))
 
     async def close(self) -> None:
-        """With the connections to the replicas."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """With the connections to the copies."""
         for copy in self._copies:
             await copy.database.close()
 
-    def _near(self) -> Database | None:
-        since_s = self._clock.monotonic() - MOST_BEHIND_S
-        for _ in self._copies:
-            self._copies.rotate(-1)
-            copy = self._copies[-1]
-            if copy.seen_s is not None and copy.seen_s >= since_s:
-                return copy.database
-        return None
+    async def _asked(self, ask: Callable[[Database], Awaitable[T]]) -> T:
+        now_s = self._clock.monotonic()
+        if any(copy.rests_until_s <= now_s for copy in self._copies):
+            ((written,),) = await self._primary.rows(WRITTEN)
+            for _ in self._copies:
+                self._copies.rotate(-1)
+                copy = self._copies[-1]
+                if copy.rests_until_s > now_s:
+                    continue
+                try:
+                    if await self._has(copy.database, written):
+                        return await ask(copy.database)
+                except (Unavailable, *CONFLICTS):
+                    pass
+                copy.rests_until_s = self._clock.monotonic() + REST_S
+        return await ask(self._primary)
 
-    async def _follow(self) -> None:
+    async def _has(self, copy: Database, written: Any) -> bool:
+        """Whether it has everything up to there, at once or a moment later."""
+        until_s = self._clock.monotonic() + WAIT_S
         while True:
-            try:
-                await self.look()
-            except Unavailable:
-                pass  # the primary is away: nobody is near for long
+            ((reached,),) = await copy.rows(REPLAYED, written)
+            if reached or self._clock.monotonic() >= until_s:
+                return bool(reached)
             await self._clock.sleep(LOOK_EVERY_S)

@@ -31,6 +31,8 @@ from clarion.model.status import Reason, Status
 
 SLICE = 500
 """Rows of one transaction."""
+TOGETHER = 7
+"""Days whose messages are counted by one statement."""
 
 _STATUS = tuple(Status)
 
@@ -97,27 +99,25 @@ class PostgresRetention:
 
     async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
         found: list[MessageTotal] = []
-        for day in range(max(0, since), until):
-            found += await self._totals_of(tenant, day)
+        for first in range(max(0, since), until, TOGETHER):
+            days = range(first, min(until, first + TOGETHER))
+            lowest, highest = (
+                [first_id_at(Instant(day * DAY_MS)) for day in its] for its in (days, [d + 1 for d in days])
+            )
+            rows = await self._database.lists.rows(sql.TOTALS, tenant, [*days], lowest, highest)
+            found += [
+                MessageTotal(
+                    tenant=tenant,
+                    day=day,
+                    workflow=workflow,
+                    channel=Channel(channel),
+                    status=_STATUS[status],
+                    reason=Reason(reason) if reason else None,
+                    count=count,
+                )
+                for day, workflow, channel, status, reason, count in rows
+            ]
         return found
-
-    async def _totals_of(self, tenant: TenantId, day: int) -> list[MessageTotal]:
-        """Of one day, as of one moment."""
-        lowest, highest = (first_id_at(Instant(one * DAY_MS)) for one in (day, day + 1))
-        return [
-            MessageTotal(
-                tenant=tenant,
-                day=day,
-                workflow=workflow,
-                channel=Channel(channel),
-                status=_STATUS[status],
-                reason=Reason(reason) if reason else None,
-                count=count,
-            )
-            for workflow, channel, status, reason, count in await self._database.rows(
-                sql.TOTALS, tenant, day, lowest, highest
-            )
-        ]
 
     # -- what goes ------------------------------------------------------------------------------------------------
 

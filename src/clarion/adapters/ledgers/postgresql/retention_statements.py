@@ -36,14 +36,17 @@ TOTALS_ADD = """
     ON CONFLICT (tenant, day, workflow, channel, status, reason) DO UPDATE SET count = message_totals.count + excluded.count
 """
 TOTALS = """
-    SELECT workflow, channel, status, reason, sum(count)::bigint FROM (
-        SELECT workflow, channel, status, reason, count FROM message_totals WHERE tenant = $1 AND day = $2
-        UNION ALL
-        SELECT workflow, channel, status, coalesce(reason, ''), count(*)
-        FROM messages JOIN routes ON routes.no = messages.route
-        WHERE messages.id >= $3 AND messages.id < $4 AND messages.tenant = $1 GROUP BY 1, 2, 3, 4
-    ) AS counts (workflow, channel, status, reason, count)
-    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    SELECT asked.day, counts.* FROM unnest($2::bigint[], $3::bytea[], $4::bytea[]) AS asked (day, lowest, highest)
+    CROSS JOIN LATERAL (
+        SELECT workflow, channel, status, reason, sum(count)::bigint FROM (
+            SELECT workflow, channel, status, reason, count FROM message_totals WHERE tenant = $1 AND day = asked.day
+            UNION ALL
+            SELECT workflow, channel, status, coalesce(reason, ''), count(*)
+            FROM messages JOIN routes ON routes.no = messages.route
+            WHERE messages.id >= asked.lowest AND messages.id < asked.highest AND messages.tenant = $1 GROUP BY 1, 2, 3, 4
+        ) AS counted (workflow, channel, status, reason, count)
+        GROUP BY 1, 2, 3, 4
+    ) AS counts ORDER BY 1, 2, 3, 4, 5
 """
 """Of messages that are kept and of those that are not any more."""
 

@@ -51,7 +51,7 @@ class PostgresSetAsides:
         await self._database.write(keep)
 
     async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
-        found = await self._database.rows(PAGE, tenant, _NEWEST if before is None else before, limit)
+        found = await self._database.lists.rows(PAGE, tenant, _NEWEST if before is None else before, limit)
         return [set_aside_of(row) for row in found]
 
     async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[SetAside]:

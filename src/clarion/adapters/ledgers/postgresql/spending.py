@@ -83,7 +83,7 @@ class PostgresSpending:
         return await self._database.write(lambda connection: _charge(connection, charges))
 
     async def spent(self, tenant: TenantId, since: str, until: str) -> Sequence[Spent]:
-        return [spent_of(row) for row in await self._database.rows(SPENT_ON, tenant, since, until)]
+        return [spent_of(row) for row in await self._database.lists.rows(SPENT_ON, tenant, since, until)]
 
     async def costs(self, messages: Sequence[MessageId]) -> Sequence[MessageCost]:
         return costs_of(await self._database.rows(COSTS, messages)) if messages else []

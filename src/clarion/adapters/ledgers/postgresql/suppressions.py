@@ -52,7 +52,7 @@ class PostgresSuppressions:
         self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
         at, digest = before or (FOREVER, b"")
-        return [_suppression(row) for row in await self._database.listed(PAGE, tenant, at, digest, limit)]
+        return [_suppression(row) for row in await self._database.lists.rows(PAGE, tenant, at, digest, limit)]
 
     # -- in a transaction -------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class PostgresTopics:
         return await self._database.write(delete)
 
     async def page(self, tenant: TenantId, after: str, limit: int) -> Sequence[Topic]:
-        return [Topic(**row) for row in await self._database.listed(PAGE, tenant, after, limit)]
+        return [Topic(**row) for row in await self._database.lists.rows(PAGE, tenant, after, limit)]
 
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         async def subscribe(connection: Any) -> int:

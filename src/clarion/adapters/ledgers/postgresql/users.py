@@ -281,7 +281,8 @@ class PostgresUsers:
     async def page(
         self, tenant: TenantId, before: UserNo | None, limit: int, *, reserved: bool = False
     ) -> Sequence[User]:
-        found = await self._database.listed(PAGE, tenant, LAST if before is None else before, limit, reserved)
+        last = LAST if before is None else before
+        found = await self._database.lists.rows(PAGE, tenant, last, limit, reserved)
         return [self._user_rows.opened(row) for row in found]
 
     def _known(self, user: User | None) -> tuple[UserNo, int]:
