@@ -3,7 +3,7 @@
 SHELL := /bin/bash -eu -o pipefail
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help dev test acceptance test-latest check fmt bench lock wheel clean
+.PHONY: help dev test acceptance test-latest test-postgresql check fmt bench lock wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,13 @@ test-latest: $(DEV_READY) servers ## the tests on the newest packages that pypro
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-latest
 	@$(BIN)/uv pip install --quiet --python .venv-latest --upgrade --group build --group dev -e ".[$(EXTRAS)]"
 	@.venv-latest/bin/python $(PYTEST) $(ARGS)
+
+# The servers that docs/how-to/run-on-postgresql.md calls certified, beside Debian's.
+VERSIONS ?= 16.15.0 17.11.0 18.6.0
+test-postgresql: $(DEV_READY) servers ## the ledger on other PostgreSQL servers: VERSIONS='17.11.0 18.6.0'
+	@for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
+	  POSTGRESQL_PROGRAMS="$$($(BIN)/python -m tests.servers.postgresql_of_maven $$version)" \
+	  $(BIN)/python $(PYTEST) tests/contract/test_ledger.py tests/unit/adapters/ledgers -k postgresql $(ARGS); done
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
 	$(BIN)/ruff check .

@@ -15,8 +15,7 @@ from tests.acceptance.backends import backends, settings_of
 from tests.acceptance.forks import ForkedServer
 from tests.acceptance.topology import STORE
 from tests.needs import require_browser
-from tests.servers.postgresql import PostgreSql, programs
-from tests.servers.process import run
+from tests.servers.postgresql import PostgreSql
 
 FLAGS = [
     "--no-sandbox",
@@ -98,8 +97,4 @@ def database(request: pytest.FixtureRequest) -> str:
         return STORE
     name = f"acceptance_{os.getpid()}_{random.randrange(1 << 30):x}"
     server: PostgreSql = request.getfixturevalue("postgresql")
-    run(
-        [programs() / "createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "app", name],
-        home=Path("/tmp"),
-    )
-    return server.url(name)
+    return server.create(name)

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.needs import missing
 from tests.servers.process import Started, free_port, run, shared, start, wait_for
@@ -29,14 +31,14 @@ class PostgreSql(NamedTuple):
 
     def create(self, database: str) -> str:
         """The URL of a new database without any tables."""
-        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "app")
-        run([programs() / "createdb", *where, database], home=Path("/"))
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         return self.url(database)
 
 
 def programs() -> Path:
-    """The folder of the programs: the one in POSTGRESQL_PROGRAMS, or of the newest PostgreSQL that Debian installed; without one
-    the test is skipped, or fails in CI."""
+    """The folder of the programs: the one in POSTGRESQL_PROGRAMS (see `make test-postgresql`), or of the newest PostgreSQL that
+    Debian installed; without one the test is skipped, or fails in CI."""
     if named := os.environ.get("POSTGRESQL_PROGRAMS"):
         return Path(named)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
@@ -74,8 +76,7 @@ def serve(home: Path, port: int, options: tuple[str, ...] = QUICK) -> subprocess
     process = start(
         [programs() / "postgres", *where, "-c", "max_connections=200", *options], home=home, user=USER
     )
-    ask = [str(programs() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-    wait_for(lambda: run(ask, home=home), process, home)
+    wait_for(lambda: psycopg.connect(PostgreSql(port).url()).close(), process, home)
     return process
 
 
@@ -83,9 +84,12 @@ def replica(
     home: Path, port: int, of: PostgreSql, options: tuple[str, ...] = QUICK
 ) -> subprocess.Popen[bytes]:
     """Copy a server into `home` and start the copy, which follows it."""
+    program = programs() / "pg_basebackup"
+    if not program.exists():
+        pytest.skip(f"{program.parent} has no pg_basebackup to make a replica with")
     where = ("-h", "127.0.0.1", "-p", str(of.port), "-U", "app")
     how = ("-R", "-X", "stream", "-c", "fast", "--no-sync")
-    run([programs() / "pg_basebackup", "-D", home / "data", *how, *where], home=home, user=USER)
+    run([program, "-D", home / "data", *how, *where], home=home, user=USER)
     return serve(home, port, options)
 
 

@@ -190,6 +190,20 @@ async def test_the_server_is_in_trouble(database, error, says):
     assert await database.probe() == "ok", "asking makes it look again"
 
 
+async def test_what_is_written_in_place_does_not_mean_that_the_disk_has_room(database):
+    """A lease is beaten on a full disk, too: only what takes room shows that there is some."""
+
+    async def fails(connection):
+        raise asyncpg.DiskFullError("no")
+
+    with pytest.raises(Unavailable):
+        await database.write(fails)
+    await database.write(lambda connection: connection.execute(COUNT, "n"))
+    assert "disk of the database server is full" in database.trouble
+    assert await database.probe() == "ok"
+    assert await database.rows("SELECT 1 FROM pg_class WHERE relname = 'room'") == []
+
+
 async def test_a_connection_that_was_cut_while_idle_is_passed_over(database, postgresql):
     """Nobody notices: a firewall or a restart did it while nothing was under way."""
     await asyncio.gather(*(database.write(lambda c: c.execute(COUNT, "n")) for _ in range(8)))

@@ -44,6 +44,11 @@ PAUSE_S = 0.01
 AWAY_S = (0.05, 1.0)
 """The first and the longest pause between attempts to reach a server that is away."""
 
+TAKE_ROOM = """
+    CREATE UNLOGGED TABLE room AS SELECT repeat('x', 1000) FROM generate_series(1, 200)
+"""
+"""Fails where the disk is full."""
+
 
 class Again(Exception):
     """Raised inside a transaction: somebody was faster, so it has to be done from the start."""
@@ -56,7 +61,7 @@ class _Cut(ConnectionError):
 _AGAIN = (Again, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
-class Reader(Protocol):
+class ListReader(Protocol):
     """Reads what was committed before it was asked."""
 
     async def read(self, work: Work[T]) -> T:
@@ -89,13 +94,15 @@ class Database:
         """Transactions that run or wait for a connection."""
         self.trouble = ""
         """Why the last transaction could not be stored; empty when it could."""
+        self._full = False
+        """Whether the disk was full. What is written in place says nothing about that."""
         self.share = Share.WHOLE
         """Of each frequency cap: what may be spent here."""
         self._refusal = ""
         self._away_until_s = 0.0
         self._away_s = 0.0
         self._closed = False
-        self.lists: Reader = self
+        self.lists: ListReader = self
         """Reads what people look at page by page, and numbers of all of it: a copy may do that, see `replicas`."""
 
     async def write(self, work: Work[T], *, first: str = "", after: Callable[[T], None] | None = None) -> T:
@@ -139,6 +146,9 @@ class Database:
         """`ok`, or why nothing can be written; looks again if that was so."""
         if self.trouble:
             with contextlib.suppress(Unavailable):
+                if self._full:
+                    await self.dry_run(lambda connection: connection.execute(TAKE_ROOM))
+                    self._full = False
                 await self.write(lambda connection: connection.execute("UPDATE meta SET value = value"))
         return self.trouble or "ok"
 
@@ -175,7 +185,8 @@ class Database:
                 result = await self._transaction(work, begin, undo=undo)
                 self.last_ms = (self._clock.monotonic() - started_s) * 1000
                 self.commits += 1
-                self.trouble = ""
+                if not self._full:
+                    self.trouble = ""
                 return result
             except _AGAIN:
                 self.redone += 1
@@ -217,6 +228,7 @@ class Database:
             if not isinstance(error, OF_ONE):
                 self.failures += 1
                 self.trouble = told.detail
+                self._full = isinstance(error, asyncpg.DiskFullError)
             raise told from error
         finally:
             self.under_way -= 1

@@ -25,9 +25,9 @@ USER_MESSAGES_DROP = """
     WHERE user_messages."user" = gone."user" AND user_messages.id = gone.id
 """
 OLDEST_LEFT = """
-    SELECT tenant, (SELECT id FROM messages WHERE id < bound AND messages.tenant = asked.tenant ORDER BY id LIMIT 1) AS oldest
-    FROM unnest($1::bigint[], $2::bytea[]) AS asked (tenant, bound)
-    WHERE EXISTS (SELECT 1 FROM messages WHERE id < bound AND messages.tenant = asked.tenant)
+    SELECT asked.tenant, oldest.id FROM unnest($1::bigint[], $2::bytea[]) AS asked (tenant, bound) CROSS JOIN LATERAL (
+        SELECT id FROM messages WHERE id < asked.bound AND messages.tenant = asked.tenant ORDER BY id LIMIT 1
+    ) AS oldest
 """
 
 TOTALS_ADD = """
