@@ -31,7 +31,7 @@ from clarion.model.setup import (
     Category,
     Integration,
     SendAll,
-    SendStep,
+    Step,
     Template,
     Tenant,
     Workflow,
@@ -80,7 +80,7 @@ def sms_text(outgoing: Outgoing) -> str:
 def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, **more: Any) -> Workflow:
     """A workflow that sends the note on one channel, unless `steps` says otherwise."""
     fields: dict[str, Any] = {
-        "steps": (SendStep(key="note", template="note", to=SendAll(channels=(channel,))),),
+        "steps": (Step(key="note", template="note", to=SendAll(channels=(channel,))),),
         **more,
     }
     return Workflow(key=key, category=category, **fields)

@@ -16,7 +16,13 @@ from bench.server import Server, free_port
 from bench.wire import Api
 from tests.architecture.source_tree import ROOT
 
-HOW_TOS = ["idempotency", "preferences-and-caps", "users-and-topics", "write-workflows"]
+HOW_TOS = [
+    "idempotency",
+    "preferences-and-caps",
+    "users-and-topics",
+    "write-workflows",
+    "write-workflows-with-steps",
+]
 PAGES = [
     "README.md",
     "docs/tutorial/first-notification.md",

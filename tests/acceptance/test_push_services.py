@@ -16,7 +16,7 @@ from clarion.adapters.system import SystemClock
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.message import Message
-from clarion.model.setup import Category, Integration, SendAll, SendStep, Template
+from clarion.model.setup import Category, Integration, SendAll, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.services.lives import LiveState
 from clarion.testing.ports import ManualClock
@@ -87,7 +87,7 @@ async def connected(
             workflow("ping", channel=Channel.PUSH),
             workflow(
                 "orders",
-                steps=(SendStep(key="tell", template="order", to=SendAll(channels=(Channel.PUSH,))),),
+                steps=(Step(key="tell", template="order", to=SendAll(channels=(Channel.PUSH,))),),
             ),
             categories=(Category(key="news"),),
         )

@@ -17,7 +17,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.message import MessageFilter
 from clarion.model.quarantine import QuarantineFilter
-from clarion.model.setup import Category, Integration, SendAll, SendStep, Template, Tenant, Workflow
+from clarion.model.setup import Category, Integration, SendAll, Step, Template, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.model.user import Contact, Profile, UserPut
@@ -47,7 +47,7 @@ async def create_setup(app: App, port: int) -> None:
     await setup.categories.put(TENANT, Category(key="news"))
     fields = {"subject": "Hello {{ user.id }}", "text": "Hello"}
     await setup.templates.put(TENANT, Template(key="note", channels={Channel.EMAIL: {"en": fields}}))
-    step = SendStep(key="send", template="note", to=SendAll(channels=(Channel.EMAIL,)))
+    step = Step(key="send", template="note", to=SendAll(channels=(Channel.EMAIL,)))
     await setup.workflows.put(TENANT, Workflow(key="hello", category="news", steps=(step,)))
     config = {
         "host": "127.0.0.1",

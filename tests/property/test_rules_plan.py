@@ -16,7 +16,7 @@ from clarion.model.setup import (
     SendAll,
     SendFirst,
     SendLadder,
-    SendStep,
+    Step,
     Success,
     Tenant,
     Workflow,
@@ -66,9 +66,7 @@ pointers = st.sampled_from([None, "", "/order", "/nothing"])
 @st.composite
 def workflows(draw, to=targets) -> Workflow:
     """Any workflow."""
-    steps = tuple(
-        SendStep(key=f"step-{n}", template="t", to=draw(to)) for n in range(draw(st.integers(1, 2)))
-    )
+    steps = tuple(Step(key=f"step-{n}", template="t", to=draw(to)) for n in range(draw(st.integers(1, 2))))
     return Workflow(
         key="flow",
         category="orders",

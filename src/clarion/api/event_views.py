@@ -17,7 +17,7 @@ from clarion.errors import NotFound
 from clarion.model.event import EventFound
 from clarion.model.ids import NO_USER, MessageId
 from clarion.model.status import Reason
-from clarion.rules.explain import RunExplanation
+from clarion.rules.explain import RunExplanation, merged
 
 SHOWN_RUNS = 200
 """Explanations in one answer; of a wider event ask person by person for its explanation."""
@@ -28,7 +28,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     status: Literal["accepted", "in_progress", "done", "set_aside"]
-    """`accepted`: nothing is planned yet. `in_progress`: at least one message is not finished, or not all members of its topics are planned yet. `done`: all are, or there
+    """`accepted`: nothing is planned yet. `in_progress`: at least one message is not finished, a run waits, or not all members of its topics are planned yet. `done`: all are, or there
     are none. `set_aside`: it could not be planned, see `reason` and `/v1/dead-letters/events`."""
     reason: Reason | None
     runs: list[RunExplanation]
@@ -68,7 +68,9 @@ async def get_event(
     )
     if found is None:
         raise NotFound(f"There is no event {event_id}.")
-    runs = [run for run in found.runs if run.user != NO_USER]  # That one only says that it reached nobody.
+    runs = merged(
+        [run for run in found.runs if run.user != NO_USER]
+    )  # That one only says that it reached nobody.
     names = await names_of(parts, {run.user for run in runs})
     return EventView(
         event_id=event_id,
@@ -120,7 +122,7 @@ async def explain(
             "a moment)."
         )
     names = await names_of(parts, {run.user for run in runs})
-    shown = await explained(parts, [run for run in runs if run.user != NO_USER], names)
+    shown = await explained(parts, merged([run for run in runs if run.user != NO_USER]), names)
     text = " ".join(
         one.text if user_id else f"{one.user_id or 'A deleted user'}: {one.text}" for one in shown
     )

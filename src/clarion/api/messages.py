@@ -22,7 +22,7 @@ from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
 from clarion.flow.lookups import BUILT_IN
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
-from clarion.model.ids import EventId, MessageId, id_text, parse_id
+from clarion.model.ids import EventId, MessageId, id_text, parse_id, run_id
 from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.setup import Money
@@ -37,7 +37,7 @@ from clarion.model.status import (
     Status,
 )
 from clarion.model.user import Value
-from clarion.rules.explain import RunExplanation
+from clarion.rules.explain import RunExplanation, merged
 from clarion.rules.match import closest, nearest
 from clarion.rules.prices import PRICED
 from clarion.rules.time_format import rfc3339
@@ -90,6 +90,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     event_id: str
+    run_id: str
+    """The run of its workflow for its user: `/v1/runs/{id}` has it if it ever waited."""
     user_id: str | None
     """Null once the user was deleted."""
     workflow: str
@@ -329,7 +331,7 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
     (shown,) = await views_of(parts, [message])
     timeline = [change_view(c) for c in await parts.ledger.records.changes(caller.tenant, message.id)]
     runs = await parts.ledger.plans.runs_of(caller.tenant, message.event_id, message.user)
-    run = next((run for run in runs if run.workflow == message.workflow), None)
+    run = next((run for run in merged(runs) if run.workflow == message.workflow), None)
     content, problem = None, None
     try:
         content = await parts.services.message_contents.render(message)
@@ -358,6 +360,7 @@ def view(message: Message, user_id: str | None, paid: MessageCost | None) -> Mes
     return MessageView(
         id=id_text(message.id),
         event_id=id_text(message.event_id),
+        run_id=id_text(run_id(message.event_id, message.workflow, message.user)),
         user_id=user_id,
         workflow=message.workflow,
         workflow_version=message.workflow_version,

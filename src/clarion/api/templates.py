@@ -141,7 +141,7 @@ async def patch_template(key: str, data: dict[str, Any], caller: Caller, parts: 
 async def delete_template(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a template that no workflow uses. Its versions stay readable."""
     workflows = parts.ledger.setup.workflows.all(caller.tenant).values()
-    users = [w.key for w in workflows if any(step.template == key for step in w.steps)]
+    users = [w.key for w in workflows if key in w.templates()]
     if users:
         raise Conflict(f"The template is used by the workflows {', '.join(users)}: change those first.")
     await parts.services.setup.delete(caller.tenant, Template, key)

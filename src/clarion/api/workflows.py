@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from litestar import Router, delete, get, patch, put
 
 from clarion.api.auth import Identity
@@ -15,7 +16,7 @@ from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
-from clarion.api.stored_documents import found, found_version, named, page_of_store, patched, shown
+from clarion.api.stored_documents import found, found_version, missing, named, page_of_store, patched, shown
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -24,17 +25,15 @@ from clarion.model.setup import (
     SendAll,
     SendFirst,
     SendLadder,
-    SendStep,
+    Step,
+    StepType,
     Template,
     Workflow,
     channels_of,
 )
-from clarion.rules import validation
+from clarion.rules import steps, validation
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
-
-STEPS = 100
-"""Each is a message, or several, for every recipient."""
 
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
@@ -42,6 +41,15 @@ class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False)
 
     key: str = ""
     name: str | None = None  # type: ignore[assignment]
+
+
+class WorkflowVersionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a workflow."""
+
+    version: int
+    live: bool
+    waiting_runs: int
+    """Runs that started with it and wait between two steps."""
 
 
 @get("/", opt=READ)
@@ -65,7 +73,7 @@ async def get_workflow(
 
 @put("/{key:str}", opt=ADMIN)
 async def put_workflow(key: str, data: WorkflowDocument, caller: Caller, parts: Parts) -> WorkflowDocument:
-    """Publish a workflow. The new version is live at once; messages under way keep theirs."""
+    """Publish a workflow. The new version is live at once; messages and runs under way keep theirs."""
     return await _store(named(Workflow, data, key), None, caller, parts)
 
 
@@ -77,9 +85,31 @@ async def patch_workflow(key: str, data: dict[str, Any], caller: Caller, parts: 
     return await _store(named(Workflow, body, key), live, caller, parts)
 
 
+@get("/{key:str}/versions", opt=READ)
+async def list_workflow_versions(
+    key: str, caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[WorkflowVersionView]:
+    """All versions, newest first, also of a workflow that was deleted, and how many runs wait in each."""
+    workflows = parts.ledger.setup.workflows
+    versions = await workflows.versions(caller.tenant, key, None if not cursor else cursor.after(0), limit)
+    live = workflows.all(caller.tenant).get(key)
+    if not versions and not cursor:
+        raise missing("workflow", key, workflows.all(caller.tenant))
+    waiting = await parts.ledger.runs.waiting(caller.tenant, key)
+    return Page(
+        items=[
+            WorkflowVersionView(
+                version=one.version, live=one == live, waiting_runs=waiting.get(one.version, 0)
+            )
+            for one in versions
+        ],
+        next_cursor=cursor.to(versions[-1].version if len(versions) == limit else None),
+    )
+
+
 @delete("/{key:str}", opt=ADMIN)
 async def delete_workflow(key: str, caller: Caller, parts: Parts) -> None:
-    """Delete a workflow. Messages that wait to be sent are canceled."""
+    """Delete a workflow. Messages that wait to be sent are canceled; runs that wait end when they would go on."""
     await parts.services.setup.delete(caller.tenant, Workflow, key)
 
 
@@ -97,28 +127,24 @@ async def _store(
 
 def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fault]:
     """Everything that would keep the workflow from working."""
-    if len(workflow.steps) > STEPS:
-        return [Fault(detail=f"a workflow has at most {STEPS} steps.", pointer="#/steps")]
     setup = parts.ledger.setup
     categories, templates = setup.categories.all(caller.tenant), setup.templates.all(caller.tenant)
     faults: list[Fault] = []
     unknown = unknown_in("category", [(workflow.category, "#/category")], categories)
     faults += map(unknown_name, unknown)
-    if not workflow.steps:
-        faults.append(Fault(detail="a workflow needs at least one step.", pointer="#/steps"))
-    seen: set[str] = set()
-    for index, step in enumerate(workflow.steps):
-        place = f"#/steps/{index}"
+    faults += [
+        Fault(detail=one.detail, pointer=one.pointer, code=one.code) for one in steps.faults(workflow.steps)
+    ]
+    for place, step in steps.placed(workflow.steps):
+        if step.type is not StepType.SEND or step.to is None or not step.template:
+            continue
         faults += _listed_twice(step.to, f"{place}/to")
-        if step.key in seen:
-            faults.append(Fault(detail=f"the step key {step.key!r} is used twice.", pointer=f"{place}/key"))
-        seen.add(step.key)
         if step.template not in templates:
             unknown = unknown_in("template", [(step.template, f"{place}/template")], templates)
             faults += map(unknown_name, unknown)
         else:
             faults += _unwritten(step, templates[step.template], place)
-    for field in ("collapse_key", "thread"):
+    for field in ("collapse_key", "thread", "cancellation_key"):
         faults += _not_a_pointer(getattr(workflow, field), f"#/{field}")
     if workflow.dedupe is not None:
         faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key")
@@ -134,7 +160,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
     return faults
 
 
-def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:
+def _unwritten(step: Step, template: Template, place: str) -> list[Fault]:
     channels = channels_of(step)
     if not channels:
         return [Fault(detail="name at least one channel.", pointer=f"{place}/to/channels")]
@@ -185,7 +211,14 @@ def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
 
 router = Router(
     "/v1/workflows",
-    route_handlers=[list_workflows, get_workflow, put_workflow, patch_workflow, delete_workflow],
+    route_handlers=[
+        list_workflows,
+        get_workflow,
+        put_workflow,
+        patch_workflow,
+        list_workflow_versions,
+        delete_workflow,
+    ],
     opt=one("workflow"),
     tags=["Set-up"],
 )

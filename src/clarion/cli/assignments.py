@@ -33,11 +33,12 @@ def assigned(pairs: Iterable[str]) -> dict[str, Any]:
         name, found, value = pair.partition("=")
         if not found or not name:
             raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
-        values[name] = _value(value)
+        values[name] = value_of(value)
     return values
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """What a text says as JSON, else the text."""
     import msgspec
 
     try:

@@ -111,7 +111,7 @@ async def _seed_users(ledger: Ledger, tenant: TenantId, demo: Demo) -> None:
 def templates(demo: Demo) -> list[Template]:
     """The templates as they would be published: their emails laid out, the layout with them."""
     examples = {
-        step.template: workflow.example_data for workflow in demo.workflows for step in workflow.steps
+        template: workflow.example_data for workflow in demo.workflows for template in workflow.templates()
     }
     sources = {key: partial.source for key, partial in demo.partials.items()}
     written = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
 
 from clarion.cli.documents import Noun, add
 from clarion.cli.integration_test import send_test
+from clarion.cli.runs import by_version
 from clarion.cli.trigger import trigger
 
 workflows = typer.Typer(no_args_is_help=True, help="Manage workflows: what to send for an event.")
@@ -19,10 +21,19 @@ def _channels(workflow: Any) -> str:
     """Every channel of the steps, in order."""
     named = [
         one if isinstance(one, str) else one["channel"]
-        for step in workflow["steps"]
+        for step in _sends(workflow["steps"])
         for one in step["to"]["channels"]
     ]
     return ", ".join(dict.fromkeys(named))
+
+
+def _sends(steps: Iterable[Any]) -> Iterator[Any]:
+    """The steps that send, also those inside branches."""
+    for step in steps:
+        if "to" in step:
+            yield step
+        for case in step.get("cases", ()):
+            yield from _sends(case.get("steps", ()))
 
 
 add(
@@ -44,6 +55,7 @@ add(
 workflows.command(
     "trigger", help=(trigger.__doc__ or "").replace("clarion trigger", "clarion workflows trigger")
 )(trigger)
+workflows.command("runs")(by_version)
 add(
     categories,
     Noun(

@@ -17,7 +17,7 @@ from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import Template, TemplateDraft
+from clarion.model.setup import Template, TemplateDraft, Workflow
 
 HINTS = {
     FieldKind.LINE: "one line",
@@ -110,16 +110,16 @@ def example_of(setup: SetupView, tenant: TenantId, template: Template) -> Mappin
     if template.example_data:
         return template.example_data
     workflows = setup.workflows.all(tenant).values()
-    return next((w.example_data for w in workflows if w.example_data and _sends(w.steps, template.key)), {})
+    return next((w.example_data for w in workflows if w.example_data and _sends(w, template.key)), {})
 
 
 def senders(setup: SetupView, tenant: TenantId, key: str) -> list[str]:
     """The workflows that send a template, by name."""
-    return [w.name or w.key for w in setup.workflows.all(tenant).values() if _sends(w.steps, key)]
+    return [w.name or w.key for w in setup.workflows.all(tenant).values() if _sends(w, key)]
 
 
-def _sends(steps: Iterable[Any], key: str) -> bool:
-    return any(step.template == key for step in steps)
+def _sends(workflow: Workflow, key: str) -> bool:
+    return key in workflow.templates()
 
 
 def rows_of(findings: Iterable[Finding]) -> list[dict[str, Any]]:

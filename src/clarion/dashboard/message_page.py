@@ -20,7 +20,7 @@ from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
-from clarion.rules.explain import ChannelExplanation, explanation
+from clarion.rules.explain import ChannelExplanation, explanation, merged
 
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
@@ -81,7 +81,7 @@ class Detail:
         """The explanation of the plan that this message came from."""
         runs = await self._parts.ledger.plans.runs_of(self._tenant, message.event_id, message.user)
         wanted = id_text(message.id)
-        for run in runs:
+        for run in merged(runs):
             for channel in explanation(run, face.id).channels:
                 if channel.message_id == wanted:
                     return _line(channel)

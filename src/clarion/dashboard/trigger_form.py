@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from clarion.errors import InvalidInput
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, SendStep, Workflow
+from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, Step, Workflow
 from clarion.model.submission import Submission
 
 CHANNEL_NAMES = {
@@ -39,7 +39,7 @@ def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:
     return {
         "key": workflow.key,
         "name": workflow.name or workflow.key,
-        "channels": [str(channel) for channel in dict.fromkeys(_channels(workflow.steps))],
+        "channels": [str(channel) for channel in dict.fromkeys(_channels(workflow.sends()))],
         "mark": "critical" if category and category.critical else "bulk" if workflow.lane == "bulk" else "",
     }
 
@@ -57,7 +57,7 @@ def form(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, An
 
 def route(workflow: Workflow, category: Category | None) -> str:
     """What the workflow does, for people: channels, then the rules that bind it."""
-    said = [_way(step) for step in workflow.steps]
+    said = [_way(step) for step in workflow.sends()]
     if category is not None and category.critical:
         said.append("Users cannot opt out, and quiet hours do not apply.")
     elif category is not None:
@@ -92,9 +92,7 @@ def _data(text: str) -> msgspec.Raw:
 
 def _template_example(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
     templates = setup.templates.all(tenant)
-    examples = [
-        templates[step.template].example_data for step in workflow.steps if step.template in templates
-    ]
+    examples = [templates[key].example_data for key in workflow.templates() if key in templates]
     return {name: value for example in examples for name, value in example.items()}
 
 
@@ -104,7 +102,7 @@ def _field(name: str, value: Any) -> dict[str, Any]:
     return {"name": name, "kind": kind, "value": shown}
 
 
-def _channels(steps: Sequence[SendStep]) -> list[Channel]:
+def _channels(steps: Iterable[Step]) -> list[Channel]:
     found: list[Channel] = []
     for step in steps:
         match step.to:
@@ -115,7 +113,7 @@ def _channels(steps: Sequence[SendStep]) -> list[Channel]:
     return found
 
 
-def _way(step: SendStep) -> str:
+def _way(step: Step) -> str:
     match step.to:
         case SendAll(channels=channels):
             return _sentence(_listed(channels))
@@ -129,6 +127,8 @@ def _way(step: SendStep) -> str:
                 said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[one.channel]} next."
                 wait = one.wait_s
             return f"{said} {_sentence(_listed(always) + ' always')}" if always else said
+        case None:
+            return ""
 
 
 def _listed(channels: Sequence[Channel]) -> str:

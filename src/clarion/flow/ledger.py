@@ -30,6 +30,7 @@ class Ledger:
         self.directory = store.directory
         self.setup = SetupView(store.setup)
         self.plans = store.plans
+        self.runs = store.runs
         self.leases = store.leases
         self.messages = store.messages
         self.spending = store.spending

@@ -9,7 +9,7 @@ from clarion.flow import verification_workflow
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import TenantId
-from clarion.model.setup import Category, SendAll, SendStep, Template, Tenant, Workflow
+from clarion.model.setup import Category, SendAll, Step, Template, Tenant, Workflow
 from clarion.model.status import Reason
 
 TEST_SEND = "~test:"
@@ -49,7 +49,7 @@ async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflo
         return built_in
     for version in await setup.workflows.versions(tenant_id, key, None, 1):
         return version
-    step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
+    step = Step(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
     return Workflow(key=key, category="", steps=(step,))
 
 
@@ -72,7 +72,7 @@ def workflow_of_test_send(
         key=f"{key}/{integration}" if integration else key,
         category=category,
         lane=Lane.HIGH,
-        steps=(SendStep(key="test", template=template_key, to=SendAll(channels=(channel,))),),
+        steps=(Step(key="test", template=template_key, to=SendAll(channels=(channel,))),),
     )
 
 
@@ -91,7 +91,7 @@ def _parts(key: str) -> tuple[str, str, str]:
 def category_of_test_send(setup: SetupView, tenant_id: TenantId, template: str) -> str:
     """The category in which a template is really sent, so that its links lead where they will lead."""
     workflows = setup.workflows.all(tenant_id)
-    senders = (w for _, w in sorted(workflows.items()) if any(s.template == template for s in w.steps))
+    senders = (w for _, w in sorted(workflows.items()) if template in w.templates())
     return next((workflow.category for workflow in senders), "test")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.setup import SendFirst, SendStep, Template, Workflow
+from clarion.model.setup import SendFirst, Step, Template, Workflow
 
 VERIFICATION = "~verification"
 """The key of the template, and what begins the keys of the workflows. Nothing a tenant sets up can be called so."""
@@ -54,5 +54,5 @@ def workflow_of(key: str) -> Workflow | None:
         name="One-time code",
         category="verification",
         lane=Lane.CRITICAL,
-        steps=(SendStep(key="code", template=VERIFICATION, to=SendFirst(channels=channels)),),
+        steps=(Step(key="code", template=VERIFICATION, to=SendFirst(channels=channels)),),
     )

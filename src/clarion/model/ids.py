@@ -47,6 +47,11 @@ def run_id(event_id: EventId, workflow: str, user: UserNo) -> RunId:
     return RunId(_derive(event_id, b"r%d:%s" % (user, workflow.encode())))
 
 
+def part_id(run: RunId, number: int) -> RunId:
+    """The id of what a run that waited planned when it went on for the `number`-th time; 0: when it started."""
+    return RunId(_derive(run, b"p%d" % number)) if number else run
+
+
 def message_id(run: RunId, step: str, channel: str) -> MessageId:
     """The id of the message of `step` on `channel` in a run; always the same for the same inputs."""
     return MessageId(_derive(run, b"m%s/%s" % (step.encode(), channel.encode())))

@@ -19,6 +19,7 @@ from clarion.model.ids import (
     children_range,
     first_id_at,
 )
+from clarion.model.setup import StepType
 from clarion.model.status import Reason, Status
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -66,10 +67,26 @@ def packed(*verdicts: Verdict) -> tuple[bytes, ...]:
     return (_pack(verdicts),) if verdicts else ()
 
 
+class StepTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):
+    """What a step of a run did, and why."""
+
+    step: str
+    type: StepType
+    result: str
+    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `ended` or `error`."""
+    at: Instant
+    due_at: Instant | None = None
+    """When a wait ends."""
+    inputs: dict[str, Any] = {}
+    """What it looked at: conditions, arms, what was wrong with an expression. Never values of the data."""
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One workflow for one recipient of one event, with its explanation."""
+    """One workflow for one recipient of one event, with its explanation; of a run that waited: a part of it, from
+    one wait to the next."""
 
     id: RunId
+    """Of a later part: `model.ids.part_id`."""
     tenant: TenantId
     user: UserNo
     event_id: EventId
@@ -78,6 +95,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     workflow_version: int
     at: Instant
     channels: tuple[ChannelDecision, ...]
+    part: int = 0
+    """How often it had waited before."""
+    steps: tuple[StepTrace, ...] = ()
+    """What each step did, where the workflow does more than send."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -11,6 +11,7 @@ from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, Run
+from clarion.model.run import RunRow
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 
@@ -78,6 +79,9 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What it is the plan of, when that was claimed: gone with the plan, which is refused if another worker has claimed it."""
     continuations: tuple[Continuation, ...] = ()
     """What is left of events to topics behind these people."""
+    run_rows: tuple[RunRow, ...] = ()
+    """Runs that wait now, or are over after they waited. Those with a fence were claimed: what is planned of one is
+    not stored when its claim is lost. A new one is not stored when its run is known, a duplicate, or of a canceled event."""
     settled: tuple[Settlement, ...] = ()
     """What became already of messages the worker keeps, each with the record that is its delivery: final, and suppressing
     no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -225,14 +225,48 @@ class SendLadder(Value, frozen=True, kw_only=True, omit_defaults=False, tag="lad
     always: tuple[Channel, ...] = ()
 
 
-class SendStep(Value, frozen=True, kw_only=True):
-    """Send one template over the chosen channels."""
+class StepType(StrEnum):
+    """What a step does."""
+
+    SEND = "send"
+    WAIT = "wait"
+    BRANCH = "branch"
+    EXPERIMENT = "experiment"
+
+
+class Case(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """Steps of a branch that run when its condition is the first that is true."""
+
+    EXAMPLE: ClassVar = '{"when": "data.total > 100.0", "steps": []}'
+
+    when: str | None = None
+    """A condition in CEL. null: the case for everything else, the last one."""
+    steps: tuple[Step, ...] = ()
+
+
+class Step(Value, frozen=True, kw_only=True):
+    """One step of a workflow. `key`, `type` and `when` belong to every step, each other field to one type."""
 
     EXAMPLE: ClassVar = '{"key": "tell", "template": "welcome", "to": {"mode": "all", "channels": ["email"]}}'
 
     key: str
-    template: str
-    to: SendAll | SendFirst | SendLadder
+    type: StepType = StepType.SEND
+    when: str | None = None
+    """A condition in CEL: while it is false the step is skipped."""
+    template: str | None = None
+    """`send`: what is sent."""
+    to: SendAll | SendFirst | SendLadder | None = None
+    """`send`: over which channels."""
+    for_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
+    """`wait`: how long."""
+    cases: tuple[Case, ...] = ()
+    """`branch`: the first whose condition is true runs, the others do not."""
+    by: str | None = None
+    """`experiment`: what a recipient is assigned by, in CEL; null: `user.id`."""
+    arms: dict[str, Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]] = {}
+    """`experiment`: the arms and their weights."""
+    holdout: str | None = None
+    """`experiment`: the arm whose run ends here, so that there is something to compare with."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -262,7 +296,7 @@ class Workflow(Value, frozen=True, kw_only=True):
     category: str
     lane: Lane = Lane.NORMAL
     on: EventMatch | None = None
-    steps: tuple[SendStep, ...] = ()
+    steps: tuple[Step, ...] = ()
     dedupe: Dedupe | None = None
     collapse_key: str | None = None
     """JSON pointer into data (or empty string: the workflow): a newer message replaces older ones that still wait."""
@@ -270,7 +304,19 @@ class Workflow(Value, frozen=True, kw_only=True):
     """JSON pointer into data (or empty string: the workflow): messages of one thread keep their order."""
     expires_after_s: Seconds | None = None
     send_window: tuple[Window, ...] = ()
+    cancellation_key: str | None = None
+    """JSON pointer into data: runs that wait and have the same value there are canceled together."""
+    jitter_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+    """Each wait ends up to so much later, differently for every run, so that not all wake at once."""
     example_data: dict[str, Any] = {}
+
+    def sends(self) -> Iterator[Step]:
+        """Every step that sends, in order, also those inside branches."""
+        return (step for step in every(self.steps) if step.type is StepType.SEND)
+
+    def templates(self) -> tuple[str, ...]:
+        """Every template that it sends, once."""
+        return tuple(dict.fromkeys(step.template for step in self.sends() if step.template))
 
 
 class Template(Value, frozen=True, kw_only=True):
@@ -443,8 +489,18 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     sinks: tuple[DocumentNow[Sink], ...] = ()
 
 
-def channels_of(step: SendStep) -> tuple[Channel, ...]:
+def every(steps: Iterable[Step]) -> Iterator[Step]:
+    """These steps with all that are inside them, in order."""
+    for step in steps:
+        yield step
+        for case in step.cases:
+            yield from every(case.steps)
+
+
+def channels_of(step: Step) -> tuple[Channel, ...]:
     """Every channel a step names, in order."""
+    if step.to is None:
+        return ()
     if isinstance(step.to, SendLadder):
         return (*(one.channel for one in step.to.channels), *step.to.always)
     return step.to.channels

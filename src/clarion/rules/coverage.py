@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clarion.model.channel import Channel
-from clarion.model.setup import Integration, SendAll, SendFirst, Workflow
+from clarion.model.setup import Integration, SendFirst, Workflow, channels_of
 
 
 def served(integrations: Iterable[Integration]) -> frozenset[Channel]:
@@ -19,14 +19,12 @@ def missing(workflow: Workflow, served: frozenset[Channel]) -> tuple[Channel, ..
     Where the first available channel is used, one that is served is enough.
     """
     found: dict[Channel, None] = {}
-    for step in workflow.steps:
+    for step in workflow.sends():
         to = step.to
-        if isinstance(to, SendAll):
-            wanted = to.channels
-        elif isinstance(to, SendFirst):
+        if isinstance(to, SendFirst):
             wanted = () if served.intersection(to.channels) else to.channels
         else:
-            wanted = (*(rung.channel for rung in to.channels), *to.always)
+            wanted = channels_of(step)
         if not served.issuperset(wanted):
             found.update((channel, None) for channel in wanted if channel not in served)
     return tuple(found)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from clarion.model.channel import Channel
-from clarion.model.ids import MessageId, id_text
-from clarion.model.message import ChannelDecision, Run, Verdict
-from clarion.model.setup import Money
+from clarion.model.ids import EventId, MessageId, UserNo, id_text, run_id
+from clarion.model.message import ChannelDecision, Run, StepTrace, Verdict
+from clarion.model.setup import Money, StepType
 from clarion.model.status import Reason, Status
 from clarion.rules.time_format import rfc3339
 
@@ -56,10 +57,27 @@ class ChannelExplanation(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[VerdictExplanation]
 
 
+class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step did."""
+
+    step: str
+    type: StepType
+    result: str
+    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `ended` or
+    `error`."""
+    at: str
+    due_at: str | None
+    """When a wait ends."""
+    inputs: dict[str, Any]
+    text: str
+    """The same in one sentence."""
+
+
 class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why a workflow notifies a user of an event, or not."""
 
     event_id: str
+    run_id: str
     user_id: str | None
     """Null once the user was deleted."""
     workflow: str
@@ -68,6 +86,8 @@ class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """The whole run in one sentence."""
     channels: list[ChannelExplanation]
+    steps: list[StepExplanation]
+    """Step by step, for a workflow that does more than send all its messages at once."""
 
 
 def explanation(
@@ -79,15 +99,82 @@ def explanation(
     """Everything that was decided about a run, ready for JSON. `reasons` and `costs`: those of its messages by now."""
     channels = [_channel(plan, reasons, costs) for plan in run.channels]
     later = [channel.text for channel in channels if channel.stopped is not None]
+    steps = [_step(trace) for trace in run.steps]
+    if run.steps and run.steps[-1].result in _OPEN_ENDS:
+        later.append(steps[-1].text)
     return RunExplanation(
         event_id=id_text(run.event_id),
+        run_id=id_text(run_id(run.event_id, run.workflow, run.user)),
         user_id=user_id,
         workflow=run.workflow,
         workflow_version=run.workflow_version,
         decided_at=rfc3339(run.at),
-        text=" ".join([_summary(run.channels), *later]),
+        text=" ".join([_summary(run.channels, run.steps), *later]),
         channels=channels,
+        steps=steps,
     )
+
+
+def merged(runs: Iterable[Run]) -> list[Run]:
+    """The runs, those that waited with all their parts in one."""
+    found: dict[tuple[EventId, str, UserNo], Run] = {}
+    for run in runs:
+        key = run.event_id, run.workflow, run.user
+        first = found.setdefault(key, run)
+        if first is not run:
+            both = {"channels": first.channels + run.channels, "steps": first.steps + run.steps}
+            found[key] = replace(first, **both)
+    return list(found.values())
+
+
+_OPEN_ENDS = frozenset({"waits", "held_out", "expired", "ended"})
+"""Results behind which nothing else happens, or not yet."""
+
+
+def _step(trace: StepTrace) -> StepExplanation:
+    return StepExplanation(
+        step=trace.step,
+        type=trace.type,
+        result=trace.result,
+        at=rfc3339(trace.at),
+        due_at=None if trace.due_at is None else rfc3339(trace.due_at),
+        inputs=trace.inputs,
+        text=f"Step {trace.step!r}: {_told(trace)}.",
+    )
+
+
+def _told(trace: StepTrace) -> str:
+    """What a step did, as the rest of a sentence."""
+    said = trace.inputs
+    until = "" if trace.due_at is None else rfc3339(trace.due_at)
+    match trace.result:
+        case "sent":
+            return "sends" if said.get("messages") else "has nobody to send to"
+        case "skipped":
+            return f"is skipped because {said['when']} is false"
+        case "waits":
+            return f"waits until {until}"
+        case "over":
+            return "the wait is over"
+        case "case":
+            return f"takes case {said['case'] + 1}" + (
+                f" because {said['when']} is true" if said["when"] else ""
+            )
+        case "no_case":
+            return "no case is true"
+        case "assigned":
+            return f"is in the arm {said['arm']}"
+        case "unassigned":
+            return f"is in the arm {said['arm']} because there is nothing to assign it by"
+        case "held_out":
+            return f"is in the arm {said['arm']}, in which the run ends"
+        case "expired":
+            return f"ends the run because it would wait until {until}, when everything behind it has expired"
+        case "ended":
+            reason = Reason(said["reason"])
+            return f"the run goes on no more because {_OBSTACLES.get(reason, _because(reason).removeprefix(' because '))}"
+        case _:
+            return f"{said.get('when', said.get('by'))} has no value: {said['error']}"
 
 
 def _channel(
@@ -287,14 +374,14 @@ def _because(reason: Reason | None) -> str:
     return f" because of {reason.value.replace('_', ' ')}" if reason else ""
 
 
-def _summary(channels: tuple[ChannelDecision, ...]) -> str:
+def _summary(channels: tuple[ChannelDecision, ...], steps: tuple[StepTrace, ...]) -> str:
     """The whole run in one sentence."""
     at_once = [plan for plan in channels if plan.status is Status.QUEUED]
     later = [plan for plan in channels if plan.status is Status.DEFERRED and not _unserved(plan)]
     waiting = [plan for plan in channels if plan.status is Status.DEFERRED and _unserved(plan)]
     never = [plan for plan in channels if plan.status not in {Status.QUEUED, Status.DEFERRED}]
     if not channels:
-        return "Nothing is sent: the workflow has no channel."
+        return "Nothing is sent: the workflow has no channel." if not steps else "Nothing is sent so far."
     if not at_once and not later and not waiting:
         return f"Nothing is sent, not by {_listed(never, 'or')}."
     parts = []

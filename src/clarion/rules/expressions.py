@@ -59,6 +59,13 @@ class Expression:
         self.source = source
         self._program = program
 
+    @property
+    def may_be_condition(self) -> bool:
+        """Whether its value may be true or false, as far as that can be told without data."""
+        from cel_expr_python import cel
+
+        return self._program.return_type() in (cel.Type.BOOL, cel.Type.DYN)
+
     def value(self, variables: Mapping[str, Any]) -> Any:
         """As JSON would have it. Raises ExpressionError when there is none."""
         from cel_expr_python import cel
@@ -132,7 +139,7 @@ def _no_such_field(name: str, source: str, variables: Mapping[str, Any]) -> Expr
             if not isinstance(holder, Mapping):
                 break
             if part[0] == name and name not in holder:
-                line, column = _counted(source, chain.start() + part.start())
+                line, column = counted(source, chain.start() + part.start())
                 near = closest(name, [key for key in holder if isinstance(key, str)])
                 meant = f"did you mean `{near}`?" if near else f"`has({chain[0]})` asks whether it is there"
                 return ExpressionError(f"there is no field `{name}`: {meant}", line, column)
@@ -140,7 +147,7 @@ def _no_such_field(name: str, source: str, variables: Mapping[str, Any]) -> Expr
     return ExpressionError(f"there is no field `{name}`")
 
 
-def _counted(source: str, place: int) -> tuple[int, int]:
+def counted(source: str, place: int) -> tuple[int, int]:
     """Line and column of a place in a text."""
     before = source[:place]
     return before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from clarion.model.event import Event
-from clarion.model.ids import UserNo
+from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Workflow
 from clarion.rules.match import MISSING, resolve
 
@@ -17,6 +17,11 @@ KeyedHash = Callable[[str, bytes], bytes]
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def cancellation_key(tenant: TenantId, workflow: str, value: Any, hash: KeyedHash) -> bytes:
+    """What runs of a workflow have in common that are canceled together, whoever their users are."""
+    return hash("cancellation", b"%d\0%s\0%s" % (tenant, workflow.encode(), _encode(value)))
 
 
 class EventKeys:

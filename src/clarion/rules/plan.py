@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.event import Event
-from clarion.model.ids import Instant, MessageId, id_text, message_id, run_id
+from clarion.model.ids import Instant, MessageId, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
+from clarion.model.run import RunRow, RunState
 from clarion.model.setup import (
     ATTENTION,
     Category,
     SendAll,
     SendFirst,
     SendLadder,
-    SendStep,
+    Step,
     Template,
     Tenant,
     Workflow,
@@ -28,7 +30,10 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, live, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
-from clarion.rules.keys import EventKeys, KeyedHash
+from clarion.rules.interpreter import Advance, Facts, advance
+from clarion.rules.keys import EventKeys, KeyedHash, cancellation_key
+from clarion.rules.match import MISSING, resolve
+from clarion.rules.programs import Program, compiled
 from clarion.rules.time_format import rfc3339
 
 
@@ -43,6 +48,19 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dedupe: DedupeClaim | None = None
     collapses: tuple[Collapse, ...] = ()
     turns: tuple[ThreadSlot, ...] = ()
+    advance: Advance | None = None
+    """Where the run has come to; None: its workflow only sends, so that it is over."""
+    cancellation_key: bytes | None = None
+    """Of a run that waits."""
+
+
+class Waited(NamedTuple):
+    """A run that goes on."""
+
+    row: RunRow
+    state: RunState
+    messages: Mapping[MessageId, Message] = {}
+    """Those of its earlier parts as they are now, where its conditions ask for them."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -60,17 +78,23 @@ def plan_run(
     held: bool = False,
     templates: Mapping[str, Template] = _NONE,
     served: frozenset[Channel] | None = None,
+    program: Program | None = None,
+    waited: Waited | None = None,
 ) -> Planned:
-    """Decide everything about one recipient. The same inputs give the same plan.
+    """Decide everything about one recipient, until the run waits or is over. The same inputs give the same plan.
 
     `held`: messages that are due are born held by the caller (`fence=1`, no due time).
     `templates` are the live ones: every message keeps the version it was planned with. `served`: the channels that
-    have an integration; None: all.
+    have an integration; None: all. `program`: that of the workflow, where it is compiled already. `waited`:
+    the run goes on from there.
     """
-    draft = _Draft(event, workflow, category, tenant, user, now, held, hash, templates, served)
-    for step in workflow.steps:
-        draft.add(step)
-    return draft.finished()
+    program = program or compiled(workflow)
+    draft = _Draft(event, workflow, category, tenant, user, now, held, hash, templates, served, waited)
+    if program.sends_only:
+        for step in workflow.steps:
+            draft.add(step)
+        return draft.finished()
+    return draft.advanced(program)
 
 
 def expiry(event: Event, workflow: Workflow, start: Instant | None = None) -> Instant | None:
@@ -99,6 +123,7 @@ class _Draft:
         "_keys",
         "_messages",
         "_now",
+        "_part",
         "_places",
         "_remarks",
         "_run",
@@ -108,6 +133,7 @@ class _Draft:
         "_templates",
         "_tenant",
         "_user",
+        "_waited",
         "_workflow",
     )  # fmt: skip
 
@@ -123,7 +149,10 @@ class _Draft:
         hash: KeyedHash,
         templates: Mapping[str, Template],
         served: frozenset[Channel] | None,
+        waited: Waited | None,
     ) -> None:
+        self._waited = waited
+        self._part = 0 if waited is None else waited.row.part
         self._event = event
         self._workflow = workflow
         self._category = category
@@ -147,9 +176,50 @@ class _Draft:
         self._decisions: list[Decision] = []
         self._charges: list[CapCharge] = []
 
+    # -- from step to step -------------------------------------------------------------------------------
+
+    def advanced(self, program: Program) -> Planned:
+        """The plan of a workflow that does more than send, as far as it goes now."""
+        waited = self._waited
+        facts = Facts(
+            run=self._run,
+            event=self._event,
+            category=self._category,
+            tenant=self._tenant,
+            user=self._user,
+            start=self._start,
+            expires_at=self._expires_at,
+            templates={key: self._version(key) for key in self._workflow.templates()},
+            messages={} if waited is None else waited.messages,
+        )
+        came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)
+        planned = self.finished()
+        waits = came_to.state is not None
+        return msgspec.structs.replace(
+            planned,
+            run=msgspec.structs.replace(planned.run, steps=came_to.steps),
+            advance=came_to,
+            cancellation_key=self._cancellation_key() if waits else None,
+            dedupe=planned.dedupe or (self._dedupe(self._keys) if waits and self._keys is not None else None),
+        )
+
+    def _sent(self, step: Step) -> list[Message]:
+        before = len(self._messages)
+        self.add(step)
+        return self._messages[before:]
+
+    def _cancellation_key(self) -> bytes | None:
+        pointer = self._workflow.cancellation_key
+        if pointer is None:
+            return None
+        value = resolve(msgspec.json.decode(self._event.data), pointer)
+        if value is MISSING:
+            return None
+        return cancellation_key(self._event.tenant, self._workflow.key, value, self._hash)
+
     # -- the three ways to choose channels -------------------------------------------------------------
 
-    def add(self, step: SendStep) -> None:
+    def add(self, step: Step) -> None:
         """Plan one step."""
         to = step.to
         if isinstance(to, SendAll):
@@ -160,10 +230,10 @@ class _Draft:
                     self._message(step, channel, self._decide(channel))
         elif isinstance(to, SendFirst):
             self._first(step, list(dict.fromkeys(to.channels)))
-        else:
+        elif isinstance(to, SendLadder):
             self._ladder(step, to)
 
-    def _webhooks(self, step: SendStep) -> None:
+    def _webhooks(self, step: Step) -> None:
         """One message to each webhook address that hears of the event: endpoints succeed and fail on their own."""
         addresses = self._listeners()
         for address in addresses:
@@ -173,7 +243,7 @@ class _Draft:
         if not addresses:
             self._message(step, Channel.WEBHOOK, self._decide(Channel.WEBHOOK))
 
-    def _first(self, step: SendStep, channels: list[Channel]) -> None:
+    def _first(self, step: Step, channels: list[Channel]) -> None:
         """The first channel that is not stopped and has an integration; where none has, the message waits for one.
         When all are stopped, the first one is listed with its reason."""
         decisions: dict[Channel, Decision] = {}
@@ -197,7 +267,7 @@ class _Draft:
             else:
                 self._not_chosen(step, other, channel)
 
-    def _ladder(self, step: SendStep, to: SendLadder) -> None:
+    def _ladder(self, step: Step, to: SendLadder) -> None:
         """Rungs one after another, each due when the wait of the one before may be over; the others at once."""
         waits = {rung.channel: rung.wait_s for rung in reversed(to.channels)}
         rungs = {rung.channel: self._decide(rung.channel) for rung in to.channels}
@@ -219,7 +289,7 @@ class _Draft:
 
     def _climb(
         self,
-        step: SendStep,
+        step: Step,
         to: SendLadder,
         rungs: dict[Channel, Decision],
         reached: list[Channel],
@@ -313,7 +383,7 @@ class _Draft:
 
     def _message(
         self,
-        step: SendStep,
+        step: Step,
         channel: Channel,
         decided: Decision,
         remark: Verdicts = (),
@@ -332,7 +402,6 @@ class _Draft:
         due = status is Status.QUEUED
         held = due and self._held
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
-        template = self._templates.get(step.template)
         charges: Sequence[CapCharge] = ()
         if due and (self._tenant.caps or self._category.caps) and live.is_counted(event.live):
             charges = caps.charges(
@@ -354,8 +423,8 @@ class _Draft:
                 workflow_version=workflow.version,
                 category=workflow.category,
                 step=step.key,
-                template=step.template,
-                template_version=template.version if template is not None else 0,
+                template=step.template or "",
+                template_version=self._version(step.template or ""),
                 channel=channel,
                 lane=event.lane,
                 status=status,
@@ -386,7 +455,14 @@ class _Draft:
             )
         )
 
-    def _refused(self, step: SendStep, decisions: dict[Channel, Decision]) -> None:
+    def _version(self, template: str) -> int:
+        """The version that is sent: the live one, or the one that was live when the run started."""
+        if self._waited is not None:
+            return self._waited.state.templates.get(template, 0)
+        found = self._templates.get(template)
+        return found.version if found is not None else 0
+
+    def _refused(self, step: Step, decisions: dict[Channel, Decision]) -> None:
         """No channel remains: the first one is listed as a message that was not sent, the others are explained."""
         for at, (channel, decided) in enumerate(decisions.items()):
             if at:
@@ -394,7 +470,7 @@ class _Draft:
             else:
                 self._message(step, channel, decided)
 
-    def _skip(self, step: SendStep, channel: Channel, decided: Decision, remark: Verdicts) -> None:
+    def _skip(self, step: Step, channel: Channel, decided: Decision, remark: Verdicts) -> None:
         self._channels.append(
             ChannelDecision(
                 step=step.key,
@@ -405,7 +481,7 @@ class _Draft:
             )
         )
 
-    def _not_chosen(self, step: SendStep, channel: Channel, chosen: Channel, verdicts: Verdicts = ()) -> None:
+    def _not_chosen(self, step: Step, channel: Channel, chosen: Channel, verdicts: Verdicts = ()) -> None:
         self._channels.append(
             ChannelDecision(
                 step=step.key,
@@ -422,7 +498,7 @@ class _Draft:
         """The plan."""
         event, workflow = self._event, self._workflow
         run = Run(
-            id=self._run,
+            id=part_id(self._run, self._part),
             tenant=event.tenant,
             user=self._user.no,
             event_id=event.id,
@@ -431,6 +507,7 @@ class _Draft:
             workflow_version=workflow.version,
             at=self._now,
             channels=tuple(self._channels),
+            part=self._part,
         )
         messages, decisions = tuple(self._messages), tuple(self._decisions)
         if self._keys is None and event.live is None:
@@ -452,8 +529,8 @@ class _Draft:
 
     def _dedupe(self, keys: EventKeys) -> DedupeClaim | None:
         dedupe = self._workflow.dedupe
-        if dedupe is None:
-            return None
+        if dedupe is None or self._part:
+            return None  # A run that goes on has its key.
         at = self._event.at  # When it happened, so that a long queue neither makes nor hides duplicates.
         return DedupeClaim(
             run_id=self._run,

@@ -43,6 +43,7 @@ from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
+from clarion.services.runs import RunService
 from clarion.services.seen_countries import SeenCountries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
@@ -78,6 +79,7 @@ class Services:
     retries: Retries
     set_aside_events: SetAsideEvents
     cancellations: Cancellations
+    runs: RunService
     cluster: ClusterService
     operations: OperationRunner
     templates: TemplateService
@@ -149,6 +151,7 @@ class Services:
         )
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
+        cancellations = Cancellations(ledger, pipeline.guard, clock)
         dry_runs = DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -169,7 +172,8 @@ class Services:
             retries=retries,
             set_aside_events=SetAsideEvents(ledger.events, ledger.set_aside, pipeline.broker, clock),
             cluster=ClusterService(ledger, pipeline.broker, clock),
-            cancellations=Cancellations(ledger, pipeline.guard, clock),
+            cancellations=cancellations,
+            runs=RunService(ledger, cancellations, vault, clock),
             operations=OperationRunner(
                 ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
             ),

@@ -415,12 +415,12 @@ def _error(code: Code, pointer: str, detail: str) -> Finding:
 
 
 def _sends(workflow: Workflow, template: str) -> bool:
-    return any(step.template == template for step in workflow.steps)
+    return template in workflow.templates()
 
 
 def _needed(workflow: Workflow, template: str) -> Iterator[Channel]:
     """The channels on which a workflow sends a template, come what may: `first` passes over those without words."""
-    for step in workflow.steps:
+    for step in workflow.sends():
         if step.template == template:
             if isinstance(step.to, SendLadder):
                 yield from dict.fromkeys((*(one.channel for one in step.to.channels), *step.to.always))

@@ -76,7 +76,9 @@ class VerificationService:
     ) -> Verification:
         """A new code, on its way when this returns. Raises RateLimited when the address had too many lately."""
         now = self._clock.now()
-        used = channels if workflow is None else [one for step in workflow.steps for one in channels_of(step)]
+        used = (
+            channels if workflow is None else [one for step in workflow.sends() for one in channels_of(step)]
+        )
         contact = next((user.usable(channel)[0] for channel in used if user.usable(channel)), None)
         if contact is None:
             names = ", ".join(used)

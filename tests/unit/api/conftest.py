@@ -37,7 +37,7 @@ from clarion.model.setup import (
     Integration,
     Scope,
     SendAll,
-    SendStep,
+    Step,
     Template,
     Tenant,
     Workflow,
@@ -250,7 +250,7 @@ class Installation:
                 key="order-paid",
                 category="orders",
                 on=EventMatch(type="order.paid"),
-                steps=(SendStep(key="note", template="paid", to=to),),
+                steps=(Step(key="note", template="paid", to=to),),
             ),
         )
 

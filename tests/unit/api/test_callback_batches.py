@@ -13,7 +13,7 @@ import pytest
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId
 from clarion.model.message import MessageFilter
-from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
+from clarion.model.setup import Integration, Scope, SendAll, Step, Workflow
 from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.plugins import providers
@@ -62,7 +62,7 @@ async def clarion(clarion, service, monkeypatch):
     setup = clarion.ledger.setup
     await setup.integrations.delete(ACME, "main-email")
     await setup.integrations.put(ACME, Integration(key="mail", channel=Channel.EMAIL, provider="capture"))
-    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
+    step = Step(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
     await setup.workflows.put(ACME, Workflow(key="mail", category="orders", steps=(step,)))
 
     async def fetch(url):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.message import MessageFilter
-from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
+from clarion.model.setup import Integration, Scope, SendAll, Step, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.ports.callback import Callback, CallbackRequest, DocumentNeeded
@@ -28,7 +28,7 @@ async def clarion(clarion):
     integration = Integration(key="texts", channel=Channel.SMS, provider="carrier", config={"token": TOKEN})
     await clarion.ledger.setup.integrations.delete(ACME, "main-sms")
     await clarion.ledger.setup.integrations.put(ACME, integration)
-    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
+    step = Step(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
     await clarion.ledger.setup.workflows.put(ACME, Workflow(key="text", category="news", steps=(step,)))
     return clarion
 

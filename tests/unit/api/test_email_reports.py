@@ -6,7 +6,7 @@ import pytest
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
+from clarion.model.setup import Integration, Scope, SendAll, Step, Workflow
 from clarion.model.status import Status
 from clarion.plugins import providers
 from clarion.ports.callback import CallbackRequest
@@ -42,7 +42,7 @@ async def clarion(clarion, service):
             config=dict(VENDORS["v3"].config(service.url)),
         ),
     )
-    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
+    step = Step(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
     await setup.workflows.put(ACME, Workflow(key="mail", category="orders", steps=(step,)))
     return clarion
 

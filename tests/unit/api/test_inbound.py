@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
 from clarion.model.message import MessageFilter
-from clarion.model.setup import Scope, SendAll, SendStep, Workflow
+from clarion.model.setup import Scope, SendAll, Step, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.services.message_references import MessageReferences
@@ -31,7 +31,7 @@ async def sent(clarion, sender, address="ada@example.org"):
     put = UserPut(id="ada", profile=Profile(contacts=(contact,)))
     (user,) = await clarion.ledger.users.put(ACME, [put])
     setup = clarion.ledger.setup
-    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
+    step = Step(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
     await setup.workflows.put(ACME, Workflow(key="post", category="news", steps=(step,)))
     before = {m.id for m in await mails(clarion, user)}
     await sender.ok("POST", "/v1/workflows/post/trigger", {"recipients": ["ada"], "data": {"id": "1"}})

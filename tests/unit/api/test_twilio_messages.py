@@ -4,7 +4,7 @@ import pytest
 
 from clarion.cli.integration_test import steps
 from clarion.model.channel import Channel
-from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
+from clarion.model.setup import Integration, Scope, SendAll, Step, Workflow
 from clarion.model.status import Reason, Status
 from clarion.plugins import providers
 from tests.twilio import twilio
@@ -32,7 +32,7 @@ async def clarion(clarion, fake):
     await setup.integrations.put(
         ACME, Integration(key="texts", channel=Channel.SMS, provider="twilio", config=config)
     )
-    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
+    step = Step(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
     await setup.workflows.put(ACME, Workflow(key="text", category="orders", steps=(step,)))
     return clarion
 

@@ -7,7 +7,7 @@ import pytest
 
 from clarion.model.channel import Channel
 from clarion.model.inbox import CaptureFilter
-from clarion.model.setup import Scope, SendAll, SendStep, Template, Workflow
+from clarion.model.setup import Scope, SendAll, Step, Template, Workflow
 from clarion.services import verifications
 from tests.unit.api.conftest import ACME, OTHER
 
@@ -115,7 +115,7 @@ async def test_an_address_of_nobody_can_be_verified(clarion, admin, ada):
 
 async def test_a_workflow_of_the_tenant_can_send_the_code(clarion, admin, ada):
     """With its own words, on its own channels."""
-    step = SendStep(key="code", template="login", to=SendAll(channels=(Channel.EMAIL,)))
+    step = Step(key="code", template="login", to=SendAll(channels=(Channel.EMAIL,)))
     await clarion.ledger.setup.templates.put(
         ACME,
         Template(

@@ -5,7 +5,7 @@ import pytest
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.message import MessageFilter
-from clarion.model.setup import Integration, Scope, SendAll, SendStep, Template, Workflow
+from clarion.model.setup import Integration, Scope, SendAll, Step, Template, Workflow
 from clarion.model.status import Status
 from clarion.plugins import providers
 from clarion.services.message_references import MessageReferences
@@ -31,7 +31,7 @@ async def clarion(clarion):
     """Clarion, with WhatsApp."""
     clarion.providers["whatsapp_cloud"] = providers()["whatsapp_cloud"]
     setup = clarion.ledger.setup
-    step = SendStep(key="note", template="wa", to=SendAll(channels=(Channel.WHATSAPP,)))
+    step = Step(key="note", template="wa", to=SendAll(channels=(Channel.WHATSAPP,)))
     await setup.workflows.put(ACME, Workflow(key="wa", category="orders", steps=(step,)))
     content = {"text": "Paid", "template": "paid"}
     await setup.templates.put(ACME, Template(key="wa", channels={Channel.WHATSAPP: {"en": content}}))

@@ -46,9 +46,11 @@ def test_the_commands_are_the_promised_ones():
             "preferences update",
             "users import",
             "users search",
+            "workflows runs",
             "workflows trigger",
         ]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
+        + [f"runs {verb}" for verb in ("cancel", "list", "show")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
         + [

@@ -25,7 +25,7 @@ from clarion.cli.main import program
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.setup import Integration, SendAll, SendStep, Workflow
+from clarion.model.setup import Integration, SendAll, Step, Workflow
 from clarion.testing.ports import provider_tools
 from tests.servers.process import free_port
 
@@ -64,7 +64,7 @@ def test_check_says_which_workflow_lacks_an_integration():
         to = SendAll(channels=(Channel.IN_APP, Channel.EMAIL))
         await ledger.setup.workflows.put(
             TenantId(1),
-            Workflow(key="hello", category="news", steps=(SendStep(key="s", template="t", to=to),)),
+            Workflow(key="hello", category="news", steps=(Step(key="s", template="t", to=to),)),
         )
         await ledger.close()
 

@@ -12,7 +12,7 @@ from clarion.model.setup import (
     SendAll,
     SendFirst,
     SendLadder,
-    SendStep,
+    Step,
     Success,
     Workflow,
 )
@@ -21,7 +21,7 @@ PLAIN = Category(key="c")
 
 
 def workflow(to: SendAll | SendFirst | SendLadder, **more) -> Workflow:
-    return Workflow(key="w", category="c", steps=(SendStep(key="s", template="t", to=to),), **more)
+    return Workflow(key="w", category="c", steps=(Step(key="s", template="t", to=to),), **more)
 
 
 ALL = SendAll(channels=(Channel.IN_APP, Channel.EMAIL, Channel.SMS))

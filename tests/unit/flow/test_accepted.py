@@ -18,7 +18,7 @@ from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import NO_USER, new_event_id
-from clarion.model.setup import LadderChannel, SendAll, SendLadder, SendStep
+from clarion.model.setup import LadderChannel, SendAll, SendLadder, Step
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
 from clarion.model.topic import Topic
@@ -91,8 +91,8 @@ async def meanwhile(clarion: Engine, crashed: bool):
 async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(store, crashed):
     """One each, whatever the workflow would have sent."""
     steps = (
-        SendStep(key="a", template="note", to=SendLadder(channels=(LadderChannel(channel=Channel.SMS),))),
-        SendStep(key="b", template="note", to=SendAll(channels=(Channel.EMAIL, Channel.PUSH))),
+        Step(key="a", template="note", to=SendLadder(channels=(LadderChannel(channel=Channel.SMS),))),
+        Step(key="b", template="note", to=SendAll(channels=(Channel.EMAIL, Channel.PUSH))),
     )
     async with engine(store) as clarion:
         await clarion.create_setup(workflow("w", steps=steps))
@@ -261,7 +261,7 @@ async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repe
         await acknowledging.wait()
         both = SendAll(channels=(Channel.EMAIL, Channel.SMS))
         await clarion.ledger.setup.workflows.put(
-            clarion.tenant, workflow("w", steps=(SendStep(key="note", template="note", to=both),))
+            clarion.tenant, workflow("w", steps=(Step(key="note", template="note", to=both),))
         )
         await clarion.crash()
         await clarion.open()

@@ -9,7 +9,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import EventId, Instant
 from clarion.model.message import MessageFilter
 from clarion.model.outcome import Accepted, Retry
-from clarion.model.setup import SendAll, SendStep
+from clarion.model.setup import SendAll, Step
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
 from clarion.model.user import UserPut
@@ -32,7 +32,7 @@ async def test_a_scheduled_event_is_canceled_whole(store):
     """All its messages, for everybody; nothing of them goes when the time comes. Twice is as good as once."""
     async with engine(store) as clarion:
         both = SendAll(channels=(Channel.SMS, Channel.EMAIL))
-        steps = (SendStep(key="note", template="note", to=both),)
+        steps = (Step(key="note", template="note", to=both),)
         await clarion.create_setup(workflow("hello", steps=steps))
         for name in ("ada", "bob"):
             await clarion.put_user(name)

@@ -2,13 +2,13 @@
 
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.setup import INBOX, Integration, SendAll, SendStep, Tenant
+from clarion.model.setup import INBOX, Integration, SendAll, Step, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.testing.providers import RecordingProvider
 from tests.engine import ALL_CHANNELS, Engine, engine, workflow
 
-BOTH = SendStep(key="note", template="note", to=SendAll(channels=(Channel.IN_APP, Channel.SMS)))
+BOTH = Step(key="note", template="note", to=SendAll(channels=(Channel.IN_APP, Channel.SMS)))
 
 
 async def fresh(clarion: Engine) -> None:

@@ -15,7 +15,7 @@ from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import DeliveryFilter
 from clarion.model.ids import Instant, id_text
-from clarion.model.setup import EventMatch, Integration, SendAll, SendFirst, SendStep, Template
+from clarion.model.setup import EventMatch, Integration, SendAll, SendFirst, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.model.user import Preferences
@@ -32,14 +32,14 @@ ORDER = Template(
     channels={Channel.WEBHOOK: {"en": {"type": "order.shipped", "body": '{"text": {{ data.text|tojson }}}'}}},
     example_data={"text": "hello"},
 )
-STEP = (SendStep(key="tell", template="order", to=SendAll(channels=(Channel.WEBHOOK,))),)
+STEP = (Step(key="tell", template="order", to=SendAll(channels=(Channel.WEBHOOK,))),)
 NOTE = Template(
     key="disabled",
     channels={Channel.IN_APP: {"en": {"title": "{{ data.endpoint_id }} is {{ data.reason }}"}}},
 )
 NOTICE = workflow(
     "notice",
-    steps=(SendStep(key="tell", template="disabled", to=SendAll(channels=(Channel.IN_APP,))),),
+    steps=(Step(key="tell", template="disabled", to=SendAll(channels=(Channel.IN_APP,))),),
     on=EventMatch(type=DISABLED),
 )
 DAY_S = 86_400
@@ -378,7 +378,7 @@ async def test_an_opt_out_stops_webhooks_like_everything_else(store):
 
 async def test_first_binds_its_message_to_one_endpoint(store):
     """Also across a retry, when another one would be free."""
-    steps = (SendStep(key="tell", template="order", to=SendFirst(channels=(Channel.WEBHOOK,))),)
+    steps = (Step(key="tell", template="order", to=SendFirst(channels=(Channel.WEBHOOK,))),)
     async with (
         scripted_server(otherwise=Answer(status=500)) as there,
         shop(store, workflow("one", steps=steps)) as (

@@ -10,7 +10,7 @@ from clarion.model.content import WhatsAppContent
 from clarion.model.ids import NO_USER, Instant, TenantId
 from clarion.model.inbound import ANY_INBOUND, InboundFilter, InboundMessage, InboundVerdict, ReplyStatus
 from clarion.model.outcome import Rejected, Retry, Unknown
-from clarion.model.setup import EventMatch, Integration, Replies, SendAll, SendStep, Template
+from clarion.model.setup import EventMatch, Integration, Replies, SendAll, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.services.inbound_contents import opened
 from clarion.services.inbound_messages import RECEIVED
@@ -28,7 +28,7 @@ HEARD = Template(
 )
 LISTENER = workflow(
     "heard",
-    steps=(SendStep(key="tell", template="heard", to=SendAll(channels=(Channel.IN_APP,))),),
+    steps=(Step(key="tell", template="heard", to=SendAll(channels=(Channel.IN_APP,))),),
     on=EventMatch(type=RECEIVED),
 )
 

@@ -20,7 +20,7 @@ from clarion.model.ids import Instant
 from clarion.model.live import Live
 from clarion.model.live_update import LiveUpdate
 from clarion.model.outgoing import Outgoing
-from clarion.model.setup import Category, FrequencyCap, SendAll, SendStep, Template
+from clarion.model.setup import Category, FrequencyCap, SendAll, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
 from clarion.model.topic import Topic
@@ -72,7 +72,7 @@ def given(
 
 
 async def set_up(clarion: Engine, *channels: Channel, **more: Any) -> None:
-    steps = (SendStep(key="tell", template="order", to=SendAll(channels=channels or (Channel.PUSH,))),)
+    steps = (Step(key="tell", template="order", to=SendAll(channels=channels or (Channel.PUSH,))),)
     await clarion.create_setup(workflow("orders", steps=steps, **more), categories=(Category(key="news"),))
     await clarion.ledger.setup.templates.put(clarion.tenant, ORDER)
 

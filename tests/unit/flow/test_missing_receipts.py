@@ -18,7 +18,7 @@ from clarion.model.setup import (
     IntegrationLimits,
     LadderChannel,
     SendLadder,
-    SendStep,
+    Step,
 )
 from clarion.model.status import Reason, Status
 from clarion.model.user import Preferences
@@ -267,7 +267,7 @@ async def test_a_retry_by_hand_begins_anew(ledger):
 def ladder():
     """A push, and a text unless it is delivered within half a minute."""
     rungs = (LadderChannel(channel=PUSH, wait_s=WITHIN_S), LadderChannel(channel=SMS))
-    return workflow("climb", steps=(SendStep(key="note", template="note", to=SendLadder(channels=rungs)),))
+    return workflow("climb", steps=(Step(key="note", template="note", to=SendLadder(channels=rungs)),))
 
 
 async def climb(clarion: Engine) -> Message:

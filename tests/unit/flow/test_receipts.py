@@ -7,7 +7,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.outcome import Unknown
 from clarion.model.receipt import Receipt, ReceiptKind
-from clarion.model.setup import Category, LadderChannel, SendLadder, SendStep, Success, UnknownPolicy
+from clarion.model.setup import Category, LadderChannel, SendLadder, Step, Success, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
 from clarion.testing.providers import RecordingProvider
@@ -25,7 +25,7 @@ def receipt(message, kind=ReceiptKind.BOUNCED, **more) -> Receipt:
 def ladder(until: Success):
     """Email first, then a text message an hour later."""
     rungs = (LadderChannel(channel=EMAIL, wait_s=3600), LadderChannel(channel=SMS, wait_s=3600))
-    step = SendStep(key="note", template="note", to=SendLadder(channels=rungs, until=until))
+    step = Step(key="note", template="note", to=SendLadder(channels=rungs, until=until))
     return workflow("climb", steps=(step,))
 
 
@@ -200,7 +200,7 @@ async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(store, until
     async with engine(store) as clarion:
         rungs = (LadderChannel(channel=Channel.PUSH, wait_s=3600), LadderChannel(channel=SMS))
         to = SendLadder(channels=rungs, until=until, always=(EMAIL,))
-        await clarion.create_setup(workflow("climb", steps=(SendStep(key="note", template="note", to=to),)))
+        await clarion.create_setup(workflow("climb", steps=(Step(key="note", template="note", to=to),)))
         await clarion.put_user("ada")
         await clarion.pipeline.receive([receipt(await sent(clarion, "climb"), kind)])
         assert ((await clarion.one(channel=SMS)).status is Status.CANCELED) is satisfied

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Rejected, Retry, Unknown
-from clarion.model.setup import Budget, Category, LadderChannel, Money, SendLadder, SendStep
+from clarion.model.setup import Budget, Category, LadderChannel, Money, SendLadder, Step
 from clarion.model.status import Reason, Status
 from clarion.testing.providers import HANG, Answer, RecordingProvider
 from tests.engine import Engine, engine, workflow
@@ -159,7 +159,7 @@ async def test_a_budget_of_one_channel_does_not_hold_back_another(store):
 
 async def test_the_next_channel_of_a_ladder_takes_over(store):
     """A text that may not be paid for is a rung that failed."""
-    ladder = SendStep(
+    ladder = Step(
         key="note",
         template="note",
         to=SendLadder(channels=(LadderChannel(channel=Channel.SMS), LadderChannel(channel=Channel.EMAIL))),

@@ -23,7 +23,7 @@ from clarion.model.setup import (
     LadderChannel,
     SendFirst,
     SendLadder,
-    SendStep,
+    Step,
     Success,
     Tenant,
     UnknownPolicy,
@@ -491,7 +491,7 @@ LADDER = SendLadder(
 
 
 def ladder_workflow(**more):
-    return workflow("climb", steps=(SendStep(key="note", template="note", to=LADDER),), **more)
+    return workflow("climb", steps=(Step(key="note", template="note", to=LADDER),), **more)
 
 
 async def test_the_next_rung_goes_when_the_first_is_not_delivered_in_time(store):
@@ -537,7 +537,7 @@ def until_seen(until=Success.SEEN):
     """Push; if it is not seen in 30 seconds, SMS; in-app always."""
     rungs = (LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS))
     to = SendLadder(channels=rungs, until=until, always=(Channel.IN_APP,))
-    return workflow("climb", steps=(SendStep(key="note", template="note", to=to),))
+    return workflow("climb", steps=(Step(key="note", template="note", to=to),))
 
 
 @pytest.mark.parametrize(
@@ -602,7 +602,7 @@ async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(store
 
 async def test_first_available_skips_what_the_user_switched_off(store):
     """`first` picks the first channel the user can be reached on and wants."""
-    steps = (SendStep(key="note", template="note", to=SendFirst(channels=(Channel.PUSH, Channel.EMAIL))),)
+    steps = (Step(key="note", template="note", to=SendFirst(channels=(Channel.PUSH, Channel.EMAIL))),)
     async with engine(store) as clarion:
         await clarion.create_setup(workflow("hello", steps=steps))
         await clarion.put_user("ada", Preferences(channels={Channel.PUSH: False}))

@@ -6,7 +6,7 @@ import pytest
 
 from clarion.model.channel import Channel
 from clarion.model.inbound import InboundMessage
-from clarion.model.setup import Integration, LadderChannel, SendLadder, SendStep, Template
+from clarion.model.setup import Integration, LadderChannel, SendLadder, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.model.whatsapp import Approval, TemplateChange
@@ -18,9 +18,7 @@ from tests.vendors.whatsapp_cloud import SENT, account
 NUMBER = "+4915112345678"
 DAY_S = 86_400
 RUNGS = (LadderChannel(channel=Channel.WHATSAPP, wait_s=600), LadderChannel(channel=Channel.SMS))
-SHIPPED = workflow(
-    "shipped", steps=(SendStep(key="tell", template="shipped", to=SendLadder(channels=RUNGS)),)
-)
+SHIPPED = workflow("shipped", steps=(Step(key="tell", template="shipped", to=SendLadder(channels=RUNGS)),))
 CONTENT = {"text": "On its way: {{ text }}", "template": "order_shipped", "parameters": "[{{ text|tojson }}]"}
 
 

@@ -11,7 +11,7 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
-from clarion.model.setup import Category, SendAll, SendStep, Tenant, Workflow
+from clarion.model.setup import Category, SendAll, Step, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile, User, Window
 from clarion.rules.eligibility import Decision, evaluate
 from clarion.rules.plan import Planned, plan_run
@@ -66,7 +66,7 @@ def person(
 
 def workflow(*steps, **more) -> Workflow:
     """A workflow of the shop; every argument is what one step sends to."""
-    named = tuple(SendStep(key=f"step-{i}", template="order", to=to) for i, to in enumerate(steps, start=1))
+    named = tuple(Step(key=f"step-{i}", template="order", to=to) for i, to in enumerate(steps, start=1))
     return Workflow(key="order-shipped", category="orders", steps=named, **more)
 
 

@@ -18,8 +18,8 @@ import msgspec
 from clarion.adapters.ledgers.joined_ids import ID_BYTES
 from clarion.adapters.ledgers.schema import CODES
 from clarion.model.channel import LANES, Channel
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, run_id
-from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict, packed
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, part_id, run_id
+from clarion.model.message import Change, ChannelDecision, Message, Run, StepTrace, Verdict, packed
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.model.user_change import JournalPage, UserChange, UserChangeKind
@@ -62,6 +62,10 @@ class _Runs(msgspec.Struct, array_like=True, frozen=True):
     has_message: Column
     messages: bytes | None
     """The ids of the messages, when they are not just those of the records."""
+    parts: Column = 0
+    """How often each run had waited."""
+    steps: Column = None
+    """What the steps of each did, packed; None where the workflow only sends."""
 
 
 class _People(msgspec.Struct, array_like=True, frozen=True):
@@ -103,6 +107,7 @@ _unpack_said = msgspec.msgpack.Decoder(
     tuple[str, Channel, Status, Reason | None, tuple[bytes | Verdict, ...]]
 ).decode
 """An earlier version wrote each verdict as it is."""
+_unpack_steps = msgspec.msgpack.Decoder(tuple[StepTrace, ...]).decode
 
 
 # ── packing ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,6 +283,8 @@ def _runs(runs: Sequence[Run], ids: bytes) -> _Runs | None:
         due_at=_column([c.due_at for c in channels]),
         has_message=_column([c.message_id is not None for c in channels]),
         messages=None if messages == ids else messages,
+        parts=_column([run.part for run in runs]),
+        steps=_column([_pack(run.steps) if run.steps else None for run in runs]),
     )
 
 
@@ -393,9 +400,10 @@ class JournalRow:
         for place in range(count):
             event = EventId(_id(packed.events, place))
             workflow: str = _one(packed.workflow, place)
+            part, steps = _one(packed.parts, place), _one(packed.steps, place)
             runs.append(
                 Run(
-                    id=run_id(event, workflow, users[place]),  # type: ignore[arg-type]
+                    id=part_id(run_id(event, workflow, UserNo(users[place])), part),
                     tenant=self.tenant,
                     user=users[place],  # type: ignore[arg-type]
                     event_id=event,
@@ -404,6 +412,8 @@ class JournalRow:
                     workflow_version=_one(packed.version, place),
                     at=Instant(ats[place]),
                     channels=tuple([next(channels) for _ in range(_one(packed.channels, place))]),
+                    part=part,
+                    steps=() if steps is None else _unpack_steps(steps),
                 )
             )
         return runs

@@ -28,12 +28,13 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.reading import DeadRecordKind, ReadingKind
 from clarion.model.receipt import ReceiptKind
+from clarion.model.run import RunStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0044"
+REVISION = "0045"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -245,6 +246,39 @@ continuations = Table(
 )
 Index("continuations_held", continuations.c.holder, sqlite_where=continuations.c.holder.is_not(None))
 """What is left of events to topics."""
+
+runs = Table(
+    "runs",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _blob("event_id"),
+    _text("workflow"),
+    _number("version"),
+    _text("lane"),
+    _text("status"),
+    _text("step"),
+    _number("part"),
+    _number("due_at", null=True),
+    _number("started_at"),
+    _number("updated_at"),
+    _text("reason", null=True),
+    _blob("cancellation_key", null=True),
+    _blob("state", null=True),
+    _number("holder", null=True),
+    _number("fence", default=0),
+    _one_of("lane", Lane),
+    _one_of("status", RunStatus),
+    Index("runs_tenant", "tenant", "id"),
+    sqlite_with_rowid=False,
+)
+_WAITING = runs.c.due_at.is_not(None)
+Index("runs_due", runs.c.lane, runs.c.due_at, sqlite_where=_WAITING)
+Index("runs_user", runs.c.user, sqlite_where=_WAITING)
+Index("runs_key", runs.c.cancellation_key, sqlite_where=_WAITING)
+Index("runs_held", runs.c.holder, sqlite_where=runs.c.holder.is_not(None))
+"""Runs that wait, and what became of those that did. A run that never waits has no row."""
 
 canceled_events = Table(
     "canceled_events",

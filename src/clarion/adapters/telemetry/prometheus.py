@@ -57,6 +57,9 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "unknown_outcomes"): MetricHelp(
         "clarion_attempts_unknown_total", "Attempts whose result is unknown: the message may have been sent."
     ),
+    ("pipeline", "runs_woken"): MetricHelp(
+        "clarion_runs_woken_total", "Runs of workflows that went on after they had waited."
+    ),
     ("pipeline", "claimed"): MetricHelp(
         "clarion_messages_claimed_total", "Due messages taken from the store."
     ),

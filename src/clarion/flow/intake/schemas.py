@@ -39,10 +39,10 @@ class Schemas:
         if not schemas:
             return
         wanted = {
-            step.template: schemas[step.template][1]
+            template: schemas[template][1]
             for target in targets
-            for step in target.workflow.steps
-            if step.template in schemas
+            for template in target.workflow.templates()
+            if template in schemas
         }
         if not wanted:
             return

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
+
+import msgspec
 
 from clarion.flow.lanes import InFlight
 from clarion.model.channel import Channel
 from clarion.model.event import Consumed, Continuation, Entry, Position
-from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, run_id
-from clarion.model.message import ChannelDecision, Message, Run
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, part_id, run_id
+from clarion.model.message import ChannelDecision, Message, Run, StepTrace
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
+from clarion.model.run import RunRow, RunStatus
 from clarion.model.settlement import Settlement
-from clarion.model.setup import Category, Template, Tenant, Workflow, channels_of
+from clarion.model.setup import Category, StepType, Template, Tenant, Workflow, channels_of
 from clarion.model.status import Reason, Status
 from clarion.rules.plan import Planned
+from clarion.rules.programs import Program
 
 
 class PlanSetup(NamedTuple):
@@ -26,6 +31,7 @@ class PlanSetup(NamedTuple):
     templates: Mapping[str, Template]
     served: frozenset[Channel]
     """Channels that have an integration."""
+    program: Program
 
 
 class PlanBatch:
@@ -42,6 +48,8 @@ class PlanBatch:
         self.turns: list[ThreadSlot] = []
         self.continued: Continuation | None = None
         self.continuations: list[Continuation] = []
+        self.run_rows: list[RunRow] = []
+        """Runs that wait now, or are over after they waited."""
         self.in_flight: list[InFlight] = []
         self.settled: list[Settlement] = []
         """What became already of some that are held."""
@@ -50,6 +58,8 @@ class PlanBatch:
         self.positions: tuple[Position, ...] = ()
         self.setups: dict[tuple[TenantId, str], PlanSetup] = {}
         """By tenant and workflow, as they were when the batch first needed them."""
+        self.older: dict[tuple[TenantId, str, int], PlanSetup | None] = {}
+        """Likewise by version, for runs that keep theirs; None: the workflow is gone."""
         self.again = False
         """People may have been planned before."""
         self.leftovers: list[Entry] = []
@@ -91,7 +101,7 @@ class PlanBatch:
         """
         run = run_id(entry.event_id, workflow.key, user)
         plans = []
-        for step in workflow.steps[:steps]:
+        for step in islice(workflow.sends(), steps):
             channel = channels_of(step)[0]
             message = Message(
                 id=message_id(run, step.key, channel.value),
@@ -102,7 +112,7 @@ class PlanBatch:
                 workflow_version=workflow.version,
                 category=workflow.category,
                 step=step.key,
-                template=step.template,
+                template=step.template or "",
                 channel=channel,
                 lane=entry.lane,
                 status=status,
@@ -121,6 +131,29 @@ class PlanBatch:
     def nobody(self, entry: Entry, workflow: Workflow, now: Instant) -> None:
         """It reached nobody: a run without a recipient says that it was planned."""
         self._run(entry, NO_USER, workflow, now, ())
+
+    def end_run(self, row: RunRow, status: RunStatus, reason: Reason, now: Instant) -> None:
+        """A run that waited goes on no more."""
+        trace = StepTrace(
+            step=row.step, type=StepType.WAIT, result="ended", at=now, inputs={"reason": reason.value}
+        )
+        self.runs.append(
+            Run(
+                id=part_id(row.id, row.part),
+                tenant=row.tenant,
+                user=row.user,
+                event_id=row.event_id,
+                lane=row.lane,
+                workflow=row.workflow,
+                workflow_version=row.version,
+                at=now,
+                channels=(),
+                part=row.part,
+                steps=(trace,),
+            )
+        )
+        over = {"due_at": None, "sealed": None, "updated_at": now}
+        self.run_rows.append(msgspec.structs.replace(row, status=status, reason=reason, **over))
 
     def _run(
         self,
@@ -160,5 +193,6 @@ class PlanBatch:
             turns=tuple(self.turns),
             continued=self.continued,
             continuations=tuple(self.continuations),
+            run_rows=tuple(self.run_rows),
             settled=tuple(self.settled),
         )

@@ -21,20 +21,23 @@ from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
 from clarion.flow.plan.leftovers import Leftovers
 from clarion.flow.priority import PriorityGate
+from clarion.flow.run_states import row_after
 from clarion.flow.sealing import opened
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Lane
 from clarion.model.event import Continuation, Entry, Event, EventKey
-from clarion.model.ids import NO_USER, Instant, MessageId, UserNo
+from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo
 from clarion.model.plan import PlanResult
-from clarion.model.setup import Workflow
+from clarion.model.run import RunRow
+from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.broker import Batch, Broker, LogBroker
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules.exact import delivered
-from clarion.rules.plan import plan_run
+from clarion.rules.plan import Waited, plan_run
+from clarion.rules.programs import compiled
 
 log = structlog.get_logger(__name__)
 
@@ -198,7 +201,7 @@ class Planner:
                 draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
             else:
                 try:
-                    self._plan_one(draft, event, setup, user, now)
+                    self.plan_one(draft, event, setup, user, now)
                 except Exception as fault:
                     # One recipient's broken set-up must not hold back everybody behind them.
                     log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
@@ -217,21 +220,53 @@ class Planner:
             found = setup_of(view, entry.tenant, entry.workflow)
         if found is None:
             return None
-        setup = PlanSetup(*found, view.templates.all(entry.tenant), self._coverage.served(entry.tenant))
-        draft.setups[entry.tenant, entry.workflow] = setup
+        draft.setups[entry.tenant, entry.workflow] = setup = self._planned_by(*found)
         return setup
+
+    async def setup_of_run(self, draft: PlanBatch, row: RunRow) -> PlanSetup | None:
+        """What a run that waited goes on by: the version of the workflow that it started with, as long as the workflow is
+        there at all."""
+        key = (row.tenant, row.workflow, row.version)
+        if key not in draft.older:
+            draft.older[key] = await self._setup_of_version(*key)
+        return draft.older[key]
+
+    async def _setup_of_version(self, tenant_id: TenantId, key: str, version: int) -> PlanSetup | None:
+        view = self._ledger.setup
+        if setup_of(view, tenant_id, key) is None:
+            await view.catch_up()
+        found, workflow = (
+            setup_of(view, tenant_id, key),
+            await view.workflows.version(tenant_id, key, version),
+        )
+        if found is None or workflow is None:
+            return None
+        category = view.categories.all(tenant_id).get(workflow.category) or Category(key=workflow.category)
+        return self._planned_by(found[0], workflow, category)
+
+    def _planned_by(self, tenant: Tenant, workflow: Workflow, category: Category) -> PlanSetup:
+        return PlanSetup(
+            tenant,
+            workflow,
+            category,
+            self._ledger.setup.templates.all(tenant.id),
+            self._coverage.served(tenant.id),
+            compiled(workflow),
+        )
 
     async def _last_known(self, entry: Entry) -> Workflow:
         return await last_known(self._ledger.setup, entry.tenant, entry.workflow)
 
-    def _plan_one(
+    def plan_one(
         self,
         draft: PlanBatch,
         event: Event,
         setup: PlanSetup,
         user: User,
         now: Instant,
+        waited: Waited | None = None,
     ) -> None:
+        """Everything about one recipient, until the run waits or is over. `waited`: it goes on from there."""
         planned = plan_run(
             event=event,
             workflow=setup.workflow,
@@ -243,8 +278,13 @@ class Planner:
             held=True,
             templates=setup.templates,
             served=setup.served,
+            program=setup.program,
+            waited=waited,
         )
+        row = row_after(planned, event, user, waited, self._vault, now)
         draft.add(planned)
+        if row is not None:
+            draft.run_rows.append(row)
         for message, decision in zip(planned.messages, planned.decisions, strict=True):
             if message.status is not Status.QUEUED:
                 draft.messages.append(message)
@@ -325,13 +365,26 @@ class Planner:
         await self._plan_entry(draft, rest, {}, self._clock.now())
         await self._commit(left.lane, draft)
 
+    async def store_runs(self, lane: Lane, draft: PlanBatch) -> None:
+        """The plan of claimed runs. Raises Unavailable and GivenUp."""
+        if draft.in_flight:
+            await self._deliver(lane, draft)
+        await self._commit(lane, draft)
+
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
         urgent = len(draft.in_flight)
         self._priority.begin(lane, urgent)
         in_flight = self._lease.hold(one.message.id for one in draft.in_flight)
         try:
             result = PlanResult()
-            if draft.runs or draft.continuations or draft.consumed or draft.continued or draft.positions:
+            if (
+                draft.runs
+                or draft.run_rows
+                or draft.continuations
+                or draft.consumed
+                or draft.continued
+                or draft.positions
+            ):
                 result = await self._committed(draft)
             if result.refused:
                 self._lease.refused()

@@ -28,6 +28,7 @@ from clarion.ports.ledger.quotas import Quotas
 from clarion.ports.ledger.readings import DeadRecords, Readings
 from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
+from clarion.ports.ledger.runs import Runs
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.spending import NumberRanges, Spending
 from clarion.ports.ledger.users import (
@@ -73,6 +74,7 @@ __all__ = [
     "Readings",
     "Receipts",
     "Retention",
+    "Runs",
     "SetAsides",
     "SetupStore",
     "Spending",
@@ -102,6 +104,7 @@ class Store(Protocol):
     directory: Directory
     setup: SetupStore
     plans: Plans
+    runs: Runs
     leases: Leases
     messages: Messages
     spending: Spending

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
+from clarion.model.run import RunRow
 from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
@@ -55,6 +56,7 @@ class _Checks:
         self._ended: dict[MessageId, MessageId | None] = {}
         """What ended just now, and what each waited for."""
         self._claims: dict[bytes, DedupeClaim] = {}
+        self._duplicates: set[RunId] = set()
         self._latest: dict[bytes, MessageId] = {}
         self._last: dict[bytes, MessageId] = {}
 
@@ -76,6 +78,9 @@ class _Checks:
             return
         claims = {claim.run_id: claim for claim in plan.dedupes}
         runs = {c.message_id: run for run in plan.runs for c in run.channels} if claims else {}
+        for silent in plan.runs if claims else ():
+            if silent.id in claims and not any(c.message_id for c in silent.channels):
+                self._dedupe(claims.pop(silent.id), ())  # It waits before it sends anything.
         collapses = {collapse.message_id: collapse.key for collapse in plan.collapses}
         turns = {turn.message_id: turn.key for turn in plan.turns}
         for message_id in (m.id for m in plan.messages):
@@ -101,7 +106,16 @@ class _Checks:
             threads=self._last,
             threaded=self._threaded,
             superseded=self._superseded,
+            run_rows=[row for plan in plans for row in plan.run_rows if self._goes_on(row)],
             waits=bool(self._waiter),
+        )
+
+    def _goes_on(self, row: RunRow) -> bool:
+        """Whether what became of a run is stored."""
+        if row.id in self._stored.known:
+            return False
+        return bool(row.fence) or (
+            row.id not in self._duplicates and row.event_id not in self._stored.canceled
         )
 
     # -- one check each ---------------------------------------------------------------------------------------
@@ -116,7 +130,9 @@ class _Checks:
             self._say(
                 message, _verdict("dedupe", Reason.DUPLICATE if duplicate else "first_in_window", **inputs)
             )
-        if not duplicate:
+        if duplicate:
+            self._duplicates.add(claim.run_id)
+        else:
             self._claims[claim.key] = claim
 
     def _claimed(self, key: bytes) -> DedupeHolder | DedupeClaim | None:
@@ -245,8 +261,19 @@ class _Checks:
         if grown is None:
             channels = tuple(map(self._with_verdicts, run.channels))
             changed = any(new is not old for new, old in zip(channels, run.channels, strict=True))
-            grown = self._grown[run.id] = replace(run, channels=channels) if changed else run
+            grown = replace(run, channels=channels) if changed else run
+            if run.steps and (why := self._ended_at_once(run)) is not None:
+                grown = replace(
+                    grown, steps=(*run.steps, replace(run.steps[-1], result="ended", inputs={"reason": why}))
+                )
+            self._grown[run.id] = grown
         return grown
+
+    def _ended_at_once(self, run: Run) -> Reason | None:
+        """Why a run that would wait does not go on."""
+        if run.id in self._duplicates:
+            return Reason.DUPLICATE
+        return Reason.CANCELED_BY_CALLER if run.event_id in self._stored.canceled else None
 
     def _with_verdicts(self, plan: ChannelDecision) -> ChannelDecision:
         said = self._verdicts.get(plan.message_id) if plan.message_id else None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from clarion.model.ids import EventId, Instant, MessageId, RunId
 from clarion.model.message import Message, Run
 from clarion.model.plan import DedupeClaim, PlanResult
+from clarion.model.run import RunRow
 from clarion.model.status import Status
 from clarion.rules.exact.counts import Counted, Counts
 
@@ -37,7 +38,7 @@ class Stored(NamedTuple):
     counts: Counts
     """It has learned what is `missing` for the plans' charges. `decide` counts there what it lets go."""
     known: Set[bytes] = frozenset()
-    """Runs and messages that are stored; with a run all its messages, also those it did not have then: what was
+    """Runs and messages that are stored, and those planned of runs whose claim is lost; with a run all its messages, also those it did not have then: what was
     planned once stays as it was, whatever the set-up is by now."""
     canceled: Set[EventId] = frozenset()
     """Of the plans' events: those nothing of which is to be sent any more."""
@@ -65,5 +66,7 @@ class Decisions(NamedTuple):
     superseded: Mapping[MessageId, Instant]
     """Stored messages that end as `merged` (`superseded`) at this time, and give way to their waiters. They were taken
     out of the counts."""
+    run_rows: Sequence[RunRow]
+    """Runs that wait now, or are over after they waited."""
     waits: bool
     """Some message waits for its turn."""

@@ -27,6 +27,7 @@ from clarion.testing.ledger_contract.readings import READINGS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
+from clarion.testing.ledger_contract.runs import RUNS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -44,6 +45,7 @@ LEDGER_CONTRACT = (
     *PLANS_CONTRACT,
     *LEASES_CONTRACT,
     *CONTINUATIONS_CONTRACT,
+    *RUNS_CONTRACT,
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,

@@ -20,13 +20,15 @@ from clarion.model.ids import (
     WorkerId,
     message_id,
     new_event_id,
+    part_id,
     run_id,
 )
 from clarion.model.inbox import Captured, InboxItem
-from clarion.model.message import ChannelDecision, Message, Run
+from clarion.model.message import ChannelDecision, Message, Run, StepTrace
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, PlanResult, ThreadSlot
+from clarion.model.run import RunRow, RunStatus
 from clarion.model.settlement import Settlement, SettleResult
-from clarion.model.setup import Tenant
+from clarion.model.setup import StepType, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, User, UserPut
@@ -176,16 +178,57 @@ class LedgerSubject:
             ),
         )
 
+    def waiting(self, message: Message, **fields: Any) -> RunRow:
+        """The row of this message's run, which waits behind it."""
+        given: dict[str, Any] = {"due_at": self.now, "status": RunStatus.WAITING, "part": 1} | fields
+        return RunRow(
+            id=run_id(message.event_id, message.workflow, message.user),
+            tenant=message.tenant,
+            user=message.user,
+            event_id=message.event_id,
+            workflow=message.workflow,
+            version=given.pop("version", 1),
+            lane=message.lane,
+            step=given.pop("step", "pause"),
+            started_at=self.now,
+            updated_at=self.now,
+            sealed=given.pop("sealed", b"state"),
+            **given,
+        )
+
+    def over(self, claimed: RunRow, status: RunStatus = RunStatus.FINISHED) -> RunRow:
+        """The row of a claimed run that comes to its end."""
+        return replace(claimed, status=status, due_at=None, sealed=None, updated_at=self.now)
+
+    def going_on(self, claimed: RunRow, *messages: Message) -> Run:
+        """What a claimed run planned when it went on."""
+        run = self.run(*messages) if messages else None
+        return Run(
+            id=part_id(claimed.id, claimed.part),
+            tenant=claimed.tenant,
+            user=claimed.user,
+            event_id=claimed.event_id,
+            lane=claimed.lane,
+            workflow=claimed.workflow,
+            workflow_version=claimed.version,
+            at=self.now,
+            channels=() if run is None else run.channels,
+            part=claimed.part,
+            steps=(
+                StepTrace(
+                    step=claimed.step, type=StepType.WAIT, result="over", at=self.now, inputs={"late_ms": 3}
+                ),
+            ),
+        )
+
     def plan_of(self, *messages: Message, **more: Any) -> PlanCommit:
         """A plan of these messages; those of one run are told by event, workflow and user."""
         runs: dict[bytes, list[Message]] = {}
         for m in messages:
             runs.setdefault(run_id(m.event_id, m.workflow, m.user), []).append(m)
-        return PlanCommit(
-            runs=tuple(self.run(*of_run) for of_run in runs.values()),
-            messages=messages,
-            **{"worker": self.worker} | more,
-        )
+        planned = tuple(self.run(*of_run) for of_run in runs.values())
+        given: dict[str, Any] = {"worker": self.worker, "runs": planned} | more
+        return PlanCommit(messages=messages, **given)
 
     async def plan(self, *messages: Message, **more: Any) -> PlanResult:
         """Commits `plan_of` these."""

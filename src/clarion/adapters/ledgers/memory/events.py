@@ -9,6 +9,7 @@ from clarion.adapters.ledgers.memory.calls import shown
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.runs import MemoryRuns
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.event import Entry, EventFound, EventKey, EventRecord, SetAside
@@ -27,12 +28,14 @@ class MemoryEvents:
         log: MemoryLog,
         records: MemoryRecords,
         rows: MessageRows,
+        runs: MemoryRuns,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
         self._log = log
         self._records = records
         self._rows = rows
+        self._waiting = runs
 
     async def page(
         self, tenant: TenantId, since: Instant | None, before: bytes, limit: int
@@ -77,18 +80,21 @@ class MemoryEvents:
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         def cancel() -> int:
             self._tables.canceled[event_id] = at
+            self._waiting.end_of_event(event_id, at)
             going = [m.id for m in self._messages(event_id) if m.id not in begun]
             return len(self._rows.stop(going, Status.CANCELED, Reason.CANCELED_BY_CALLER, at))
 
         return await self._transactions.write(cancel)
 
     def _left(self, tenant: TenantId, event_id: EventId) -> bool:
-        found = self._tables.continuations.items()
-        return any(key[0] == event_id and one.tenant == tenant for key, one in found)
+        tables, whose = self._tables, (event_id, tenant)
+        return any((one.event_id, one.tenant) == whose for one in tables.continuations.values()) or any(
+            row.due_at is not None and (row.event_id, row.tenant) == whose for row in tables.run_rows.values()
+        )
 
     def _runs(self, tenant: TenantId, event_id: EventId) -> list[Run]:
         found = [r for r in self._tables.runs.values() if r.event_id == event_id and r.tenant == tenant]
-        return sorted(found, key=lambda run: run.id)
+        return sorted(found, key=lambda run: (run.part, run.id))
 
     def _messages(self, event_id: EventId) -> list[Message]:
         return [shown(self._tables, m) for m in self._tables.messages.values() if m.event_id == event_id]

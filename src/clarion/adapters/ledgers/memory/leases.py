@@ -101,6 +101,10 @@ class MemoryLeases:
             return Reaped(workers=len(over))
         for key in [key for key, holder in self._tables.continuing.items() if holder == dead]:
             del self._tables.continuing[key]
+        for run in [run for run, holder in self._tables.run_holders.items() if holder == dead]:
+            row = self._tables.run_rows[run]
+            self._tables.run_rows[run] = replace(row, fence=row.fence + 1)
+            del self._tables.run_holders[run]
         held = [one for one, holder in self._tables.holders.items() if holder == dead][:SLICE]
         self._free(held, now)
         if len(held) < SLICE:

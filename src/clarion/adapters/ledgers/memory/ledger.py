@@ -28,6 +28,7 @@ from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.runs import MemoryRuns
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
 from clarion.adapters.ledgers.memory.spending import MemoryNumberRanges, MemorySpending
@@ -69,9 +70,7 @@ class MemoryLedger(Store):
         records = MemoryRecords(tables, transactions, rows)
         inboxes = MemoryInboxes(tables, transactions, rows)
         self.log = self.claims = log
-        self.events = MemoryEvents(tables, transactions, log, records, rows)
         self.set_aside = MemorySetAsides(tables, transactions, log)
-        self.users = MemoryUsers(tables, transactions, rows, vault, clock, random)
         self.suppressions = MemorySuppressions(tables, transactions)
         self.devices = MemoryDevices(tables, transactions, vault, clock)
         self.endpoints = MemoryEndpoints(tables, transactions, clock)
@@ -80,10 +79,15 @@ class MemoryLedger(Store):
         self.directory = MemoryDirectory(tables)
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
+        self.runs = runs = MemoryRuns(tables, transactions, leases)
+        self.users = MemoryUsers(tables, transactions, rows, runs, vault, clock, random)
+        self.events = MemoryEvents(tables, transactions, log, records, rows, runs)
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.partitions = partitions = MemoryPartitions(tables, transactions)
-        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations, partitions)
+        self.plans = MemoryPlans(
+            tables, transactions, log, rows, messages, leases, continuations, partitions, runs
+        )
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)
         self.readings = MemoryReadings(tables, transactions, leases)

@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.partitions import MemoryPartitions
 from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.runs import MemoryRuns
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, WorkerId
@@ -47,6 +48,7 @@ class MemoryPlans:
         leases: MemoryLeases,
         continuations: MemoryContinuations,
         partitions: MemoryPartitions,
+        runs: MemoryRuns,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
@@ -56,6 +58,7 @@ class MemoryPlans:
         self._leases = leases
         self._continuations = continuations
         self._partitions = partitions
+        self._runs = runs
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
@@ -85,7 +88,7 @@ class MemoryPlans:
             for run in self._tables.runs.values()
             if run.event_id == event_id and run.tenant == tenant and user in (None, run.user)
         ]
-        return sorted(found, key=lambda run: run.id)
+        return sorted(found, key=lambda run: (run.part, run.id))
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 
@@ -93,6 +96,7 @@ class MemoryPlans:
         known_runs = {run.id: self._tables.runs[run.id] for run in plan.runs if run.id in self._tables.runs}
         decisions = decide([plan], self._load(plan, known_runs))
         self._store(decisions, plan.worker)
+        self._runs.store(decisions.run_rows)
         (result,) = decisions.results
         inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))
         self._continuations.follow(plan)
@@ -100,7 +104,7 @@ class MemoryPlans:
 
     def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:
         tables = self._tables
-        known: set[bytes] = {m.id for m in plan.messages if m.id in tables.messages}
+        known = {m.id for m in plan.messages if m.id in tables.messages} | self._runs.lost(plan)
         for run in plan.runs:
             if run.id in known_runs:
                 known |= {run.id, *(c.message_id for c in run.channels if c.message_id is not None)}

@@ -74,6 +74,7 @@ class MemoryRetention:
             (one.event_id, one.workflow) for one in tables.set_aside.values() if one.discarded_at is None
         }
         needed = {message.event_id for message in tables.messages.values() if message.status in ACTIVE}
+        needed |= {row.event_id for row in tables.run_rows.values() if row.due_at is not None}
         old = [
             (place, entry.tenant)
             for place, entry in tables.log.items()
@@ -103,6 +104,9 @@ class MemoryRetention:
             if not any(plan.message_id in tables.messages for plan in run.channels):
                 del tables.runs[run.id]
                 tables.canceled.pop(run.event_id, None)
+        for row in [row for row in tables.run_rows.values() if row.due_at is None]:
+            if row.id < bound(cutoffs, row.tenant):
+                del tables.run_rows[row.id]
         return Counter(tenant for _, tenant in old)
 
     def _forget(self, message: Message) -> None:

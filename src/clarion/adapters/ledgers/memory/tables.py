@@ -20,6 +20,7 @@ from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
 from clarion.model.quota import QuotaState
 from clarion.model.reading import DeadRecord, Reading, ReadingPlace
+from clarion.model.run import RunRow
 from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
@@ -152,6 +153,9 @@ class Tables:
         """Every version of a document that was ever live, oldest first."""
         self.keys: Table[tuple[TenantId, str], ApiKey] = self._table()
         self.runs: Table[RunId, Run] = self._table()
+        self.run_rows: Table[RunId, RunRow] = self._table()
+        self.run_holders: Table[RunId, WorkerId] = self._table()
+        """Who holds a run that is due."""
         self.messages: Table[MessageId, Message] = self._table()
         self.due: Table[MessageId, Instant] = self._table()
         """Messages with a due time."""

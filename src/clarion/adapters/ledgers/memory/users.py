@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.runs import MemoryRuns
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.user_sealing import UserSealing
@@ -31,6 +32,7 @@ class MemoryUsers:
         tables: Tables,
         transactions: Transactions,
         rows: MessageRows,
+        runs: MemoryRuns,
         vault: Vault,
         clock: Clock,
         random: Random,
@@ -38,6 +40,7 @@ class MemoryUsers:
         self._tables = tables
         self._transactions = transactions
         self._rows = rows
+        self._runs = runs
         self._vault = vault
         self._sealing = UserSealing(vault, random)
         self._clock = clock
@@ -141,6 +144,7 @@ class MemoryUsers:
             del tables.cards[card]
         for place, members in list(tables.subscriptions.items()):
             tables.subscriptions[place] = members - {no}
+        self._runs.end_of_user(no, self._clock.now())
         for table in (tables.captures, tables.deliveries):
             for seq in [seq for seq, row in table.items() if row.user == no]:
                 del table[seq]

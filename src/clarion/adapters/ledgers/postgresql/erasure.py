@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clarion.adapters.ledgers.postgresql import runs
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.schema import coded
 from clarion.model.ids import UserNo
@@ -47,5 +48,6 @@ class PostgresEraser:
         active = [row[0] for row in await connection.fetch(ACTIVE_OF_USER, no)]
         why = (Status.SUPPRESSED, Reason.USER_DELETED, self._clock.now())
         await self._terminations.stop(connection, active, *why, only=tuple(ACTIVE))
+        await runs.end_of_user(connection, no, self._clock.now())
         for statement in ERASE:
             await connection.execute(statement, no)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.postgresql import continuations, journal, set_aside
 from clarion.adapters.ledgers.postgresql import event_statements as sql
+from clarion.adapters.ledgers.postgresql import runs as waiting_runs
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.records import PostgresRecords
@@ -47,7 +48,7 @@ class PostgresEvents:
     ) -> EventFound | None:
         async def read(connection: Connection) -> EventFound | None:
             waits = await self._log.waits(connection, tenant, event_id)
-            waits = waits or await continuations.left(connection, event_id, tenant)
+            waits = waits or await _left(connection, event_id, tenant)
             kept = await set_aside.newest_of(connection, tenant, event_id)
             first = await runs_of(connection, tenant, event_id, None, runs)
             where = MessageFilter(event_id=event_id)
@@ -112,6 +113,7 @@ class PostgresEvents:
         """In a transaction: how many were canceled, and where to go on (None: that was all)."""
         if not after:
             await connection.execute(sql.CANCEL, event_id)
+            await waiting_runs.end_of_event(connection, event_id, at)
         asked = (*children_range(event_id), event_id, after, _CODES, SLICE)
         ids = [MessageId(one) for (one,) in await connection.fetch(sql.STOPPABLE, *asked)]
         going = [one for one in ids if one not in begun]
@@ -148,5 +150,12 @@ async def _record(connection: Connection, tenant: TenantId, event_id: EventId) -
         workflows=tuple(dict.fromkeys(workflow for workflow, _ in planned)),
         lane=LANES[planned[-1][1]],
         counts={_STATUS[code]: count for code, count in counts},
-        left=await continuations.left(connection, event_id, tenant),
+        left=await _left(connection, event_id, tenant),
+    )
+
+
+async def _left(connection: Connection, event_id: EventId, tenant: TenantId) -> bool:
+    """Whether some of it is not planned yet."""
+    return await continuations.left(connection, event_id, tenant) or await waiting_runs.waits(
+        connection, event_id, tenant
     )

@@ -47,6 +47,7 @@ PASSED = "UPDATE workers SET oldest_held = $2, oldest_planned = NULL WHERE id = 
 """What lies before is not held by the dead one any more."""
 FORGET = "DELETE FROM workers WHERE id = $1"
 FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = $1"
+FREE_RUNS = "UPDATE runs SET holder = NULL, fence = fence + 1 WHERE holder = $1"
 BEHIND = "SELECT id FROM messages WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2"
 """Where a slice of the messages ends."""
 
@@ -107,6 +108,7 @@ class PostgresLeases:
             return Reaped(workers=len(over))
         worker, oldest = dead
         await connection.execute(FREE_CONTINUATIONS, worker)
+        await connection.execute(FREE_RUNS, worker)
         freed = _count(await connection.execute(message_statements.FREE_CLAIMED, now, worker, SLICE))
         if freed < SLICE:
             freed += await self._free_planned(connection, now, worker, oldest)

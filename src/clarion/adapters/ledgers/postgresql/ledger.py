@@ -43,6 +43,7 @@ from clarion.adapters.ledgers.postgresql.replicas import Replicas
 from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
 from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.revisions import CHANNEL as SETUP
+from clarion.adapters.ledgers.postgresql.runs import PostgresRuns
 from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
@@ -124,6 +125,7 @@ class PostgresLedger(Store):
         self.partitions = PostgresPartitions(database)
         self.leases = leases = PostgresLeases(database)
         self.continuations = PostgresContinuations(database, leases)
+        self.runs = PostgresRuns(database, leases)
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         effects = PostgresSettlementEffects(terminations, inboxes)
         scans = {queue: QueueScan() for queue in QUEUES}

@@ -10,6 +10,7 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, MessageKind, kind_of
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.postgresql import checks, continuations, cursors, journal, new_rows, partitions
+from clarion.adapters.ledgers.postgresql import runs as waiting_runs
 from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.events import runs_of
@@ -138,13 +139,16 @@ class PostgresPlans:
         # What the ledger's own log brings is planned once; the rest may come again, and breaks a key if nobody looks.
         once = all(plan.consumed is not None and not plan.again for plan in plans)
         known = NEW if once and not careful else await _known(connection, plans)
+        known |= await waiting_runs.lost_in(connection, plans)
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
+            await waiting_runs.store(connection, [row for plan in plans for row in plan.run_rows])
             return await self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         share = self._database.share
         decisions = decide(plans, await checks.load(connection, plans, known, canceled, self._kinds, share))
         await checks.store(connection, decisions, self._terminations)
+        await waiting_runs.store(connection, decisions.run_rows)
         return await self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
     async def _add(

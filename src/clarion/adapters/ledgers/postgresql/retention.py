@@ -67,6 +67,7 @@ class PostgresRetention:
             RetentionKind.EVENTS: [partial(_events, lane) for lane in LANES],
             RetentionKind.MESSAGES: [
                 self._messages,
+                _runs,
                 _planned,
                 _journal,
                 partial(_pointers, "collapses"),
@@ -226,6 +227,14 @@ async def _events(lane: Lane, connection: Connection, cutoffs: Cutoffs, place: b
 
     expired = Counter(TenantId(row["tenant"]) for row in going)
     return _Found(expired, delete, None if is_last else place_of(found[-1]["seq"]))
+
+
+async def _runs(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    """Runs that are over."""
+    found = await connection.fetch(sql.RUNS_OLD, place, highest_bound(cutoffs), SLICE)
+    old = [one for one, tenant in found if one < bound(cutoffs, tenant)]
+    delete = _deleting("DELETE FROM runs WHERE id = ANY($1::bytea[]) AND due_at IS NULL", old)
+    return _Found({}, delete, _following(found))
 
 
 async def _planned(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:

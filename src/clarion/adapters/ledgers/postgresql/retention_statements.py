@@ -78,11 +78,15 @@ EVENTS_NEEDED = f"""
     ) OR EXISTS (
         SELECT 1 FROM continuations WHERE continuations.event_id = old.event_id AND continuations.tenant = old.tenant
     ) OR EXISTS (
+        SELECT 1 FROM runs
+        WHERE runs.id BETWEEN lowest AND highest AND runs.event_id = old.event_id AND runs.due_at IS NOT NULL
+    ) OR EXISTS (
         SELECT 1 FROM messages
         WHERE messages.id BETWEEN lowest AND highest AND messages.event_id = old.event_id AND status IN ({coded(ACTIVE)})
     )
 """
 CANCELED_DROP = "DELETE FROM canceled_events WHERE event_id = ANY($1::bytea[])"
+RUNS_OLD = "SELECT id, tenant FROM runs WHERE id > $1 AND id < $2 AND due_at IS NULL ORDER BY id LIMIT $3"
 PLANNED_OLD = "SELECT id, tenant FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
 PLANNED_DROP = "DELETE FROM events WHERE id = ANY($1::bytea[])"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2"

@@ -56,7 +56,7 @@ class ServerSchema(NamedTuple):
     """The oldest version that may serve with it."""
 
 
-class Step(NamedTuple):
+class SchemaStep(NamedTuple):
     """From one schema to the next."""
 
     revision: str
@@ -144,7 +144,7 @@ async def _create(connection: Any, place: str) -> None:
     await connection.execute(_OLDEST_IS, int(REVISION))
 
 
-def steps_between(found: str, to: str, folder: Path = STEPS) -> Iterator[Step]:
+def steps_between(found: str, to: str, folder: Path = STEPS) -> Iterator[SchemaStep]:
     """The steps in order, as this engine runs them. Alembic is loaded here and nowhere else."""
     from alembic.config import Config
     from alembic.operations import Operations
@@ -160,7 +160,7 @@ def steps_between(found: str, to: str, folder: Path = STEPS) -> Iterator[Step]:
         )
         with Operations.context(context):
             script.module.upgrade()
-        yield Step(script.revision, written.getvalue(), getattr(script.module, "serves_since", None))
+        yield SchemaStep(script.revision, written.getvalue(), getattr(script.module, "serves_since", None))
 
 
 def _require_steps(place: str, found: str) -> None:

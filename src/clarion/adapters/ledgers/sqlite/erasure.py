@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from clarion.adapters.ledgers.sqlite import device_statements, endpoint_statements
+from clarion.adapters.ledgers.sqlite import device_statements, endpoint_statements, runs
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
@@ -70,6 +70,7 @@ class Eraser:
             self._clock.now(),
             only=tuple(ACTIVE),
         )
+        runs.end_of_user(connection, no, self._clock.now())
         for statement in (*endpoint_statements.ERASE, *device_statements.ERASE, *sql.ERASE):
             connection.execute(statement, (no,))
         self._forget_inbox(no)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import continuations, journal
 from clarion.adapters.ledgers.sqlite import event_statements as sql
+from clarion.adapters.ledgers.sqlite import runs as waiting_runs
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog, bodies_of
@@ -91,7 +92,7 @@ class SqliteEvents:
                 one(connection, sql.WAITS[lane], (position_of(connection, lane), event_id, tenant))
                 for lane in LANES
             )
-            waits |= continuations.left(connection, event_id, tenant)
+            waits |= _left(connection, event_id, tenant)
             # Only now: every route that is in what is being read is in memory by then.
             search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
             kept = newest_of(connection, tenant, event_id)
@@ -172,6 +173,7 @@ class SqliteEvents:
     ) -> _Slice:
         if not after:
             self._canceled.add(connection, event_id)
+            waiting_runs.end_of_event(connection, event_id, at)
         lowest, highest = children_range(event_id)
         found = rows(connection, sql.STOPPABLE_OF_EVENT, (lowest, highest, event_id, after, _CODES, SLICE))
         ids = [MessageId(bytes.fromhex(row[0])) for row in found]
@@ -210,5 +212,12 @@ def _record(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId)
         workflows=tuple(dict.fromkeys(workflow for workflow, _ in ours)),
         lane=LANES[ours[-1][1]],
         counts={tuple(Status)[code]: count for code, count in counts},
-        left=continuations.left(connection, event_id, tenant),
+        left=_left(connection, event_id, tenant),
+    )
+
+
+def _left(connection: sqlite3.Connection, event_id: EventId, tenant: TenantId) -> bool:
+    """Whether some of it is not planned yet."""
+    return continuations.left(connection, event_id, tenant) or waiting_runs.waits(
+        connection, event_id, tenant
     )

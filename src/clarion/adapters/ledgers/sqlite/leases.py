@@ -86,6 +86,7 @@ class SqliteLeases:
             return Reaped(workers=workers)
         worker, oldest = dead
         connection.execute(sql.FREE_CONTINUATIONS, (worker,))
+        connection.execute(sql.FREE_RUNS, (worker,))
         freed = changed(connection, sql.FREE_CLAIMED, (now, worker, SLICE))
         if freed < SLICE:
             freed += self._free_planned(connection, now, worker, oldest)

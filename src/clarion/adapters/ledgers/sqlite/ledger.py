@@ -42,6 +42,7 @@ from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
+from clarion.adapters.ledgers.sqlite.runs import SqliteRuns
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
@@ -128,6 +129,7 @@ class SqliteLedger(Store):
         self.plans = SqlitePlans(
             writer, readers, log, routes, caps, terminations, canceled, leases, effects, recent
         )
+        self.runs = SqliteRuns(writer, readers, local, leases)
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )

@@ -14,6 +14,7 @@ from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, rea
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import checks, continuations, journal, partitions
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
+from clarion.adapters.ledgers.sqlite import runs as waiting_runs
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows, write
@@ -140,12 +141,15 @@ class SqlitePlans:
         canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
         # What repeats a run otherwise breaks its key, and is done again carefully.
         known = _known(connection, plans) if careful or any(plan.again for plan in plans) else NEW
+        known |= waiting_runs.lost_in(connection, plans)
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
+            waiting_runs.store(connection, [row for plan in plans for row in plan.run_rows])
             return self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._terminations)
+        waiting_runs.store(connection, decisions.run_rows)
         return self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
     def _add(

@@ -24,6 +24,7 @@ from clarion.adapters.ledgers.sqlite import (
     device_statements,
     event_statements,
     record_statements,
+    runs,
 )
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
@@ -81,6 +82,7 @@ OPERATION_ERRORS_OLD = """
     SELECT operation, number, tenant, finished_at FROM operation_errors JOIN operations ON operations.id = operation
     WHERE (operation, number) > (?1, ?2) AND operation < ?3 ORDER BY operation, number LIMIT ?4
 """
+RUNS_OLD = "SELECT id, tenant FROM runs WHERE id > ?1 AND id < ?2 AND due_at IS NULL ORDER BY id LIMIT ?3"
 PLANNED_OLD = "SELECT DISTINCT id, tenant FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2"
 POINTERS_OLD = "SELECT key, message_id FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2"
@@ -138,6 +140,7 @@ class SqliteRetention:
             RetentionKind.EVENTS: [self._events_of(lane) for lane in LANES],
             RetentionKind.MESSAGES: [
                 self._messages,
+                _runs,
                 self._planned,
                 self._journal,
                 _pointers_of("collapses"),
@@ -302,6 +305,7 @@ class SqliteRetention:
                 if row[1] < bound(cutoffs, row[2])
                 and one(connection, SET_ASIDE, (row[1], row[3])) is None
                 and not continuations.left(connection, row[1], row[2])
+                and not runs.waits(connection, row[1], row[2])
                 and one(connection, event_statements.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1]))
                 is None
             ]
@@ -346,6 +350,15 @@ def _pointers_of(table: str) -> Search:
         return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found, limit))
 
     return search
+
+
+def _runs(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+    """Runs that are over."""
+    found = connection.execute(RUNS_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
+    old = [row[:1] for row in found if row[0] < bound(cutoffs, row[1])]
+    return _Found(
+        {}, _deleting("DELETE FROM runs WHERE id = ? AND due_at IS NULL", old), _following(found, limit)
+    )
 
 
 def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:

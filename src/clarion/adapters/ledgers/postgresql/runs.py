@@ -1,0 +1,142 @@
+"""Runs that wait between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from clarion.adapters.ledgers.postgresql.database import Connection, Database
+from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
+from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
+from clarion.model.channel import Lane
+from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
+from clarion.model.plan import PlanCommit
+from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.status import Reason
+
+_DUE = "lane = $1 AND due_at <= $2 AND (holder IS NULL OR holder = $3)"
+"""What the worker holds itself is from a claim whose answer was lost."""
+ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} LIMIT 1"
+CLAIM = f"""
+    UPDATE runs SET holder = $3, fence = fence + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM runs WHERE {_DUE} ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED))
+    RETURNING {COLUMNS}
+"""
+"""What another worker is taking at this moment is its own."""
+GET = f"SELECT {COLUMNS} FROM runs WHERE id = $1 AND tenant = $2"
+PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+HELD = "SELECT id, holder, fence FROM runs WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
+STORE = f"""
+    INSERT INTO runs ({COLUMNS})
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::bigint[], $7::text[],
+        $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[],
+        $16::bytea[], $17::bigint[])
+    {PUT}
+"""
+CANCELABLE = """
+    SELECT id FROM runs WHERE tenant = $1 AND due_at IS NOT NULL{} ORDER BY id LIMIT $2 FOR UPDATE
+"""
+_END = f"""
+    UPDATE runs SET status = '{RunStatus.CANCELED.value}', reason = $1, due_at = NULL, state = NULL, holder = NULL,
+        fence = fence + 1, updated_at = $2
+    WHERE due_at IS NOT NULL AND
+"""
+END = f"{_END} id = ANY($3::bytea[]) RETURNING {COLUMNS}"
+END_OF_EVENT = f"{_END} id BETWEEN $3 AND $4 AND event_id = $5"
+END_OF_USER = f'{_END} "user" = $3'
+WAITS = """
+    SELECT 1 FROM runs WHERE id BETWEEN $1 AND $2 AND event_id = $3 AND tenant = $4 AND due_at IS NOT NULL LIMIT 1
+"""
+WAITING = """
+    SELECT version, count(*) FROM runs WHERE tenant = $1 AND workflow = $2 AND due_at IS NOT NULL GROUP BY version
+"""
+
+
+class PostgresRuns:
+    """Implements `ports.ledger.Runs`."""
+
+    def __init__(self, database: Database, leases: PostgresLeases) -> None:
+        self._database = database
+        self._leases = leases
+
+    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
+        if not await self._database.rows(ANY_DUE, lane.value, now, worker):
+            return ()  # As nearly always: a lane is asked ten times a second.
+
+        async def claim(connection: Connection) -> list[RunRow]:
+            if not await self._leases.live(connection, [worker]):
+                return []
+            return [run_of(row) for row in await connection.fetch(CLAIM, lane.value, now, worker, limit)]
+
+        return sorted(await self._database.write(claim), key=lambda row: (row.due_at, row.id))
+
+    async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
+        row = await self._database.row(GET, run_id, tenant)
+        return None if row is None else run_of(row)
+
+    async def page(
+        self, tenant: TenantId, where: RunFilter, before: RunId | None, limit: int
+    ) -> tuple[Sequence[RunRow], RunId | None]:
+        found: list[RunRow] = []
+        below, left = before or BEHIND_ALL, SEEN
+        while left > 0:
+            asked = min(left, 2 * limit)
+            rows = [run_of(row) for row in await self._database.rows(PAGE, tenant, below, asked)]
+            for run in rows:
+                below = run.id
+                if where.fits(run):
+                    found.append(run)
+                if len(found) == limit:
+                    return found, run.id
+            if len(rows) < asked:
+                return found, None
+            left -= asked
+        return found, RunId(below)
+
+    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+        asked = conditions(where)
+        wanted = "".join(f" AND {column} = ${number}" for number, column in enumerate(asked, 3))
+
+        async def cancel(connection: Connection) -> list[RunRow]:
+            found = await connection.fetch(CANCELABLE.format(wanted), tenant, limit, *asked.values())
+            ids = [row["id"] for row in found]
+            ended = await connection.fetch(END, Reason.CANCELED_BY_CALLER.value, at, ids) if ids else []
+            return [run_of(row) for row in ended]
+
+        return sorted(await self._database.write(cancel), key=lambda row: row.id)
+
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
+        return dict(await self._database.rows(WAITING, tenant, workflow))
+
+
+async def lost_in(connection: Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
+    """What these plans go on with although their workers do not hold it any more. Nobody else changes the rest until
+    the transaction ends."""
+    asked = claimed(plans)
+    if not asked:
+        return frozenset()
+    found = await connection.fetch(HELD, [*asked])
+    held = {RunId(run) for run, holder, fence in found if asked[RunId(run)] == (holder, fence)}
+    return lost(plans, held)
+
+
+async def store(connection: Connection, rows: Sequence[RunRow]) -> None:
+    """As plans left them."""
+    if rows:
+        values = sorted(map(row_of, {row.id: row for row in rows}.values()))
+        await connection.execute(STORE, *zip(*values, strict=True))
+
+
+async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -> None:
+    """Nothing more of the event happens."""
+    why = (Reason.CANCELED_BY_CALLER.value, at)
+    await connection.execute(END_OF_EVENT, *why, *children_range(event_id), event_id)
+
+
+async def end_of_user(connection: Connection, user: UserNo, at: Instant) -> None:
+    """The person is deleted."""
+    await connection.execute(END_OF_USER, Reason.USER_DELETED.value, at, user)
+
+
+async def waits(connection: Connection, event_id: EventId, tenant: TenantId) -> bool:
+    """Whether a run of the event waits."""
+    return await connection.fetchrow(WAITS, *children_range(event_id), event_id, tenant) is not None

@@ -1,0 +1,107 @@
+"""Runs as rows, and which plans of claimed runs are not stored: the same in every database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from typing import Any
+
+from clarion.model.channel import Lane
+from clarion.model.ids import EventId, RunId, UserNo, run_id
+from clarion.model.plan import PlanCommit
+from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.status import Reason
+
+COLUMNS = (
+    'id, tenant, "user", event_id, workflow, version, lane, status, step, part, due_at, started_at, updated_at, reason, '
+    "cancellation_key, state, fence"
+)
+PUT = """
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status, step = excluded.step, part = excluded.part,
+        due_at = excluded.due_at, updated_at = excluded.updated_at, reason = excluded.reason, state = excluded.state,
+        holder = NULL
+    WHERE runs.due_at IS NOT NULL
+"""
+"""The end of the statement that stores runs as plans left them: nobody holds them. What is over stays so."""
+SEEN = 2_000
+"""Runs that one page looks at, those that do not match too."""
+
+
+def row_of(run: RunRow) -> tuple[Any, ...]:
+    """In the order of `COLUMNS`."""
+    what = (run.id, run.tenant, run.user, run.event_id, run.workflow, run.version, run.lane.value)
+    where = (run.status.value, run.step, run.part, run.due_at, run.started_at, run.updated_at)
+    return (*what, *where, run.reason, run.cancellation_key, run.sealed, run.fence)
+
+
+def run_of(row: Sequence[Any]) -> RunRow:
+    """From a row of `COLUMNS`."""
+    (
+        id_,
+        tenant,
+        user,
+        event_id,
+        workflow,
+        version,
+        lane,
+        status,
+        step,
+        part,
+        due_at,
+        started_at,
+        updated_at,
+        reason,
+        key,
+        sealed,
+        fence,
+    ) = row
+    return RunRow(
+        id=RunId(id_),
+        tenant=tenant,
+        user=UserNo(user),
+        event_id=EventId(event_id),
+        workflow=workflow,
+        version=version,
+        lane=Lane(lane),
+        status=RunStatus(status),
+        step=step,
+        part=part,
+        due_at=due_at,
+        started_at=started_at,
+        updated_at=updated_at,
+        reason=None if reason is None else Reason(reason),
+        cancellation_key=key,
+        sealed=sealed,
+        fence=fence,
+    )
+
+
+def conditions(where: RunFilter) -> dict[str, Any]:
+    """What a filter asks of runs that wait, by column."""
+    asked = {
+        '"user"': where.user,
+        "event_id": where.event_id,
+        "cancellation_key": where.cancellation_key,
+        "workflow": where.workflow,
+        "version": where.version,
+    }
+    return {column: value for column, value in asked.items() if value is not None}
+
+
+def claimed(plans: Iterable[PlanCommit]) -> dict[RunId, tuple[int, int]]:
+    """Who claimed the runs that these plans go on with, and with which fence."""
+    return {row.id: (plan.worker, row.fence) for plan in plans for row in plan.run_rows if row.fence}
+
+
+def lost(plans: Sequence[PlanCommit], held: Set[RunId]) -> Set[bytes]:
+    """Runs that go on in these plans although their claim is lost, with everything that was planned of them."""
+    gone = claimed(plans).keys() - held
+    if not gone:
+        return frozenset()
+    runs = [
+        run
+        for plan in plans
+        for run in plan.runs
+        if run.part and run_id(run.event_id, run.workflow, run.user) in gone
+    ]
+    messages = {one.message_id for run in runs for one in run.channels if one.message_id is not None}
+    return gone | {run.id for run in runs} | messages

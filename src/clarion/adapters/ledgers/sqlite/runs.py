@@ -1,0 +1,144 @@
+"""Runs that wait between two steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence, Set
+
+from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
+from clarion.adapters.ledgers.sqlite.files import one
+from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import Lane
+from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
+from clarion.model.plan import PlanCommit
+from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.status import Reason
+
+_DUE = "lane = ?1 AND due_at <= ?2 AND (holder IS NULL OR holder = ?3)"
+"""What the worker holds itself is from a claim whose answer was lost."""
+ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} LIMIT 1"
+CLAIM = f"""
+    UPDATE runs SET holder = ?3, fence = fence + 1
+    WHERE id IN (SELECT id FROM runs WHERE {_DUE} ORDER BY due_at, id LIMIT ?4)
+    RETURNING {COLUMNS}
+"""
+GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
+PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?"
+HELD = "SELECT 1 FROM runs WHERE id = ? AND holder = ? AND fence = ?"
+STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 17)}) {PUT}"
+CANCELABLE = "SELECT id FROM runs WHERE tenant = ? AND due_at IS NOT NULL{} ORDER BY id LIMIT ?"
+_END = f"""
+    UPDATE runs SET status = '{RunStatus.CANCELED.value}', reason = ?1, due_at = NULL, state = NULL, holder = NULL,
+        fence = fence + 1, updated_at = ?2
+    WHERE due_at IS NOT NULL AND
+"""
+END = f"{_END} id = ?3 RETURNING {COLUMNS}"
+END_OF_EVENT = f"{_END} id BETWEEN ?3 AND ?4 AND event_id = ?5"
+END_OF_USER = f'{_END} "user" = ?3'
+WAITS = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? AND due_at IS NOT NULL LIMIT 1"
+WAITING = """
+    SELECT version, count(*) FROM runs WHERE tenant = ? AND workflow = ? AND due_at IS NOT NULL GROUP BY version
+"""
+
+
+class SqliteRuns:
+    """Implements `ports.ledger.Runs`."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, local: sqlite3.Connection, leases: SqliteLeases
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._local = local
+        self._leases = leases
+
+    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
+        if one(self._local, ANY_DUE, (lane.value, now, worker)) is None:
+            return ()  # As nearly always: a lane that is asked ten times a second keeps the writer free.
+
+        def claim(connection: sqlite3.Connection) -> list[RunRow]:
+            if not self._leases.live(connection, [worker]):
+                return []
+            return [run_of(row) for row in connection.execute(CLAIM, (lane.value, now, worker, limit))]
+
+        found = await self._writer.call(claim, rows=limit)
+        return sorted(found, key=lambda row: (row.due_at, row.id))
+
+    async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
+        def read(connection: sqlite3.Connection) -> RunRow | None:
+            row = connection.execute(GET, (run_id, tenant)).fetchone()
+            return None if row is None else run_of(row)
+
+        return await self._readers.call(read)
+
+    async def page(
+        self, tenant: TenantId, where: RunFilter, before: RunId | None, limit: int
+    ) -> tuple[Sequence[RunRow], RunId | None]:
+        def read(connection: sqlite3.Connection) -> tuple[Sequence[RunRow], RunId | None]:
+            found: list[RunRow] = []
+            seen, last = 0, None
+            for row in connection.execute(PAGE, (tenant, before or BEHIND_ALL, SEEN)):
+                run = run_of(row)
+                seen, last = seen + 1, run.id
+                if where.fits(run):
+                    found.append(run)
+                if len(found) == limit:
+                    break
+            return found, last if len(found) == limit or seen == SEEN else None
+
+        return await self._readers.call(read)
+
+    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+        asked = conditions(where)
+        statement = CANCELABLE.format("".join(f" AND {column} = ?" for column in asked))
+
+        def cancel(connection: sqlite3.Connection) -> list[RunRow]:
+            found = connection.execute(statement, (tenant, *asked.values(), limit)).fetchall()
+            why = (Reason.CANCELED_BY_CALLER.value, at)
+            return [
+                run_of(row) for (run,) in found for row in connection.execute(END, (*why, run)).fetchall()
+            ]
+
+        return await self._writer.call(cancel, rows=limit)
+
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
+        def read(connection: sqlite3.Connection) -> Mapping[int, int]:
+            return dict(connection.execute(WAITING, (tenant, workflow)).fetchall())
+
+        return await self._readers.call(read)
+
+
+def lost_in(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
+    """What these plans go on with although their workers do not hold it any more."""
+    asked = claimed(plans)
+    held = {
+        run
+        for run, (worker, fence) in asked.items()
+        if one(connection, HELD, (run, worker, fence)) is not None
+    }
+    return lost(plans, held) if asked else frozenset()
+
+
+def store(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
+    """As plans left them."""
+    if rows:
+        connection.executemany(STORE, map(row_of, rows))
+
+
+def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
+    """Nothing more of the event happens."""
+    connection.execute(
+        END_OF_EVENT, (Reason.CANCELED_BY_CALLER.value, at, *children_range(event_id), event_id)
+    )
+
+
+def end_of_user(connection: sqlite3.Connection, user: UserNo, at: Instant) -> None:
+    """The person is deleted."""
+    connection.execute(END_OF_USER, (Reason.USER_DELETED.value, at, user))
+
+
+def waits(connection: sqlite3.Connection, event_id: EventId, tenant: TenantId) -> bool:
+    """Whether a run of the event waits."""
+    return one(connection, WAITS, (*children_range(event_id), event_id, tenant)) is not None

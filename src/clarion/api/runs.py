@@ -1,0 +1,180 @@
+"""`/v1/runs`: runs of workflows that wait between two steps, and what became of those that did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get, post
+from litestar.params import Parameter
+
+from clarion.api.auth import Identity
+from clarion.api.conditions import RECORD
+from clarion.api.dependencies import ApiParts
+from clarion.api.explanations import explained
+from clarion.api.guards import READ, SEND, Caller, Parts, names_of
+from clarion.api.messages import an_event_id, workflows_of
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
+from clarion.api.problems import wrong_parameter
+from clarion.api.stored_documents import found
+from clarion.api.times import text_or_none
+from clarion.errors import Conflict, InvalidInput, NotFound
+from clarion.model.channel import Lane
+from clarion.model.ids import RunId, id_text, parse_id
+from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.status import Reason
+from clarion.model.user import Value
+from clarion.rules.explain import StepExplanation, merged
+from clarion.rules.time_format import rfc3339
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow on its way for one user because of one event, from its first wait on."""
+
+    id: str
+    event_id: str
+    user_id: str | None
+    """Null once the user was deleted."""
+    workflow: str
+    version: int
+    """The version of the workflow that it started with, and keeps."""
+    lane: Lane
+    status: RunStatus
+    reason: Reason | None
+    """Why it did not finish."""
+    step: str
+    """The last step it came to."""
+    due_at: str | None
+    """When it goes on. Null: it is over."""
+    started_at: str
+    updated_at: str
+
+
+class RunDetail(RunView, frozen=True, kw_only=True):
+    """The same, with what its steps did."""
+
+    history: list[StepExplanation]
+
+
+class RunsCancel(Value, frozen=True, kw_only=True):
+    """Which runs to cancel."""
+
+    workflow: str
+    cancellation_key: str | int | float | bool
+    """What its `cancellation_key` leads to in the data of the events."""
+
+
+class RunsCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cancellation stopped."""
+
+    runs: int
+    messages: int
+    """Messages of these runs that were not sent yet."""
+
+
+@get("/", opt=READ)
+async def list_runs(
+    caller: Caller,
+    parts: Parts,
+    user_id: Annotated[str | None, Parameter(description="Only of this user")] = None,
+    event_id: Annotated[str | None, Parameter(description="Only because of this event")] = None,
+    workflow: Annotated[str | None, Parameter(description="Only of this workflow")] = None,
+    version: Annotated[
+        int | None, Parameter(ge=1, description="Only of this version of the workflow")
+    ] = None,
+    status: Annotated[RunStatus | None, Parameter(description="Only in this status")] = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = START,
+) -> Page[RunView]:
+    """Runs that wait or have waited, newest first. A run that never waits is in the explanation of its event only. A page may be
+    short when few runs match: continue while `next_cursor` is set."""
+    if len(await workflows_of(parts, caller, workflow)) > 1:
+        raise wrong_parameter("workflow", "name one workflow.")
+    where = RunFilter(
+        status=status,
+        workflow=workflow,
+        version=version,
+        event_id=None if event_id is None else an_event_id(event_id),
+    )
+    if user_id is not None:
+        user = (await parts.ledger.users.find(caller.tenant, [user_id])).get(user_id)
+        if user is None:
+            return Page(items=[])
+        where = msgspec.structs.replace(where, user=user.no)
+    start = cursor.after(b"")
+    rows, following = await parts.ledger.runs.page(
+        caller.tenant, where, RunId(start) if start else None, limit
+    )
+    return Page(items=await _views(parts, rows), next_cursor=cursor.to(following))
+
+
+@get("/{run_id:str}", opt=READ | RECORD)
+async def get_run(run_id: str, caller: Caller, parts: Parts) -> RunDetail:
+    """One run, with what each of its steps did."""
+    row = await _the_run(parts, caller, run_id)
+    (shown,) = await _views(parts, [row])
+    runs = await parts.ledger.plans.runs_of(caller.tenant, row.event_id, row.user)
+    its = [run for run in merged(runs) if run.workflow == row.workflow]
+    told = await explained(parts, its, {row.user: shown.user_id})
+    return RunDetail(**msgspec.structs.asdict(shown), history=[step for one in told for step in one.steps])
+
+
+@post("/{run_id:str}/cancel", opt=SEND, status_code=200)
+async def cancel_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
+    """Cancel a run that waits, and its messages that have not started to be sent."""
+    row = await _the_run(parts, caller, run_id)
+    canceled = await parts.services.runs.cancel(row)
+    if canceled is None:
+        now = await _the_run(parts, caller, run_id)
+        raise Conflict(f"The run is {now.status}: only one that waits can be canceled.")
+    (shown,) = await _views(parts, [canceled])
+    return shown
+
+
+@post("/cancel", opt=SEND, status_code=200)
+async def cancel_runs(data: RunsCancel, caller: Caller, parts: Parts) -> RunsCanceled:
+    """Cancel the runs of a workflow that wait and have this value behind its `cancellation_key`, whoever their users are, and
+    their messages that have not started to be sent. You may repeat the call."""
+    workflow = found(parts.ledger.setup.workflows, caller.tenant, data.workflow, "workflow")
+    if workflow.cancellation_key is None:
+        raise InvalidInput(
+            f"the workflow {workflow.key!r} has no `cancellation_key`: give it one, as a JSON pointer into data.",
+            pointer="#/cancellation_key",
+        )
+    done = await parts.services.runs.cancel_keyed(caller.tenant, workflow.key, data.cancellation_key)
+    return RunsCanceled(runs=done.runs, messages=done.messages)
+
+
+async def _the_run(parts: ApiParts, caller: Identity, text: str) -> RunRow:
+    try:
+        row = await parts.ledger.runs.get(caller.tenant, RunId(parse_id(text)))
+    except ValueError:
+        raise NotFound("There is no such run: an id is a UUID.") from None
+    if row is None:
+        raise NotFound(f"There is no run {text} that waits or has waited.")
+    return row
+
+
+async def _views(parts: ApiParts, rows: Sequence[RunRow]) -> list[RunView]:
+    names = await names_of(parts, {row.user for row in rows})
+    return [
+        RunView(
+            id=id_text(row.id),
+            event_id=id_text(row.event_id),
+            user_id=names.get(row.user),
+            workflow=row.workflow,
+            version=row.version,
+            lane=row.lane,
+            status=row.status,
+            reason=row.reason,
+            step=row.step,
+            due_at=text_or_none(row.due_at),
+            started_at=rfc3339(row.started_at),
+            updated_at=rfc3339(row.updated_at),
+        )
+        for row in rows
+    ]
+
+
+router = Router("/v1/runs", route_handlers=[list_runs, get_run, cancel_run, cancel_runs], tags=["Events"])

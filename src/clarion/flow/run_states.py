@@ -1,0 +1,51 @@
+"""Encrypts what a run needs to go on, and decrypts it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.event import Event
+from clarion.model.ids import Instant
+from clarion.model.run import RunRow, RunState, RunStatus
+from clarion.model.status import Reason
+from clarion.model.user import User
+from clarion.ports.vault import Vault
+from clarion.rules.plan import Planned, Waited
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(RunState).decode
+
+
+def opened_state(row: RunRow, user: User, vault: Vault) -> RunState:
+    """Where a run waits. Raises SealBroken or DecodeError when it cannot be read."""
+    return _decode(vault.open(user.key, row.sealed or b""))
+
+
+def row_after(
+    planned: Planned, event: Event, user: User, waited: Waited | None, vault: Vault, now: Instant
+) -> RunRow | None:
+    """The row of a run after a plan; None: it never waits."""
+    advance = planned.advance
+    if advance is None or (waited is None and advance.state is None):
+        return None
+    state, before = advance.state, None if waited is None else waited.row
+    part = planned.run.part
+    return RunRow(
+        id=planned.run.id if before is None else before.id,
+        tenant=event.tenant,
+        user=user.no,
+        event_id=event.id,
+        workflow=planned.run.workflow,
+        version=planned.run.workflow_version,
+        lane=event.lane,
+        status=advance.status,
+        step=advance.step or ("" if before is None else before.step),
+        part=part if state is None else part + 1,
+        due_at=None if state is None else state.due_at,
+        started_at=now if before is None else before.started_at,
+        updated_at=now,
+        reason=Reason.EXPIRED if advance.status is RunStatus.EXPIRED else None,
+        cancellation_key=planned.cancellation_key,
+        sealed=None if state is None else vault.seal(user.key, _encode(state)),
+        fence=0 if before is None else before.fence,
+    )

@@ -1,0 +1,89 @@
+"""Runs that wait between two steps, and what became of those that did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Lane
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.status import Reason
+
+
+class RunStatus(StrEnum):
+    """The state of a run that has waited. docs/reference/workflow-steps.md explains each one."""
+
+    WAITING = "waiting"
+    FINISHED = "finished"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a run stands, and what it needs to go on. Fields are only ever added: other versions read it."""
+
+    step: str
+    """The step that waits."""
+    due_at: Instant
+    outputs: Mapping[str, Mapping[str, Any]] = {}
+    """What earlier steps left for conditions; that of a step that sent is looked up when it is asked for."""
+    messages: Mapping[str, tuple[MessageId, ...]] = {}
+    """The messages of each step that sent."""
+    templates: Mapping[str, int] = {}
+    """The versions that were live when the run started."""
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A run as it is stored from its first wait on."""
+
+    id: RunId
+    tenant: TenantId
+    user: UserNo
+    event_id: EventId
+    workflow: str
+    version: int
+    """Of the workflow, for as long as the run lasts."""
+    lane: Lane
+    status: RunStatus
+    step: str
+    """The last step it came to."""
+    part: int
+    """How often it has waited."""
+    due_at: Instant | None
+    """When it goes on; None: it is over."""
+    started_at: Instant
+    updated_at: Instant
+    reason: Reason | None = None
+    """Why it did not finish."""
+    cancellation_key: bytes | None = None
+    """A keyed hash, equal for runs that are canceled together."""
+    sealed: bytes | None = None
+    """Its `RunState` under the user's key; None: it is over."""
+    fence: int = 0
+    """Grows with every claim, and when it is canceled; a plan with an older fence is refused."""
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    status: RunStatus | None = None
+    workflow: str | None = None
+    version: int | None = None
+    user: UserNo | None = None
+    event_id: EventId | None = None
+    cancellation_key: bytes | None = None
+
+    def fits(self, row: RunRow) -> bool:
+        """Whether this is one of them."""
+        return (
+            self.status in (None, row.status)
+            and self.workflow in (None, row.workflow)
+            and self.version in (None, row.version)
+            and self.user in (None, row.user)
+            and self.event_id in (None, row.event_id)
+            and self.cancellation_key in (None, row.cancellation_key)
+        )

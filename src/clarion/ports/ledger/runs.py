@@ -1,0 +1,34 @@
+"""Runs that wait between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from clarion.model.channel import Lane
+from clarion.model.ids import Instant, RunId, TenantId, WorkerId
+from clarion.model.run import RunFilter, RunRow
+
+
+class Runs(Protocol):
+    """Runs from their first wait on. What a plan makes of them is stored with it (`PlanCommit.run_rows`)."""
+
+    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
+        """Runs that are due and no other worker holds: the worker holds them now, each with a higher fence. Those that
+        have waited longest. Nothing when the worker has been given up."""
+
+    async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: RunFilter, before: RunId | None, limit: int
+    ) -> tuple[Sequence[RunRow], RunId | None]:
+        """Newest first, and the cursor to go on from (None: the end). A page may be short, even empty, when
+        the filter is rare: the scan per call is bounded; go on with the cursor."""
+
+    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+        """End runs that wait (at most so many) as `canceled`, named by user, event, workflow or cancellation key; which. Whatever a worker
+        plans of them meanwhile is not stored."""
+
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
+        """How many runs of a workflow wait, by its version."""

@@ -1,0 +1,289 @@
+"""Runs that wait: due rows that one worker at a time holds, and that are planned on once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from clarion.model.channel import Lane
+from clarion.model.event import Consumed
+from clarion.model.ids import Instant, TenantId, WorkerId
+from clarion.model.message import Message
+from clarion.model.retention import RetentionKind
+from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract.subject import LedgerSubject
+
+DAY_MS = 86_400_000
+ALL = RunFilter()
+
+
+async def _due(
+    subject: LedgerSubject, *, worker: WorkerId | None = None, lane: Lane = Lane.NORMAL, limit: int = 9
+) -> list[RunRow]:
+    return [*await subject.ledger.runs.claim(worker or subject.worker, lane, limit, subject.now)]
+
+
+async def _page(subject: LedgerSubject, where: RunFilter = ALL) -> Sequence[RunRow]:
+    found, _ = await subject.ledger.runs.page(subject.tenant, where, None, 50)
+    return found
+
+
+async def _starts(subject: LedgerSubject, *more: Message) -> tuple[Message, RunRow]:
+    """A run that sends a message and waits."""
+    message = replace(subject.planned(), fence=0, due_at=subject.now)
+    row = subject.waiting(message)
+    await subject.plan(message, *more, run_rows=(row,))
+    return message, row
+
+
+def _next(subject: LedgerSubject, row: RunRow, step: str = "again") -> Message:
+    """What a run sends when it goes on."""
+    fields = {"event_id": row.event_id, "workflow": row.workflow, "lane": row.lane, "step": step}
+    return subject.planned(**fields)  # type: ignore[arg-type]
+
+
+async def a_run_that_waits_is_stored_with_its_plan(subject: LedgerSubject) -> None:
+    """Nothing of a plan that is refused, and not again when the plan is repeated."""
+    ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
+    message = subject.planned(event_id=entry.event_id)
+    row = subject.waiting(message, cancellation_key=b"k" * 16)
+    plan = subject.plan_of(message, run_rows=(row,), consumed=Consumed(entry.lane, (entry.seq,)))
+    await subject.replace_worker()
+    assert (await subject.ledger.plans.commit(plan)).refused
+    assert await _page(subject) == []
+    plan = replace(plan, worker=subject.worker)
+    assert not (await subject.ledger.plans.commit(plan)).repeated
+    assert await subject.ledger.runs.get(subject.tenant, row.id) == row
+    (claimed,) = await _due(subject)
+    assert claimed == replace(row, fence=1)
+    await subject.ledger.plans.commit(replace(plan, consumed=None))  # As from a broker that delivers again.
+    assert await subject.ledger.runs.get(subject.tenant, row.id) == claimed
+
+
+async def a_dry_run_starts_no_run(subject: LedgerSubject) -> None:
+    """As it stores nothing else."""
+    message = subject.planned()
+    await subject.ledger.plans.preview(subject.plan_of(message, run_rows=(subject.waiting(message),)))
+    assert await _page(subject) == []
+
+
+async def a_run_goes_on_once(subject: LedgerSubject) -> None:
+    """By whoever holds it. What is planned of it by others is not stored, and stops nothing else of their plan."""
+    _, row = await _starts(subject)
+    (first,) = await _due(subject)
+    (again,) = await _due(subject)  # The answer to the first claim may have been lost.
+    assert again == replace(first, fence=2)
+    other = await subject.open_worker()
+    assert await _due(subject, worker=other) == []
+    message, beside = _next(subject, row), subject.planned()
+    for worker, claimed in ((subject.worker, first), (other, again)):
+        plan = subject.plan_of(message, worker=worker, run_rows=(subject.over(claimed),))
+        result = await subject.ledger.plans.commit(replace(plan, runs=(subject.going_on(claimed, message),)))
+        assert result.known == {message.id}
+        assert await subject.ledger.records.get(subject.tenant, message.id) is None
+    plan = subject.plan_of(message, beside, run_rows=(subject.over(again),))
+    runs = (subject.going_on(again, message), subject.run(beside))
+    plan = replace(plan, runs=runs)
+    assert (await subject.ledger.plans.commit(plan)).known == frozenset()
+    result = await subject.ledger.plans.commit(plan)
+    assert result.known == {message.id, beside.id}
+    assert [one.status for one in await _page(subject)] == [RunStatus.FINISHED]
+    stored = await subject.ledger.plans.runs_of(subject.tenant, row.event_id, None)
+    assert [run.part for run in stored] == [0, 1]
+    assert stored[1] == runs[0]
+
+
+async def a_run_may_wait_again(subject: LedgerSubject) -> None:
+    """Then anybody may claim it."""
+    await _starts(subject)
+    (claimed,) = await _due(subject)
+    later = Instant(subject.now + DAY_MS)
+    waits = replace(claimed, part=2, due_at=later, step="second", sealed=b"more", updated_at=subject.now)
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(waits,))
+    assert await _due(subject) == []
+    subject.clock.advance(DAY_MS / 1000)
+    (following,) = await _due(subject, worker=await subject.open_worker())
+    assert following == replace(waits, fence=claimed.fence + 1)
+
+
+async def what_is_over_stays_over(subject: LedgerSubject) -> None:
+    """Also for a plan that would begin it again."""
+    message, row = await _starts(subject)
+    (claimed,) = await _due(subject)
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(subject.over(claimed),))
+    await subject.plan(run_rows=(subject.waiting(message),))
+    assert [one.status for one in await _page(subject)] == [RunStatus.FINISHED]
+    assert await _due(subject) == []
+    assert await subject.ledger.runs.get(TenantId(9), row.id) is None
+
+
+async def what_a_dead_worker_held_goes_on(subject: LedgerSubject) -> None:
+    """Whatever it does later is refused."""
+    await _starts(subject)
+    (held,) = await _due(subject)
+    dead = subject.worker
+    await subject.replace_worker()
+    (claimed,) = await _due(subject)
+    assert claimed.fence > held.fence
+    assert replace(claimed, fence=0) == replace(held, fence=0)
+    assert (await subject.plan(run_rows=(subject.over(held),), worker=dead)).refused
+    assert await _due(subject, worker=dead) == []
+    await subject.plan(run_rows=(subject.over(claimed),), runs=(subject.going_on(claimed),))
+    assert await _due(subject) == []
+
+
+async def those_that_waited_longest_go_first(subject: LedgerSubject) -> None:
+    """Of one lane, and none before its time."""
+    messages = [subject.planned() for _ in range(4)]
+    urgent = subject.planned(lane=Lane.HIGH)
+    rows = [
+        subject.waiting(message, due_at=Instant(subject.now - number))
+        for number, message in enumerate(messages[:3])
+    ]
+    later = subject.waiting(messages[3], due_at=Instant(subject.now + 1))
+    await subject.plan(*messages, urgent, run_rows=(*rows, later, subject.waiting(urgent)))
+    assert [one.id for one in await _due(subject, limit=2)] == [rows[2].id, rows[1].id]
+    assert [one.event_id for one in await _due(subject, lane=Lane.HIGH)] == [urgent.event_id]
+    other = await subject.open_worker()
+    assert [one.id for one in await _due(subject, worker=other)] == [rows[0].id]
+
+
+async def a_canceled_run_does_not_go_on(subject: LedgerSubject) -> None:
+    """Whoever holds it: named by its key, its user, its event or its workflow; never another tenant's."""
+    messages = [subject.planned(user) for user in (subject.ada, subject.bob, subject.ada, subject.ada)]
+    rows = [
+        subject.waiting(message, cancellation_key=bytes([number < 2]) * 16, version=number)
+        for number, message in enumerate(messages)
+    ]
+    await subject.plan(*messages, run_rows=tuple(rows))
+    held = {row.id: row for row in await _due(subject)}
+    cancel = subject.ledger.runs.cancel
+    now = subject.now
+    assert await cancel(TenantId(9), RunFilter(), now, 9) == []
+    where = RunFilter(workflow="news", cancellation_key=b"\x01" * 16)
+    (first,) = await cancel(subject.tenant, where, now, 1)
+    (second,) = await cancel(subject.tenant, where, now, 9)
+    assert {first.id, second.id} == {rows[0].id, rows[1].id}
+    assert (first.status, first.reason, first.due_at, first.sealed) == (
+        *(RunStatus.CANCELED, Reason.CANCELED_BY_CALLER),
+        *(None, None),
+    )
+    assert await cancel(subject.tenant, where, now, 9) == []
+    (third,) = await cancel(subject.tenant, RunFilter(user=subject.ada.no, version=2), now, 9)
+    (fourth,) = await cancel(subject.tenant, RunFilter(event_id=messages[3].event_id), now, 9)
+    assert [third.id, fourth.id] == [rows[2].id, rows[3].id]
+    message = _next(subject, rows[0])
+    plan = subject.plan_of(message, run_rows=(subject.over(held[first.id]),))
+    plan = replace(plan, runs=(subject.going_on(held[first.id], message),))
+    assert (await subject.ledger.plans.commit(plan)).known == {message.id}
+    assert {one.status for one in await _page(subject)} == {RunStatus.CANCELED}
+
+
+async def nothing_of_a_canceled_event_waits(subject: LedgerSubject) -> None:
+    """Neither what waited before, nor what is planned afterwards."""
+    message, row = await _starts(subject)
+    other = replace(_next(subject, row), user=subject.bob.no)
+    await subject.ledger.events.cancel(row.event_id, subject.now, frozenset())
+    (ended,) = await _page(subject)
+    assert (ended.status, ended.reason) == (RunStatus.CANCELED, Reason.CANCELED_BY_CALLER)
+    await subject.plan(other, run_rows=(subject.waiting(other),))
+    assert [one.id for one in await _page(subject)] == [row.id]
+    assert message.id != other.id
+
+
+async def a_duplicate_does_not_wait(subject: LedgerSubject) -> None:
+    """Whether its run has messages already or not."""
+    first, second = subject.planned(), subject.planned()
+    await subject.plan(first, dedupes=(subject.dedupe(first),), run_rows=(subject.waiting(first),))
+    await subject.plan(second, dedupes=(subject.dedupe(second),), run_rows=(subject.waiting(second),))
+    third = subject.planned()
+    silent = replace(subject.run(third), channels=())
+    plan = subject.plan_of(dedupes=(subject.dedupe(third),), run_rows=(subject.waiting(third),))
+    await subject.ledger.plans.commit(replace(plan, runs=(silent,)))
+    assert [one.event_id for one in await _page(subject)] == [first.event_id]
+
+
+async def runs_are_listed_newest_first(subject: LedgerSubject) -> None:
+    """By what they have in common, page by page; how many wait is told by version."""
+    messages = [subject.planned(workflow=f"w{number % 2}") for number in range(5)]
+    rows = [subject.waiting(message, version=1 + (n > 2)) for n, message in enumerate(messages)]
+    await subject.plan(*messages, run_rows=tuple(rows))
+    await subject.ledger.runs.cancel(subject.tenant, RunFilter(event_id=messages[0].event_id), subject.now, 1)
+    newest = sorted((row.id for row in rows), reverse=True)
+    seen, cursor = [], None
+    while True:
+        page, cursor = await subject.ledger.runs.page(subject.tenant, RunFilter(), cursor, 2)
+        seen += [row.id for row in page]
+        if cursor is None:
+            break
+    assert seen == newest
+    assert {row.id for row in await _page(subject, RunFilter(workflow="w1"))} == {rows[1].id, rows[3].id}
+    assert [row.id for row in await _page(subject, RunFilter(status=RunStatus.CANCELED))] == [rows[0].id]
+    assert len(await _page(subject, RunFilter(user=subject.bob.no))) == 0
+    assert len(await _page(subject, RunFilter(version=2, user=subject.ada.no))) == 2
+    assert await subject.ledger.runs.page(TenantId(9), RunFilter(), None, 9) == ([], None)
+    assert await subject.ledger.runs.waiting(subject.tenant, "w0") == {1: 1, 2: 1}
+    assert await subject.ledger.runs.waiting(TenantId(9), "w0") == {}
+
+
+async def runs_of_a_deleted_user_are_over(subject: LedgerSubject) -> None:
+    """Nothing of what they needed is left."""
+    await _starts(subject)
+    await subject.ledger.users.delete(subject.tenant, "ada")
+    (row,) = await _page(subject)
+    assert (row.status, row.reason, row.sealed) == (RunStatus.CANCELED, Reason.USER_DELETED, None)
+    assert await _due(subject) == []
+
+
+async def an_event_is_kept_while_a_run_of_it_waits(subject: LedgerSubject) -> None:
+    """It is not done, and its body stays; runs that are over go with the messages of their time."""
+    ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
+    message = subject.planned(event_id=entry.event_id)
+    row = subject.waiting(message)
+    await subject.plan(message, run_rows=(row,), consumed=Consumed(entry.lane, (entry.seq,)))
+    await subject.settle(message, Status.SENT)
+
+    async def waits() -> bool:
+        found = await subject.ledger.events.found(subject.tenant, entry.event_id, None, 1, 1)
+        (listed,), _ = await subject.ledger.events.page(subject.tenant, None, b"\xff" * 17, 10)
+        return found is not None and found.waits and listed.left
+
+    async def sweep(kind: RetentionKind) -> None:
+        cutoffs, after = {subject.tenant: Instant(subject.now - DAY_MS)}, None
+        while True:
+            swept = await subject.ledger.retention.sweep(kind, cutoffs, after, dry=False)
+            if swept.following is None:
+                return
+            after = swept.following
+
+    assert await waits()
+    subject.clock.advance(2 * DAY_MS / 1000)
+    await sweep(RetentionKind.EVENTS)
+    assert entry.key in await subject.ledger.events.bodies([entry.key])
+    (claimed,) = await _due(subject)
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(subject.over(claimed),))
+    assert not await waits()
+    await sweep(RetentionKind.EVENTS)
+    assert await subject.ledger.events.bodies([entry.key]) == {}
+    assert len(await _page(subject)) == 1
+    await sweep(RetentionKind.MESSAGES)
+    assert await _page(subject) == []
+
+
+RUNS_CONTRACT = (
+    a_run_that_waits_is_stored_with_its_plan,
+    a_dry_run_starts_no_run,
+    a_run_goes_on_once,
+    a_run_may_wait_again,
+    what_is_over_stays_over,
+    what_a_dead_worker_held_goes_on,
+    those_that_waited_longest_go_first,
+    a_canceled_run_does_not_go_on,
+    nothing_of_a_canceled_event_waits,
+    a_duplicate_does_not_wait,
+    runs_are_listed_newest_first,
+    runs_of_a_deleted_user_are_over,
+    an_event_is_kept_while_a_run_of_it_waits,
+)

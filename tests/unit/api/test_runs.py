@@ -1,0 +1,142 @@
+"""Runs over HTTP: who waits, what their steps did, and stopping them."""
+
+import pytest
+
+from clarion.model.setup import Scope
+
+SMS = {"mode": "all", "channels": ["sms"]}
+STEPS = [
+    {"key": "hello", "template": "paid", "to": SMS},
+    {"key": "pause", "type": "wait", "for_s": 86_400},
+    {"key": "fork", "type": "branch", "cases": [{"when": "steps.hello.read", "steps": []}]},
+]
+SERIES = {"category": "orders", "steps": STEPS, "cancellation_key": "/order"}
+
+
+@pytest.fixture
+async def sender(clarion, admin):
+    """A workflow that waits, two users, and a key that may send."""
+    await admin.ok("PUT", "/v1/workflows/series", SERIES)
+    for name in ("ada", "bob"):
+        await admin.ok("PUT", f"/v1/users/{name}", {"phone": "+4915112345678"})
+    return await clarion.client(Scope.SEND)
+
+
+async def trigger(sender, *users, order="A-1", query=""):
+    """The answer to an event for these users."""
+    asked = {"recipients": [*users], "data": {"id": "1", "order": order}}
+    return await sender.ok("POST", f"/v1/workflows/series/trigger{query}", asked)
+
+
+async def waiting(clarion, admin, count, query=""):
+    """The runs, once so many are there."""
+    for _ in range(500):
+        found = (await admin.ok("GET", f"/v1/runs{query}"))["items"]
+        if len(found) == count:
+            return found
+        await clarion.clock.sleep(0.02)
+    raise AssertionError(await admin.ok("GET", "/v1/runs"))
+
+
+async def test_runs_that_wait_are_listed_and_explained(clarion, admin, sender):
+    """The message leads to its run, the run to its event; everything says what it waits for."""
+    event = (await trigger(sender, "ada", "bob"))["event_id"]
+    found = await waiting(clarion, admin, 2)
+    assert {one["user_id"] for one in found} == {"ada", "bob"}
+    (ada,) = (await admin.ok("GET", "/v1/runs?user_id=ada&status=waiting&workflow=series&version=1"))["items"]
+    assert (ada["event_id"], ada["step"], ada["status"], ada["reason"]) == (event, "pause", "waiting", None)
+    detail = await admin.ok("GET", f"/v1/runs/{ada['id']}")
+    assert [(one["step"], one["result"]) for one in detail["history"]] == [
+        *(("hello", "sent"), ("pause", "waits")),
+    ]
+    assert detail["history"][1]["text"] == f"Step 'pause': waits until {ada['due_at']}."
+    shown = await admin.ok("GET", f"/v1/events/{event}")
+    assert shown["status"] == "in_progress"
+    (message,) = [one for one in shown["messages"] if one["user_id"] == "ada"]
+    assert message["run_id"] == ada["id"]
+    told = await admin.ok("GET", f"/v1/events/{event}/explanation?user_id=ada")
+    assert told["runs"][0]["run_id"] == ada["id"]
+    assert told["text"].endswith(detail["history"][1]["text"])
+    assert (await admin.ok("GET", "/v1/runs?user_id=nobody"))["items"] == []
+    assert (await admin.ok("GET", f"/v1/runs?event_id={event}&status=finished"))["items"] == []
+    first = await admin.ok("GET", "/v1/runs?limit=1")
+    rest = await admin.ok("GET", f"/v1/runs?limit=1&cursor={first['next_cursor']}")
+    assert [*first["items"], *rest["items"]] == found
+
+
+async def test_a_run_is_canceled_once(clarion, admin, sender):
+    """With its messages that are not sent yet; a rehearsal cancels nothing."""
+    await trigger(sender, "ada")
+    (one,) = await waiting(clarion, admin, 1)
+    path = f"/v1/runs/{one['id']}/cancel"
+    assert (await sender.ok("POST", f"{path}?dry_run=true"))["status"] == "canceled"
+    assert (await admin.ok("GET", f"/v1/runs/{one['id']}"))["status"] == "waiting"
+    done = await sender.ok("POST", path)
+    assert (done["status"], done["reason"], done["due_at"]) == ("canceled", "canceled_by_caller", None)
+    refused = await sender.problem("POST", path)
+    assert (refused["status"], refused["detail"]) == (
+        *(409, "The run is canceled: only one that waits can be canceled."),
+    )
+
+
+async def test_runs_are_canceled_by_what_they_have_in_common(clarion, admin, sender):
+    """Whoever their users are, and no others."""
+    await trigger(sender, "ada", "bob", order="A-1")
+    await trigger(sender, "ada", order="A-2")
+    await waiting(clarion, admin, 3)
+    asked = {"workflow": "series", "cancellation_key": "A-1"}
+    assert (await sender.ok("POST", "/v1/runs/cancel", asked))["runs"] == 2
+    assert (await sender.ok("POST", "/v1/runs/cancel", asked))["runs"] == 0
+    (left,) = await waiting(clarion, admin, 1, "?status=waiting")
+    assert left["user_id"] == "ada"
+    wrong = await sender.problem("POST", "/v1/runs/cancel", {**asked, "workflow": "serise"})
+    assert "'series'" in wrong["detail"]
+    wrong = await sender.problem("POST", "/v1/runs/cancel", {**asked, "workflow": "order-paid"})
+    assert wrong["errors"][0]["pointer"] == "#/cancellation_key"
+
+
+async def test_versions_say_how_many_runs_wait_in_each(clarion, admin, sender):
+    """A run keeps the version it started with."""
+    await trigger(sender, "ada")
+    await waiting(clarion, admin, 1)
+    await admin.ok("PUT", "/v1/workflows/series", {**SERIES, "jitter_s": 60})
+    await trigger(sender, "bob")
+    await waiting(clarion, admin, 2)
+    assert (await admin.ok("GET", "/v1/workflows/series/versions"))["items"] == [
+        {"version": 2, "live": True, "waiting_runs": 1},
+        {"version": 1, "live": False, "waiting_runs": 1},
+    ]
+    assert (await admin.problem("GET", "/v1/workflows/serise/versions"))["status"] == 404
+
+
+async def test_a_dry_run_names_what_each_step_does(admin, sender):
+    """Up to the first wait; nobody waits because of it."""
+    (run,) = (await trigger(sender, "ada", query="?dry_run=true"))["runs"]
+    assert [(one["step"], one["result"]) for one in run["steps"]] == [("hello", "sent"), ("pause", "waits")]
+    assert (await admin.ok("GET", "/v1/runs"))["items"] == []
+
+
+async def test_steps_go_in_and_come_out_as_they_were(admin):
+    """A workflow with steps, and one that only sends."""
+    for body in (SERIES, {"category": "orders", "steps": STEPS[:1]}):
+        stored = await admin.ok("PUT", "/v1/workflows/w", body)
+        assert stored["steps"] == body["steps"]
+        assert (await admin.ok("PUT", "/v1/workflows/w", stored))["steps"] == body["steps"]
+
+
+async def test_steps_that_could_not_work_are_refused_with_their_place(admin):
+    """Also what a step inside a branch names."""
+    inside = {"key": "mail", "template": "payd", "to": SMS}
+    fork = {"key": "fork", "type": "branch", "cases": [{"when": "steps.helo.read", "steps": [inside]}]}
+    shown = await admin.problem("PUT", "/v1/workflows/w", {"category": "orders", "steps": [STEPS[0], fork]})
+    found = {one["pointer"]: one for one in shown["errors"]}
+    assert "did you mean `hello`?" in found["#/steps/1/cases/0/when"]["detail"]
+    assert found["#/steps/1/cases/0/steps/0/template"]["did_you_mean"] == "paid"
+
+
+async def test_there_are_no_others(admin):
+    """Not of another tenant, nor what never waited."""
+    for id_ in ("0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e", "nonsense"):
+        assert (await admin.problem("GET", f"/v1/runs/{id_}"))["status"] == 404
+        assert (await admin.problem("POST", f"/v1/runs/{id_}/cancel"))["status"] == 404
+    assert (await admin.problem("GET", "/v1/runs?workflow=nothing"))["status"] == 422

@@ -1,0 +1,143 @@
+"""What is refused before a workflow with steps is published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clarion.model.channel import Channel
+from clarion.model.setup import Case, SendAll, Step, StepType, Workflow
+from clarion.rules.programs import compiled
+from clarion.rules.steps import faults, placed
+
+TO = SendAll(channels=(Channel.SMS,))
+SEND = Step(key="hello", template="note", to=TO)
+
+
+def wait(**more: Any) -> Step:
+    """A wait."""
+    return Step(**{"key": "pause", "type": StepType.WAIT, "for_s": 60, **more})
+
+
+def fork(*cases: Case, **more: Any) -> Step:
+    """A branch."""
+    return Step(**{"key": "fork", "type": StepType.BRANCH, "cases": cases, **more})
+
+
+def experiment(**more: Any) -> Step:
+    """An experiment."""
+    return Step(**{"key": "ab", "type": StepType.EXPERIMENT, "arms": {"a": 1, "b": 1}, **more})
+
+
+def send(key: str, when: str | None = None) -> Step:
+    """A send under a condition."""
+    return Step(key=key, template="note", to=TO, when=when)
+
+
+def nested(depth: int) -> Step:
+    """Branches inside branches."""
+    inner = (send("deep"),) if depth == 1 else (nested(depth - 1),)
+    return fork(Case(steps=inner), key=f"fork{depth}")
+
+
+@pytest.mark.parametrize(
+    ("steps", "pointer", "said"),
+    [
+        ((), "#/steps", "at least one step that sends"),
+        ((wait(),), "#/steps", "at least one step that sends"),
+        ((SEND, *(wait(key=f"w{n}") for n in range(100))), "#/steps", "at most 100 steps"),
+        ((SEND, SEND), "#/steps/1/key", "'hello' is used twice"),
+        ((SEND, fork(Case(steps=(SEND,)))), "#/steps/1/cases/0/steps/0/key", "used twice"),
+        ((Step(key="a", to=TO),), "#/steps/0", "needs `template`"),
+        ((Step(key="a", template="note"),), "#/steps/0", "needs `to`"),
+        ((SEND, Step(key="b", type=StepType.WAIT)), "#/steps/1", "needs `for_s`"),
+        ((SEND, Step(key="b", for_s=9, template="note", to=TO)), "#/steps/1/for_s", 'say `"type": "wait"`'),
+        ((SEND, wait(template="note")), "#/steps/1/template", "a step of type `wait` has no `template`"),
+        ((SEND, fork()), "#/steps/1", "needs `cases`"),
+        ((SEND, fork(Case(), Case(when="true"))), "#/steps/1/cases/0", "only the last case"),
+        ((SEND, fork(*[Case(when="true")] * 21)), "#/steps/1/cases", "at most 20 cases"),
+        ((SEND, nested(8)), "#/steps/1" + "/cases/0/steps/0" * 7 + "/cases/0/steps", "at most 8 deep"),
+        ((SEND, experiment(arms={"a": 1})), "#/steps/1/arms", "at least two arms"),
+        ((SEND, experiment(arms={"a": 0, "b": 0})), "#/steps/1/arms", "weight above 0"),
+        ((SEND, experiment(arms={str(n): 1 for n in range(11)})), "#/steps/1/arms", "at most 10 arms"),
+        ((SEND, experiment(arms={}, holdout="x")), "#/steps/1", "needs `arms`"),
+        (
+            (SEND, experiment(arms={"warm": 1, "none": 1}, holdout="nune")),
+            "#/steps/1/holdout",
+            "Did you mean 'none'?",
+        ),
+        ((send("a", "data.total >"),), "#/steps/0/when", "column"),
+        ((send("a", "dta.total > 1"),), "#/steps/0/when", "did you mean `data`?"),
+        ((send("a", "1 + 1"),), "#/steps/0/when", "true or false"),
+        ((SEND, send("b", "steps.helo.read")), "#/steps/1/when", "did you mean `hello`?"),
+        ((SEND, send("b", "steps['helo'].read")), "#/steps/1/when", "column 8: there is no step `helo`"),
+        (
+            (SEND, send("b", "steps.hello.opened")),
+            "#/steps/1/when",
+            "nothing called `opened` of the step `hello`",
+        ),
+        ((SEND, wait(), send("b", "steps.pause.x")), "#/steps/2/when", "no step `pause` before"),
+        ((send("a", "steps.hello.read"), SEND), "#/steps/0/when", "no step `hello` before this one"),
+        (
+            (fork(Case(steps=(SEND,))), send("b", "steps.hello.read")),
+            "#/steps/1/when",
+            "no step `hello` before this one",
+        ),
+        (
+            (SEND, fork(Case(when="steps.hello.reed", steps=()))),
+            "#/steps/1/cases/0/when",
+            "did you mean `read`?",
+        ),
+        ((SEND, experiment(by="dta.x")), "#/steps/1/by", "did you mean `data`?"),
+    ],
+)
+def test_what_could_not_work_is_told_with_its_place(steps, pointer, said):
+    """And what to do about it."""
+    (found, *_) = faults(steps)
+    assert found.pointer == pointer
+    assert said in found.detail
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "steps.hello.status == 'sent' && !steps.hello.read",
+        "steps['hello'].clicked",
+        "data.items.exists(one, one.steps.total > 3)",
+        "data.text == 'steps.nothing.here'",
+        'data.text == "steps.nothing.here"',
+        "user.attributes.plan == 'pro' || tenant.key == 'acme' || now > timestamp('2026-01-01T00:00:00Z')",
+        "event.type.startsWith('shop.') && run.version > 1",
+    ],
+)
+def test_what_may_be_asked_is_accepted(when):
+    """Steps that surely were there, and what an expression only looks like."""
+    assert faults((SEND, wait(), send("b", when))) == []
+
+
+def test_a_case_sees_what_its_branch_and_the_steps_before_it_left():
+    """Whatever comes behind the branch sees neither of its cases."""
+    case = Case(when="steps.hello.read", steps=(send("a"), send("b", "steps.a.read && steps.fork.case == 0")))
+    assert faults((SEND, fork(case), send("c", "steps.fork.case == -1"))) == []
+
+
+def test_every_step_is_listed_with_its_place():
+    """Also those inside cases."""
+    steps = (SEND, fork(Case(when="true", steps=(wait(),)), Case(steps=(send("a"),))))
+    assert [(place, step.key) for place, step in placed(steps)] == [
+        *(("#/steps/0", "hello"), ("#/steps/1", "fork")),
+        *(("#/steps/1/cases/0/steps/0", "pause"), ("#/steps/1/cases/1/steps/0", "a")),
+    ]
+
+
+def test_a_program_leads_forward_only():
+    """Every jump leads behind itself, so that every run comes to its end."""
+    steps = (fork(Case(when="true", steps=(wait(), SEND)), Case(steps=(send("a"),))), send("b"))
+    program = compiled(Workflow(key="w", category="c", steps=steps))
+    assert not program.sends_only
+    assert all(place < target for place, one in enumerate(program.instructions) for target in one.targets)
+    assert [one.step.key if one.step else one.targets for one in program.instructions] == [
+        *("fork", "pause", "hello", (6,), "a", (6,)),
+        "b",
+    ]
