@@ -50,10 +50,12 @@ async def test_a_region_takes_over_and_gives_back(tmp_path):
         assert violations(history, seen) == []
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not DEEP, reason="takes minutes: HYPOTHESIS_PROFILE=deep, and -s shows the report")
-async def test_two_regions_lose_nothing_when_one_is_lost(tmp_path):
+@pytest.mark.parametrize("broker", ["database", "kafka"])
+async def test_two_regions_lose_nothing_when_one_is_lost(broker, tmp_path):
     """The drill of docs/explanation/scaling.md."""
-    async with drill(tmp_path) as two:
+    async with drill(tmp_path, with_kafka=broker == "kafka") as two:
         async with two.load():
             await asyncio.sleep(5)
             left = await two.cut(12)
