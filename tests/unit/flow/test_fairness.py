@@ -66,6 +66,9 @@ class Log:
     def planned(self):
         return next(n for n in range(len(self.entries) + 1) if n + 1 not in self._planned)
 
+    def on_append(self, told):
+        pass
+
     async def take(self, lane, worker):
         return True
 

@@ -152,6 +152,7 @@ class SqlBroker:
         self._clock = clock
         self._lanes: dict[Lane, _LaneTail] = {}
         self._closed = False
+        log.on_append(self._told)
 
     async def publish(self, entries: Sequence[Entry]) -> None:
         """See `ports.Broker.publish`."""
@@ -216,6 +217,13 @@ class SqlBroker:
         """See `ports.Broker.close`."""
         self._closed = True
         for tail in self._lanes.values():
+            tail.wake.set()
+
+    def _told(self, lane: Lane, newest: int) -> None:
+        """Another process may have appended."""
+        tail = self._lanes.get(lane)
+        if tail is not None and newest > tail.offered:
+            tail.unknown = True
             tail.wake.set()
 
     async def _tail(self, lane: Lane) -> _LaneTail:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Protocol
 
 from clarion.model.channel import Lane
@@ -41,6 +41,10 @@ class EventLog(Protocol):
 
     async def end(self, lane: Lane) -> int:
         """The last position ever written."""
+
+    def on_append(self, told: Callable[[Lane, int], None]) -> None:
+        """Call `told` on the event loop with a lane and its newest position when another process has appended to it, or may
+        have. A store that is not told of that never calls, so look now and then."""
 
 
 class Partitions(Protocol):

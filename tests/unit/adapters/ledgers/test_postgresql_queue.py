@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 
 import asyncpg
 import pytest
 
+from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF
 from clarion.adapters.ledgers.postgresql import checks, cursors, message_statements, plans
 from clarion.adapters.ledgers.postgresql.combined import Combined
@@ -101,6 +103,28 @@ async def test_whoever_reads_on_misses_no_entry(subject, connection):
     await connection.execute("COMMIT")
     ((entry,), _) = await append
     assert list(await subject.ledger.log.read(Lane.NORMAL, 0, 9)) == [entry]
+
+
+async def test_who_plans_a_lane_is_told_what_another_process_appends(subject, url):
+    """And does not wait for its next look, which never comes here."""
+    clock, random = ManualClock(), SeededRandom()
+    elsewhere = await PostgresLedger.open(
+        url, vault=LocalVault(b"k" * 32, random), clock=clock, random=random
+    )
+    try:
+        broker = SqlBroker(elsewhere.log, clock)
+        async with aclosing(broker.consume(Lane.NORMAL, 9)) as batches:
+            for _ in range(2):  # the second time nothing is found on the way there
+                batch = asyncio.ensure_future(anext(batches))
+                while clock.next_wake is None and not batch.done():  # noqa: ASYNC110 - it looks once before it waits
+                    await asyncio.sleep(0.01)
+                entry = subject.entry()
+                await SqlBroker(subject.ledger.log, subject.clock).publish([entry])
+                told = await asyncio.wait_for(batch, 30)
+                assert [one.event_id for one in told.entries] == [entry.event_id]
+                await broker.ack(told)
+    finally:
+        await elsewhere.close()
 
 
 async def test_the_tail_stops_before_what_is_not_committed(subject, connection):

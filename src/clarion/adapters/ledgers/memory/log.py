@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 from msgspec.structs import replace
@@ -44,6 +44,9 @@ class MemoryLog:
 
     async def position(self, lane: Lane) -> int:
         return self._position(lane)
+
+    def on_append(self, told: Callable[[Lane, int], None]) -> None:
+        """Nobody else appends."""
 
     async def end(self, lane: Lane) -> int:
         return self._end(lane)

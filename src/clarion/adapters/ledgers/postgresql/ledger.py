@@ -27,6 +27,7 @@ from clarion.adapters.ledgers.postgresql.journal import PostgresJournal
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.postgresql.listener import Listener
 from clarion.adapters.ledgers.postgresql.lives import PostgresLives
+from clarion.adapters.ledgers.postgresql.log import CHANNEL as LOG
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.messages import PostgresMessages
@@ -115,12 +116,12 @@ class PostgresLedger(Store):
         self.topics = PostgresTopics(database)
         self.directory = PostgresDirectory(database, user_rows)
         self.setup = setup = PostgresSetup(database, vault)
-        heard = {SETUP: setup.told}
-        self._listener = None if database.pooled else Listener(database.address, clock, random, heard)
         self.spending = PostgresSpending(database)
         self.quotas = PostgresQuotas(database)
         self.claims = claims = PostgresClaims(database, clock)
-        self.log = log = PostgresLog(database, claims)
+        self.log = self._log = log = PostgresLog(database, claims)
+        heard = {SETUP: setup.told, LOG: log.heard}
+        self._listener = None if database.pooled else Listener(database.address, clock, random, heard)
         self.set_aside = PostgresSetAsides(database, log)
         self.partitions = PostgresPartitions(database)
         self.leases = leases = PostgresLeases(database)
@@ -170,6 +171,7 @@ class PostgresLedger(Store):
         }
 
     async def close(self) -> None:
+        await self._log.close()
         if self._listener is not None:
             await self._listener.close()
         if self._replicas is not None:

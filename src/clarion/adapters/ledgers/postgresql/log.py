@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -14,12 +15,19 @@ from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.locks import APPEND
 from clarion.adapters.ledgers.row_mappers import entry as entry_of
+from clarion.errors import Unavailable
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import EventId, TenantId, WorkerId
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
 Call = tuple[Sequence[Entry], Sequence[IdempotencyRecord | None]]
+
+CHANNEL = "clarion_log"
+"""Whoever listens there is told of new entries."""
+ANNOUNCE = f"SELECT pg_notify('{CHANNEL}', $1)"
+ANY = 2**63 - 1
+"""As the newest position of a lane: nobody knows."""
 
 ADD = {
     lane: f"""
@@ -84,6 +92,12 @@ class PostgresLog:
         self._database = database
         self._claims = claims
         self._admission = Admission()
+        self._told: Callable[[Lane, int], None] = lambda lane, seq: None
+        self._planned_here: set[Lane] = set()
+        """By this process, as far as it knows."""
+        self._appended: dict[Lane, int] = {}
+        """The newest position of the lanes that others plan."""
+        self._announcing: dict[Lane, asyncio.Task[None]] = {}
         self._appends: Combined[Call, Published] = Combined(database, self._append)
 
     async def append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
@@ -91,12 +105,21 @@ class PostgresLog:
             return (), ()
         urgent = all(entry.lane is Lane.CRITICAL for entry in entries)
         wanted = self._admission.enter(entries)
-        return await self._appends.do(
+        published = await self._appends.do(
             (entries, claims), rows=len(entries), urgent=urgent, leave=lambda: self._admission.leave(wanted)
         )
+        for entry in published[0]:
+            if entry.lane not in self._planned_here:
+                self._announce(entry.lane, entry.seq)
+        return published
 
     async def take(self, lane: Lane, worker: WorkerId) -> bool:
-        return await self._database.write(lambda connection: cursors.take(connection, lane, worker))
+        taken = await self._database.write(lambda connection: cursors.take(connection, lane, worker))
+        if taken:
+            self._planned_here.add(lane)
+        else:
+            self._planned_here.discard(lane)
+        return taken
 
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return [entry_of(lane, row) for row in await self._database.rows(READ[lane], after, limit)]
@@ -106,6 +129,41 @@ class PostgresLog:
             return await cursors.position(connection, await cursors.read(connection, lane))
 
         return await self._database.read(read)
+
+    def on_append(self, told: Callable[[Lane, int], None]) -> None:
+        self._told = told
+
+    async def close(self) -> None:
+        """What is being announced is announced."""
+        await asyncio.gather(*self._announcing.values())
+
+    def _announce(self, lane: Lane, seq: int) -> None:
+        """Whoever plans the lane elsewhere need not wait for its next look. Not in the transaction: those that notify wait for
+        one another's commits."""
+        self._appended[lane] = max(seq, self._appended.get(lane, 0))
+        if lane not in self._announcing:
+            self._announcing[lane] = asyncio.create_task(self._announced(lane))
+
+    async def _announced(self, lane: Lane) -> None:
+        """What is appended meanwhile is announced together."""
+        announced = 0
+        try:
+            while announced < (newest := self._appended[lane]):
+                await self._database.rows(ANNOUNCE, f"{lane.value} {newest}")
+                announced = newest
+        except Unavailable:
+            pass  # They are found by the next look.
+        finally:
+            del self._announcing[lane]
+
+    def heard(self, said: str) -> None:
+        """Somebody announces entries of a lane; nothing is said when that may have been missed."""
+        if said:
+            lane, seq = said.split()
+            self._told(Lane(lane), int(seq))
+        else:
+            for one in LANES:
+                self._told(one, ANY)
 
     async def end(self, lane: Lane) -> int:
         ((end,),) = await self._database.rows(END[lane], lane.value)

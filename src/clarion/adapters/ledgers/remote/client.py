@@ -82,6 +82,7 @@ class RemoteStore:
                 part = getattr(part, name)
             setattr(part, method.path[-1], line.method(method))
         self.setup.on_change = lambda changed: None  # nobody tells
+        self.log.on_append = lambda told: None
         self.users = line.users = RemoteUsers(self.users)
         self.log.append = _append(self.log.append)
         self.plans.commit = _commit(self.plans.commit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -67,6 +67,9 @@ class SqliteLog:
 
     async def position(self, lane: Lane) -> int:
         return self._position[lane]
+
+    def on_append(self, told: Callable[[Lane, int], None]) -> None:
+        """Nobody else appends."""
 
     async def end(self, lane: Lane) -> int:
         return self._end[lane]
