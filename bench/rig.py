@@ -92,7 +92,7 @@ class Rig:
             server.uses = await ends.enter_async_context(serving(self.backend, folder, core))
             server.env |= {f"CLARION_{one.setting.upper()}": one.url for one in server.uses}
             try:
-                await server.start(within=120)
+                await server.start()
                 if users:
                     await create_setup(server.api, users, preferences=preferences)
                 yield server
