@@ -104,9 +104,8 @@ async def test_an_update_and_the_way_back_lose_and_double_nothing(tmp_path, data
     installation = TwoVersions(tmp_path, database, SETTINGS)
     installation.python = old
     async with installation:
-        for number in (1, 2):
-            await installation.start(f"edge-{number}", "api,gateway")
-            await installation.start(f"worker-{number}", "worker,timers")
+        for name in ("first", "second"):
+            await installation.start(name)
         async with load(installation, installation.ports("api")) as load_:
             await load_.accepted(60)
             await installation.migrate(new)

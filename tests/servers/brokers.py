@@ -12,8 +12,10 @@ BROKERS = ("kafka", "rabbitmq", "sqs", "nats", "redis")
 def broker_url(request: pytest.FixtureRequest, kind: str, prefix: str) -> str:
     """On the server that all tests share; its topics, queues or streams begin with this."""
     server = request.getfixturevalue("elasticmq" if kind == "sqs" else kind)
-    if kind in {"kafka", "nats"}:
+    if kind == "kafka":
         return str(server.broker(prefix))
+    if kind == "nats":
+        return str(server.broker(prefix, "replicas=1&hold_s=5"))
     if kind == "sqs":
         where = f"127.0.0.1:{server.port}/{ACCOUNT}/{prefix}"
         return f"sqs://key:secret@{where}?tls=false&region={REGION}&hold_s=3"

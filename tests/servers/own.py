@@ -83,7 +83,9 @@ def _redis(home: Path, port: int) -> OwnServer:
 
 def _nats(home: Path, port: int) -> OwnServer:
     require("nats-server", nats.WHY)
-    return OwnServer(nats.Nats(port).broker("clarion"), port, lambda: nats.serve(home, port))
+    return OwnServer(
+        nats.Nats(port).broker("clarion", "replicas=1&hold_s=5"), port, lambda: nats.serve(home, port)
+    )
 
 
 def _kafka(home: Path, port: int) -> OwnServer:
