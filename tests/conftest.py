@@ -14,6 +14,7 @@ from tests.needs import in_ci
 pytest_plugins = [
     f"tests.servers.{name}"
     for name in (
+        "apicurio",
         "postgresql",
         "pgbouncer",
         "mariadb",

@@ -243,3 +243,22 @@ def test_the_example_of_a_kind_is_valid_and_its_secrets_are_fields(kind):
         if value := getattr(config, secret):
             assert str(value) not in repr(config)
     assert plugin.title
+
+
+async def test_what_a_process_has_in_hand_stays_hidden_from_others(request, monkeypatch):
+    """A message of SQS comes to nobody else while somebody works on it, however long; then it is gone."""
+    from clarion.adapters.sources import sqs
+
+    monkeypatch.setattr(sqs, "HIDDEN_S", 3)
+    monkeypatch.setattr(sqs, "EXTEND_EVERY_S", 0.3)
+    async with in_sqs(request) as subject:
+        await subject.publish([Publication(b'{"order":1}')])
+        worker, other = subject.open(), subject.open()
+        held = await worker.fetch(10)
+        assert len(held) == 1
+        for _ in range(5):  # each waits for a second
+            assert list(await other.fetch(10)) == []
+        await worker.done(held)
+        await worker.close()
+        assert list(await other.fetch(10)) == []
+        await other.close()

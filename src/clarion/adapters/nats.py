@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -107,20 +107,15 @@ async def connect(url: NatsUrl, setting: str, *, reconnected: Callable[[], None]
         """While it connects, it tries again and tells nobody else why. Later, what matters is in the errors of calls."""
         last[:] = [fault]
 
-    login: dict[str, Any] = {
-        "user": url.user or None,
-        "password": url.password or None,
-        "token": url.token or None,
-        "user_credentials": url.creds or None,
-    }
     try:
         async with asyncio.timeout(CONNECT_S):
-            return await nats.connect(
+            return await client(
                 [f"{'tls' if url.tls else 'nats'}://{server}" for server in url.servers],
-                **{name: value for name, value in login.items() if value},
+                user=url.user,
+                password=url.password,
+                token=url.token,
+                user_credentials=url.creds,
                 tls=_context(url, setting) if url.tls else None,
-                name="clarion",
-                connect_timeout=2,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=AGAIN_S,
@@ -133,6 +128,18 @@ async def connect(url: NatsUrl, setting: str, *, reconnected: Callable[[], None]
         raise ConfigError(
             f"{setting}: NATS at {url.shown} cannot be used ({why}): check the address, tls, and user and password"
         ) from None
+
+
+async def _quiet(fault: Exception) -> None:
+    """The client would write a traceback; what matters is in the errors of calls."""
+
+
+async def client(servers: Sequence[str], **options: Any) -> Client:
+    """A client of the library that writes nothing to the log. Options that are empty are not given to it; it raises what it raises."""
+    given = {name: value for name, value in options.items() if value not in ("", None)}
+    return await nats.connect(
+        [*servers], **{"name": "clarion", "connect_timeout": 2, "error_cb": _quiet} | given
+    )
 
 
 def _context(url: NatsUrl, setting: str) -> ssl.SSLContext:

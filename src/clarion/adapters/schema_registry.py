@@ -33,9 +33,11 @@ class RegistrySettings(ProviderSettings, frozen=True, kw_only=True):
     url: WebUrl
     username: str = ""
     password: str = ""
+    token: str = ""
+    """Sent as `Authorization: Bearer`, instead of a user."""
 
 
-SECRETS = frozenset({"password"})
+SECRETS = frozenset({"password", "token"})
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -76,7 +78,11 @@ class Registry(Generic[S]):
         self._known: dict[int, S | InvalidInput] = {}
 
     async def prepare(self, records: Sequence[SourceRecord]) -> None:
-        """Fetch the schemas of these. Raises Unavailable and ConfigError."""
+        """Fetch the schemas of these; one that was not there or could not be read is asked for anew. Raises Unavailable and
+        ConfigError."""
+        self._known = {
+            number: one for number, one in self._known.items() if not isinstance(one, InvalidInput)
+        }
         for number in {number_of(record.value) for record in records} - {None}:
             if number is not None and number not in self._known:
                 self._known[number] = await self._fetch(number)
@@ -126,7 +132,9 @@ class Registry(Generic[S]):
     async def _get(self, path: str) -> RegisteredSchema | None:
         url = f"{self._config.url.rstrip('/')}{path}{self._query}"
         headers = {"accept": "application/vnd.schemaregistry.v1+json, application/json"}
-        if self._config.username:
+        if self._config.token:
+            headers["authorization"] = f"Bearer {self._config.token}"
+        elif self._config.username:
             headers["authorization"] = basic(self._config.username, self._config.password)
         until_s = self._clock.monotonic() + CALL_S
         reply = await self._http.call(
@@ -139,7 +147,9 @@ class Registry(Generic[S]):
         if reply.status == 404:
             return None
         if reply.status in (401, 403):
-            raise ConfigError("the schema registry refuses the user: check `username` and `password`")
+            raise ConfigError(
+                "the schema registry refuses the user: check `username` and `password`, or `token`"
+            )
         if reply.status != 200:
             raise Unavailable(f"the schema registry answered {reply.status}")
         try:

@@ -48,6 +48,8 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What people wrote to us: text messages, chats, answers to emails."""
     quarantine: Keep | None = None
     """Mail and callbacks kept for manual review."""
+    dead_records: Keep | None = None
+    """Records of sources, and events for sinks, that could not be done."""
     verifications: Keep | None = None
     """One-time codes that are over, and what is known about the ranges of numbers they went to."""
     operations: Keep | None = None
@@ -65,6 +67,7 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
     devices: int
     inbound: int
     quarantine: int
+    dead_records: int
     verifications: int
     operations: int
 

@@ -31,6 +31,8 @@ class RetentionKind(StrEnum):
     """What people wrote to us: text messages, chats, answers to emails."""
     QUARANTINE = "quarantine"
     """Mail and callbacks kept for manual review."""
+    DEAD_RECORDS = "dead_records"
+    """Records of sources, and events for sinks, that could not be done."""
     VERIFICATIONS = "verifications"
     """One-time codes that are over, and what is known about the ranges of numbers they went to."""
     OPERATIONS = "operations"
@@ -49,6 +51,7 @@ DEFAULT_DAYS: Days = {
     RetentionKind.DEVICES: 270,
     RetentionKind.INBOUND: 90,
     RetentionKind.QUARANTINE: 30,
+    RetentionKind.DEAD_RECORDS: 30,
     RetentionKind.VERIFICATIONS: 30,
     RetentionKind.OPERATIONS: 30,
 }

@@ -57,7 +57,7 @@ class Source(Value, frozen=True, kw_only=True):
     format: str = "json"
     """How records are written: `json`, `cloudevents`, `avro` or `protobuf`."""
     schema_registry: dict[str, Any] = {}
-    """Where the schemas of `avro` and `protobuf` are: `url`, `username`, `password`."""
+    """Where the schemas of `avro` and `protobuf` are: `url`, `username` and `password`, or `token`."""
     when: Expression | None = None
     """A condition: records for which it is false are passed over."""
     map: RecordMap = RecordMap()

@@ -39,6 +39,7 @@ ORDER = (
     RetentionKind.DEVICES,
     RetentionKind.INBOUND,
     RetentionKind.QUARANTINE,
+    RetentionKind.DEAD_RECORDS,
     RetentionKind.VERIFICATIONS,
     RetentionKind.OPERATIONS,
 )

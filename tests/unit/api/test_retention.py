@@ -19,6 +19,7 @@ DEFAULTS = {
     "devices": {"keep": "P270D"},
     "inbound": {"keep": "P90D"},
     "quarantine": {"keep": "P30D"},
+    "dead_records": {"keep": "P30D"},
     "verifications": {"keep": "P30D"},
     "operations": {"keep": "P30D"},
 }

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from clarion.services import dead_records
 from clarion.services.reading_loops import LOOK_EVERY_S, TAKE_EVERY_S
 from clarion.services.sources import LAG_EVERY_S
 from clarion.testing.memory_topic import MemoryReader, MemoryTopic
+from tests.architecture.source_tree import ROOT
 from tests.engine import Engine, engine, sms_text, workflow
 
 SOURCE = Source(
@@ -428,6 +430,29 @@ async def test_a_cloudevent_maps_itself(shop, topic):
     await follow(shop, source)
     assert texts(shop) == ["Binary", "Hello"]
     assert [one.reason for one in await dead(shop)] == ["mapping_failed", "unreadable_record"]
+
+
+async def test_a_change_of_a_row_is_mapped_as_the_page_says(shop, topic):
+    """A record of Debezium starts its workflow when the row comes to be shipped, and once."""
+    page = (ROOT / "docs/how-to/use-your-own-topic.md").read_text(encoding="utf-8")
+    blocks = map(json.loads, re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    document = next(one for one in blocks if "payload" in one.get("when", ""))
+
+    def change(op: str, before: str | None, after: str | None) -> bytes:
+        rows = [one and {"id": 7, "customer_id": "ada", "status": one} for one in (before, after)]
+        return json.dumps({"schema": {}, "payload": {"op": op, "before": rows[0], "after": rows[1]}}).encode()
+
+    for one in (("c", None, "new"), ("u", "new", "shipped"), ("u", "new", "shipped"), ("d", "shipped", None)):
+        topic.publish(change(*one))
+    mapped = RecordMap(
+        workflow="'shipped'",
+        recipients=document["map"]["recipients"],
+        data="{'text': 'Order ' + string(data.payload.after.id)}",
+    )
+    await follow(shop, replace(SOURCE, when=document["when"], dedupe=document["dedupe"], map=mapped))
+    assert texts(shop) == ["Order 7"]
+    assert [one.detail for one in await dead(shop)] == []
+    assert shop.services.stats()["source_records.passed_over"] == 2
 
 
 async def test_a_deleted_source_leaves_no_position(shop, topic):

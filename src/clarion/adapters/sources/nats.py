@@ -97,7 +97,7 @@ class NatsReader:
     async def _connect(self) -> None:
         if self._connection is not None:
             return
-        import nats
+        from clarion.adapters.nats import client
 
         servers = self._config.servers.split(",")
         for server in servers:
@@ -106,20 +106,14 @@ class NatsReader:
                 await vetted(host, self._guard)
             except OSError:
                 raise Unavailable(f"nobody knows the server {host}: check `servers`") from None
-        given = {
-            name: getattr(self._config, field)
-            for name, field in (("user", "username"), ("password", "password"), ("token", "token"))
-            if getattr(self._config, field)
-        }
         self._connection = await self._call(
-            nats.connect(
+            client(
                 servers,
-                name="clarion",
-                connect_timeout=round(CALL_S / 2),
+                user=self._config.username,
+                password=self._config.password,
+                token=self._config.token,
                 max_reconnect_attempts=2,
                 allow_reconnect=False,
-                error_cb=_quiet,
-                **given,
             )
         )
         if not self._stream:
@@ -181,10 +175,6 @@ class NatsReader:
             if "authorization" in str(away).lower():
                 raise ConfigError("NATS refuses the user: check `username` and `password`") from None
             raise Unavailable(f"NATS does not answer ({type(away).__name__}): check `servers`") from None
-
-
-async def _quiet(error: Exception) -> None:
-    """What matters is in the errors of calls."""
 
 
 def _record(message: Any) -> SourceRecord:

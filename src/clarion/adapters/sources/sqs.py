@@ -19,7 +19,8 @@ from clarion.ports.source import Position, RecordReader, SourcePlugin, SourceRec
 
 WAIT_S = 1
 HIDDEN_S = 120
-"""What was fetched and is not done comes again after this time."""
+"""What a process that died had fetched comes again after this time. While one lives, it is hidden for longer."""
+EXTEND_EVERY_S = HIDDEN_S / 3
 CALLS = 10
 """That fetch at the same time, while there is a lot."""
 
@@ -68,6 +69,8 @@ class SqsReader:
         self._client = SqsClient(endpoint, config.signer("sqs", tools), tools)
         self._held: list[str] = []
         """Receipts of what was fetched and is not done."""
+        self._clock = tools.clock
+        self._extending: asyncio.Task[None] | None = None
         self._busy = False
         """The last fetch was full, so several calls are worth it."""
 
@@ -83,6 +86,8 @@ class SqsReader:
         records = [record for some in found for record in some]
         self._busy = len(records) >= min(MOST, limit)
         self._held += [record.receipt for record in records]
+        if records and self._extending is None:
+            self._extending = asyncio.create_task(self._extend(), name="visibility")
         return records
 
     async def done(self, records: Sequence[SourceRecord]) -> None:
@@ -106,10 +111,19 @@ class SqsReader:
 
     async def close(self) -> None:
         """What is not done is shown to others at once."""
+        if self._extending is not None:
+            self._extending.cancel()
+            await asyncio.gather(self._extending, return_exceptions=True)
         with suppress(ClarionError):
-            for start in range(0, len(self._held), MOST):
-                await self._release(self._held[start : start + MOST])
+            await self._hide(self._held, 0)
         await self._client.close()
+
+    async def _extend(self) -> None:
+        """Keep what is in hand from others, however long it takes."""
+        while True:
+            await self._clock.sleep(EXTEND_EVERY_S)
+            with suppress(ClarionError):  # it comes again then, and is recognised
+                await self._hide(self._held, HIDDEN_S)
 
     async def _receive(self, count: int, wait_s: int, hidden_s: int) -> list[SourceRecord]:
         asked = {
@@ -123,12 +137,14 @@ class SqsReader:
         received = await self._client.call("ReceiveMessage", asked, _Messages)
         return [self._record(one) for one in received.Messages or ()]
 
-    async def _release(self, receipts: Sequence[str]) -> None:
-        entries = [
-            {"Id": str(n), "ReceiptHandle": one, "VisibilityTimeout": 0} for n, one in enumerate(receipts)
-        ]
-        asked = {"QueueUrl": self._queue, "Entries": entries}
-        await self._client.call("ChangeMessageVisibilityBatch", asked, _Deletions)
+    async def _hide(self, receipts: Sequence[str], seconds: int) -> None:
+        for start in range(0, len(receipts), MOST):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": one, "VisibilityTimeout": seconds}
+                for n, one in enumerate(receipts[start : start + MOST])
+            ]
+            asked = {"QueueUrl": self._queue, "Entries": entries}
+            await self._client.call("ChangeMessageVisibilityBatch", asked, _Deletions)
 
     async def _delete(self, records: Sequence[SourceRecord]) -> int:
         entries = [{"Id": str(n), "ReceiptHandle": one.receipt} for n, one in enumerate(records)]

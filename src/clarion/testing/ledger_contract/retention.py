@@ -17,6 +17,7 @@ from clarion.model.operation import (
     OperationStep,
 )
 from clarion.model.quarantine import ANY_QUARANTINED, Quarantined
+from clarion.model.reading import DeadRecord, DeadRecordFilter, DeadRecordKind
 from clarion.model.retention import MessageTotal, RetentionKind
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
@@ -206,7 +207,9 @@ async def events_go_when_nothing_needs_them(subject: LedgerSubject) -> None:
     assert {*left} == {entries[1].key}
 
 
-async def captures_inbound_messages_and_quarantined_mail_go_by_age(subject: LedgerSubject) -> None:
+async def captures_inbound_messages_quarantined_mail_and_dead_records_go_by_age(
+    subject: LedgerSubject,
+) -> None:
     """The younger ones stay."""
 
     async def keep(number: int) -> None:
@@ -219,17 +222,35 @@ async def captures_inbound_messages_and_quarantined_mail_go_by_age(subject: Ledg
         )
         await subject.ledger.quarantine.keep(mail)
         await subject.ledger.inbound.take([inbound_message(subject, digest=digest)])
+        dead = DeadRecord(
+            tenant=subject.tenant,
+            kind=DeadRecordKind.SOURCE_RECORD,
+            origin="orders",
+            place=f"orders/0/{number}",
+            reason="mapping_failed",
+            detail="there is no field `user`",
+            sealed=b"sealed",
+            at=subject.now,
+        )
+        await subject.ledger.dead_records.keep([dead])
 
     await keep(1)
     subject.clock.advance(2 * DAY_S)
     await keep(2)
-    for kind in (RetentionKind.CAPTURES, RetentionKind.INBOUND, RetentionKind.QUARANTINE):
+    for kind in (
+        RetentionKind.CAPTURES,
+        RetentionKind.INBOUND,
+        RetentionKind.QUARANTINE,
+        RetentionKind.DEAD_RECORDS,
+    ):
         assert await _sweep(subject, kind) == {subject.tenant: 1}
     assert len(await subject.ledger.captures.page(subject.tenant, CaptureFilter(), None, 10)) == 1
     left = await subject.ledger.quarantine.page(subject.tenant, ANY_QUARANTINED, None, 10)
     assert [mail.digest for mail in left] == [bytes([2]) * 16]
     inbound = await subject.ledger.inbound.page(subject.tenant, ANY_INBOUND, None, 10)
     assert [one.digest for one in inbound] == [bytes([2]) * 16]
+    (dead,) = await subject.ledger.dead_records.page(subject.tenant, DeadRecordFilter(), None, 10)
+    assert dead.place == "orders/0/2"
 
 
 async def finished_operations_go_with_what_failed(subject: LedgerSubject) -> None:
@@ -317,7 +338,7 @@ RETENTION_CONTRACT = (
     counters_of_an_inbox_stay_exact,
     younger_items_and_their_changes_stay,
     events_go_when_nothing_needs_them,
-    captures_inbound_messages_and_quarantined_mail_go_by_age,
+    captures_inbound_messages_quarantined_mail_and_dead_records_go_by_age,
     finished_operations_go_with_what_failed,
     that_an_event_was_canceled_is_known_as_long_as_the_event,
     a_key_whose_message_went_begins_anew,

@@ -231,6 +231,47 @@ async def test_what_cannot_be_read_says_why(registry, kind, schema, body, said):
     assert "does not begin with the number of a schema" in plain
 
 
+async def test_records_of_two_versions_of_a_schema_are_read(registry):
+    """Each as it was written: what a later version added is missing in earlier records, and no schema is fetched twice."""
+    later = ORDER | {"fields": [*ORDER["fields"], {"name": "gift", "type": "boolean", "default": False}]}
+    for number, schema in ((7, ORDER), (8, later)):
+        registry.ids[number] = {
+            "schema": json.dumps(schema),
+            "references": [{"name": "Address", "subject": "shop/address", "version": 3}],
+        }
+    registry.subjects["shop/address"] = {"schema": json.dumps(ADDRESS)}
+    before = record(7, avro(VALUES, ADDRESS, ORDER))
+    after = record(8, avro(VALUES | {"gift": True}, ADDRESS, later))
+    found = await read("avro", registry, before, after, before, after)
+    assert [one.get("gift") for one in found] == [None, True, None, True]
+    assert sorted(request.path for request in registry.requests if "/ids/" in request.path) == [
+        "/schemas/ids/7",
+        "/schemas/ids/8",
+    ]
+
+
+async def test_a_schema_that_comes_late_is_found(registry):
+    """It was not there for the first records; later ones are read."""
+    format_ = formats()["avro"].open(RegistrySettings(url=registry.url), TOOLS)
+    body = record(5, avro("A-1", "string"))
+    await format_.prepare([body])
+    with pytest.raises(InvalidInput, match="no schema 5"):
+        format_.decode(body)
+    registry.ids[5] = {"schema": '"string"'}
+    await format_.prepare([body])
+    assert format_.decode(body).data == "A-1"
+    await format_.close()
+
+
+async def test_a_token_is_sent_instead_of_a_user(registry):
+    """As registries with OAuth want it."""
+    registry.ids[5] = {"schema": '"string"'}
+    format_ = formats()["avro"].open(RegistrySettings(url=registry.url, token="t-1"), TOOLS)
+    await format_.prepare([record(5, avro("A-1", "string"))])
+    await format_.close()
+    assert registry.requests[0].headers["authorization"] == "Bearer t-1"
+
+
 async def test_a_registry_that_is_away_is_asked_again(registry):
     """Nothing becomes a dead letter because of it; one that refuses us says so."""
     registry.status = 500

@@ -40,6 +40,7 @@ class MemoryRetention:
             RetentionKind.OPERATIONS: self._operations,
             RetentionKind.INBOUND: lambda cutoffs: _by_time(self._tables.inbound, cutoffs),
             RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
+            RetentionKind.DEAD_RECORDS: lambda cutoffs: _by_time(self._tables.dead_records, cutoffs),
         }
 
     async def sweep(self, kind: RetentionKind, cutoffs: Cutoffs, after: bytes | None, *, dry: bool) -> Swept:

@@ -106,6 +106,7 @@ BY_TIME = {
     RetentionKind.DELIVERIES: "deliveries",
     RetentionKind.INBOUND: "inbound",
     RetentionKind.QUARANTINE: "strays",
+    RetentionKind.DEAD_RECORDS: "dead_records",
 }
 TIMES = {
     table: f"SELECT seq, at, tenant FROM {table} WHERE seq > $1 ORDER BY seq LIMIT $2"

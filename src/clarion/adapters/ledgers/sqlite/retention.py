@@ -91,12 +91,14 @@ BY_TIME = {
     RetentionKind.DELIVERIES: "SELECT seq, at, tenant FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     RetentionKind.INBOUND: "SELECT seq, at, tenant FROM inbound WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     RetentionKind.QUARANTINE: "SELECT seq, at, tenant FROM strays WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    RetentionKind.DEAD_RECORDS: "SELECT seq, at, tenant FROM dead_records WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 }
 TABLE = {
     RetentionKind.CAPTURES: "captures",
     RetentionKind.DELIVERIES: "deliveries",
     RetentionKind.INBOUND: "inbound",
     RetentionKind.QUARANTINE: "strays",
+    RetentionKind.DEAD_RECORDS: "dead_records",
 }
 
 
