@@ -32,7 +32,7 @@ class Apicurio(NamedTuple):
 def _begin(home: Path) -> Started:
     java, folder = require("java", WHY), libraries("apicurio", WHY)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(home, filter="data")
+        archive.extractall(home)
     port = free_port()
     program: list[str | Path] = [java, "-Xmx256m", *SMALL, "-jar", next(home.glob("*-runner.jar"))]
     process = start(
