@@ -39,6 +39,12 @@ class Device:
             await asyncio.sleep(self._after_s)
             self._after_s = 0.0
 
+    async def has(self, number: int) -> None:
+        """Wait until it is connected and shows so many items. Begin with none: the first state holds the newest ones only."""
+        async with asyncio.timeout(60):
+            while not self.stream.connections or self.stream.offset < number:  # noqa: ASYNC110 - nothing tells of either
+                await asyncio.sleep(0.02)
+
     def cut(self) -> None:
         """Lose the line, as in a tunnel."""
         if self.socket is not None:

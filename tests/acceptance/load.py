@@ -36,11 +36,8 @@ class Load:
         self.traffic.stopping = True
         await self.traffic.settle_unanswered()
         seen = await settled(self.installation.api, self.traffic.history)
-        async with asyncio.timeout(60):
-            for device in self.devices:
-                while device.stream.offset < len(seen.inboxes[device.user].items):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.02)
         for device in self.devices:
+            await device.has(len(seen.inboxes[device.user].items))
             device.stop()
         return seen
 
@@ -58,9 +55,10 @@ async def load(installation: Topology, ports: list[int], devices: int = 2) -> As
         for number, user in enumerate(USERS[:devices])
     ]
     async with asyncio.TaskGroup() as group:
-        group.create_task(traffic.run())
         for device in following:
             group.create_task(device.run())
+            await device.has(0)
+        group.create_task(traffic.run())
         yield Load(installation, traffic, following)
 
 

@@ -33,6 +33,7 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
     async with asyncio.TaskGroup() as group:
         for device in devices:
             group.create_task(device.run())
+            await device.has(0)
         group.create_task(traffic.run())
         for _ in range(rounds):
             await asyncio.sleep(dice.uniform(0.02, 0.5))
@@ -47,8 +48,8 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
         traffic.stopping = True
         await traffic.settle_unanswered()
         seen = await settled(server.api, history)
-        await caught_up(devices, {user: len(inbox.items) for user, inbox in seen.inboxes.items()})
         for device in devices:
+            await device.has(len(seen.inboxes[device.user].items))
             device.stop()
     print(
         f"{len(history.submissions)} events, {len(seen.messages)} messages, answers {dict(history.answers)}"
@@ -69,11 +70,3 @@ async def pause(server: Server, dice: random.Random) -> None:
     if dice.random() >= KILLED_WHILE_PAUSED:
         os.kill(one, signal.SIGCONT)
         await asyncio.sleep(dice.uniform(0.0, 0.2))
-
-
-async def caught_up(devices: list[Device], wanted: dict[str, int], within: float = 60) -> None:
-    """Give the devices a moment to read what is on its way."""
-    async with asyncio.timeout(within):
-        for device in devices:
-            while device.stream.offset < wanted[device.user]:  # noqa: ASYNC110 - the stream has no event to wait for
-                await asyncio.sleep(0.02)

@@ -13,7 +13,6 @@ from bench.server import free_port
 from bench.wire import Api
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.setup_data import USERS, event_type
-from tests.acceptance.test_shared_store import has
 from tests.acceptance.topology import Serving, Topology, on
 from tests.needs import DEEP
 from tests.servers.redis import FORGETFUL, Process, serve
@@ -135,7 +134,7 @@ async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(database,
             async with asyncio.TaskGroup() as group:
                 for device in devices:
                     group.create_task(device.run())
-                    await has(device, 0)
+                    await device.has(0)
                 alarming = group.create_task(alarms(Api(serving[0].port, topology.key), over))
                 ordering = group.create_task(order(serving))
                 await asyncio.sleep(4 * EVERY_S)
@@ -152,7 +151,7 @@ async def test_redis_that_is_killed_under_load_costs_nothing_but_speed(database,
                 took = await alarming
                 emails = await captured(serving[0].api)
                 for device in devices:
-                    await has(device, EVENTS // len(USERS))
+                    await device.has(EVENTS // len(USERS))
                     device.stop()
             failures = [await metric(process, "clarion_redis_failures_total") for process in serving]
         orders = Counter(one["content"]["subject"] for one in emails if one["user_id"] != USERS[1])

@@ -87,13 +87,6 @@ async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engi
     await store.close()
 
 
-async def has(device: Device, number: int) -> None:
-    """Wait until the device shows so many items."""
-    async with asyncio.timeout(60):
-        while device.stream.offset < number:  # noqa: ASYNC110 - the stream has no event to wait for
-            await asyncio.sleep(0.02)
-
-
 async def test_a_device_sees_at_once_what_another_process_delivers(tmp_path):
     """Two servers on one store: whoever plans and delivers, devices of both are told, and of nothing twice; also behind a
     crash of the store."""
@@ -105,13 +98,13 @@ async def test_a_device_sees_at_once_what_another_process_delivers(tmp_path):
         async with asyncio.TaskGroup() as group:
             for device in devices:
                 group.create_task(device.run())
-                await has(device, 0)
+                await device.has(0)
             for number in range(1, 11):
                 name = "acc-order" if number % 2 else "acc-alarm"
                 asked = {"recipients": [USERS[0]], "data": {"n": number}}
                 await serving[number % 2].api.post(f"/v1/workflows/{name}/trigger", asked)
                 for device in devices:
-                    await has(device, number)
+                    await device.has(number)
             assert [device.stream.connections for device in devices] == [1, 1]
             assert installation.store is not None
             installation.store.kill()
@@ -121,7 +114,7 @@ async def test_a_device_sees_at_once_what_another_process_delivers(tmp_path):
             asked = {"recipients": [USERS[0]], "data": {"n": 11}}
             await api.post("/v1/workflows/acc-order/trigger", asked)
             for device in devices:
-                await has(device, 11)
+                await device.has(11)
                 device.stop()
         assert [device.stream.problems for device in devices] == [[], []]
         assert devices[0].stream.items == devices[1].stream.items

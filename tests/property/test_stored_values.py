@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from importlib import import_module
 from types import MappingProxyType, NoneType, UnionType
@@ -22,11 +22,11 @@ from clarion.adapters.ledgers import operation_rows, reading_rows, user_sealing
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
-from clarion.flow import live_states, provider_scores, sealing
+from clarion.flow import live_states, provider_scores, run_states, sealing
 from clarion.flow.intake import intake
 from clarion.model.content import InAppContent
 from clarion.model.event import Event
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, run_id
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, part_id, run_id
 from clarion.model.live import Live
 from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
@@ -48,34 +48,37 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.text("ab/é", max_size=3), JSON, max_size=3)
 
 
-def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a type, as far as the store's types go."""
+def values(kind: Any, within: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
+    """Values of a type, as far as the store's types go; `within`: the types that it is a field of, the outermost first."""
     origin, inner = get_origin(kind), get_args(kind)
     if hasattr(kind, "__metadata__"):
         return bounded(kind)
     if hasattr(kind, "__supertype__"):
-        return values(kind.__supertype__)
+        return values(kind.__supertype__, within)
     if origin in (Union, UnionType):
-        return st.one_of([values(one) for one in inner])
+        return st.one_of([values(one, within) for one in inner])
     if origin is Literal:
         return st.sampled_from(inner)
-    if origin is tuple and inner[-1] is Ellipsis:
-        return st.lists(values(inner[0]), max_size=2).map(tuple)
-    if origin is tuple:
-        return st.tuples(*map(values, inner))
-    if origin is list:
-        return st.lists(values(inner[0]), max_size=2)
-    if origin is frozenset:
-        return st.frozensets(values(inner[0]), max_size=2)
-    if origin is dict:
-        return st.dictionaries(values(inner[0]), values(inner[1]), max_size=2)
+    if origin is not None:
+        return several(origin, inner, within)
     if kind in PLAIN:
         return PLAIN[kind]
     if issubclass(kind, Enum):
         return st.sampled_from(kind)
     assert issubclass(kind, msgspec.Struct), f"no values of {kind} are known: add them here"
-    fields = {field.name: values(field.type) for field in msgspec.structs.fields(kind)}
+    fields = {field.name: values(field.type, (*within, kind)) for field in msgspec.structs.fields(kind)}
     return st.builds(kind, **fields)
+
+
+def several(origin: Any, inner: tuple[Any, ...], within: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """Values of a type that holds others. Steps may hold cases, and these steps: deeper inside there are none."""
+    if origin in (dict, Mapping):
+        return st.dictionaries(values(inner[0], within), values(inner[1], within), max_size=2)
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return st.tuples(*[values(one, within) for one in inner])
+    if inner[0] in within[:-2]:
+        return st.just(origin())
+    return st.lists(values(inner[0], within), max_size=2).map(origin)
 
 
 def bounded(kind: Any) -> st.SearchStrategy[Any]:
@@ -147,6 +150,13 @@ STORED = [
         packed_journal._pack,
         of(packed_journal._unpack_said),
     ),
+    Stored(
+        "what steps did",
+        of(packed_journal._unpack_steps).type,
+        packed_journal._pack,
+        of(packed_journal._unpack_steps),
+    ),
+    Stored("run that waits", of(run_states._decode).type, run_states._encode, of(run_states._decode)),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
@@ -223,7 +233,7 @@ def planned(draw: st.DrawFn) -> tuple[list[Run], list[Message]]:
         event_id, user = EventId(bytes([place]) * 16), UserNo(abs(one.user) % 2**40)
         run = replace(
             one,
-            id=run_id(event_id, one.workflow, user),
+            id=part_id(run_id(event_id, one.workflow, user), one.part),
             tenant=TenantId(abs(one.tenant) % 2),
             user=user,
             event_id=event_id,

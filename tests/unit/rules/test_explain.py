@@ -34,12 +34,14 @@ def test_the_shape_is_stable_and_ready_for_json():
     found = msgspec.to_builtins(explanation(planned.run, "user-7"))
     assert list(found) == [
         "event_id",
+        "run_id",
         "user_id",
         "workflow",
         "workflow_version",
         "decided_at",
         "text",
         "channels",
+        "steps",
     ]
     (channel,) = found["channels"]
     assert list(channel) == [

@@ -26,6 +26,7 @@ from clarion.adapters.ledgers.postgresql import (
     receipt_statements,
     record_statements,
     retention_statements,
+    runs,
     set_aside,
     setup,
     spending,
@@ -57,6 +58,13 @@ FILL = f"""
     INSERT INTO strays (tenant, digest, why, sealed, at) SELECT n % 5, {HASH}, '', '', n FROM generate_series(1, 4000) AS n;
     INSERT INTO inbound (tenant, digest, channel, integration, sender, "user", verdict, at, sealed, reply_due_at)
         SELECT n % 5, {HASH}, 'sms', 'i', {HASH}, n, 'help', n, '', CASE WHEN n % 500 = 0 THEN n END
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO dead_records (tenant, kind, origin, place, reason, detail, sealed, at)
+        SELECT n % 5, 'source_record', 's', 'p' || n, 'r', '', '', n FROM generate_series(1, 4000) AS n;
+    INSERT INTO runs (id, tenant, "user", event_id, workflow, version, lane, status, step, part, due_at, started_at,
+        updated_at, cancellation_key, holder)
+        SELECT {HASH}, n % 5, n, {HASH}, 'w' || n % 40, 1, 'normal', CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'finished' END,
+            's', 1, CASE WHEN n % 2 = 0 THEN n END, 0, 0, {HASH}, CASE WHEN n % 500 = 0 THEN 1 END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO lives SELECT n % 5, 'l' || n, {HASH}, 1, '', 0, NULL, CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
@@ -223,6 +231,19 @@ STATEMENTS |= {
     "captures of a user": (captures.PAGE_OF_USER, 1, END, [], 0, END, 50, 1),
     "captures of a message": (captures.OF_MESSAGE, 1, DIGEST),
     "a page of calls": (deliveries.PAGE, 1, DIGEST, END, None, 0, END, 50),
+    "whether a run is due": (runs.ANY_DUE, "normal", 50, 1),
+    "runs that are due": (runs.CLAIM, "normal", 50, 1, 50),
+    "a run": (runs.GET, DIGEST, 1),
+    "a page of runs": (runs.PAGE, 1, ANY_ID, 50),
+    "runs that a plan goes on with": (runs.HELD, [DIGEST]),
+    "runs of a user to cancel": (runs.CANCELABLE.format(' AND "user" = $3'), 1, 50, 1),
+    "runs to cancel by key": (runs.CANCELABLE.format(" AND cancellation_key = $3"), 1, 50, DIGEST),
+    "runs that are canceled": (runs.END, "", 0, [DIGEST]),
+    "runs of an event that end": (runs.END_OF_EVENT, "", 0, DIGEST, DIGEST, DIGEST),
+    "runs of a user that end": (runs.END_OF_USER, "", 0, 1),
+    "whether a run of an event waits": (runs.WAITS, DIGEST, DIGEST, DIGEST, 1),
+    "runs that wait, by version": (runs.WAITING, 1, "w1"),
+    "old runs": (retention_statements.RUNS_OLD, b"", ANY_ID, 50),
     "old messages": (retention_statements.MESSAGES_OLD, b"", ANY_ID, 5),
     "old messages that go": (retention_statements.MESSAGES_DROP, [DIGEST]),
     "their rows that go": (retention_statements.USER_MESSAGES_DROP, [1], [DIGEST]),
