@@ -27,6 +27,7 @@ from tests.acceptance.setup_data import USERS
 from tests.acceptance.shared_store import CALLED, DATABASE, EFFECTS, LEASE_S, engine_of, store_in
 from tests.acceptance.topology import Topology
 from tests.engine import Engine, workflow
+from tests.needs import DEEP
 from tests.postgresql_ledgers import new_database
 
 PEOPLE = [f"person-{number}" for number in range(20)]
@@ -69,7 +70,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         await process.wait()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", *(["memory"] if DEEP else [])])
 async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engine]:
     """What accepts events: a third process on the store, which plans and sends nothing."""
     if request.param == "postgresql":
