@@ -556,6 +556,8 @@ def _problem(
         source = f"--{key.replace('_', '-')}"
     elif key in set(_given(from_env)):
         source = _variable(key)
+    elif file is None:  # A section, whose parts do not fit together.
+        source = ", ".join(_variable(one) for one in _given(from_env) if one.startswith(f"{key}."))
     else:
         source = f"{file}:{_line_of(text, key)}"
     said = error["msg"].removeprefix("Value error, ")

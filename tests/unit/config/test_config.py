@@ -102,6 +102,13 @@ def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):
         Settings.load()
 
 
+def test_a_section_of_the_environment_that_does_not_fit_together_names_its_variables(monkeypatch):
+    """There is no file whose line could be named."""
+    monkeypatch.setenv("CLARION_REGION__NAME", "paris")
+    with pytest.raises(ConfigError, match=r"region \(CLARION_REGION__NAME\): names must be two regions"):
+        Settings.load()
+
+
 def test_a_wrong_option_names_the_option():
     """Whoever typed it sees what they typed."""
     with pytest.raises(ConfigError, match=r"port \(--port\): .*65535.*99999"):
