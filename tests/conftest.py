@@ -51,7 +51,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci() else 
 
 # A failed check of a contract shows its values, like any other assertion.
 pytest.register_assert_rewrite(
-    "clarion.testing.ledger_contract", "clarion.testing.provider_contract", "clarion.testing.source_contract"
+    "clarion.testing.ledger_contract",
+    "clarion.testing.provider_contract",
+    "clarion.testing.source_contract",
+    "tests.acceptance.load",
+    "tests.acceptance.mistreatment",
 )
 
 ACCEPTANCE = Path(__file__).parent / "acceptance"
