@@ -91,7 +91,7 @@ async def test_a_store_that_is_away_makes_no_loop_fail(store, monkeypatch):
     ("loop", "type_", "method"),
     [
         (f"loop plan-{Lane.NORMAL}", Planner, "_draft"),
-        *((f"loop wake-{lane}", Claimer, "sweep") for lane in LANES),
+        *((f"loop wake-{lane}", Claimer, "_due") for lane in LANES),
         (NORMAL_SMS, Recheck, "batch"),
         ("loop watch-endpoints", EndpointMonitor, "sweep"),
         ("loop watch-parts", Readiness, "check"),

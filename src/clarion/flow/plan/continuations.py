@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
-from clarion.errors import Unavailable
-from clarion.flow.lease import GivenUp, WorkerLease
+from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
+from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
 from clarion.ports.clock import Clock
 
-log = structlog.get_logger(__name__)
-
-SWEEP_S = 0.1
 PAGES = 4
 """Pages claimed at once, each of another tenant."""
 
@@ -33,16 +28,7 @@ class ContinuationClaimer:
 
     async def run(self, lane: Lane) -> None:
         """Sweep a lane until cancelled."""
-        while True:
-            try:
-                busy = await self.sweep(lane)
-            except (Unavailable, GivenUp):
-                busy = False
-                log.warning("continuations_wait", lane=lane)
-            if busy:
-                await self._priority.turn(lane)
-            else:
-                await self._clock.sleep(SWEEP_S)
+        await sweep_forever(lane, self.sweep, "continuations_wait", self._priority, self._clock)
 
     async def sweep(self, lane: Lane) -> bool:
         """Plan a page of what has waited longest of each tenant; whether there was anything."""

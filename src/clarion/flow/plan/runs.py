@@ -16,6 +16,7 @@ from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.run_states import opened_state
 from clarion.flow.sealing import opened
+from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant
@@ -28,7 +29,6 @@ from clarion.rules.plan import Waited
 
 log = structlog.get_logger(__name__)
 
-SWEEP_S = 0.1
 CLAIM = 256
 """Runs planned in one go."""
 
@@ -66,16 +66,7 @@ class RunClaimer:
 
     async def run(self, lane: Lane) -> None:
         """Sweep a lane until cancelled; without pause while there is more than one claim takes."""
-        while True:
-            try:
-                busy = await self.sweep(lane)
-            except (Unavailable, GivenUp):
-                busy = False
-                log.warning("runs_wait", lane=lane)
-            if busy:
-                await self._priority.turn(lane)
-            else:
-                await self._clock.sleep(SWEEP_S)
+        await sweep_forever(lane, self.sweep, "runs_wait", self._priority, self._clock)
 
     async def sweep(self, lane: Lane) -> bool:
         """Plan what is due; whether there may be more."""

@@ -15,6 +15,7 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of, setup_of
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
+from clarion.flow.sweeping import SWEEP_S, sweep_forever
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event, EventKey
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, WorkerId
@@ -36,7 +37,6 @@ TRIES = 3
 """How often a message that cannot be read is looked at before it is given up."""
 PAUSE_MS = 1_000
 """Between two tries, times their number."""
-SWEEP_S = 0.1
 CLAIM = 256
 """Messages claimed per queue in one go."""
 
@@ -67,16 +67,7 @@ class Claimer:
 
     async def run(self, lane: Lane) -> None:
         """Sweep a lane until cancelled; without pause while there is more than one claim takes."""
-        while True:
-            try:
-                busy = await self.sweep(lane)
-            except Unavailable:
-                busy = False
-                log.warning("sweep_waits", lane=lane)
-            if busy:
-                await self._priority.turn(lane)
-            else:
-                await self._clock.sleep(SWEEP_S)
+        await sweep_forever(lane, self.sweep, "sweep_waits", self._priority, self._clock)
 
     async def sweep(self, lane: Lane) -> bool:
         """Claim once from every queue of the lane that has something due; whether any had more to give."""
