@@ -15,9 +15,10 @@ from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo
 from clarion.model.run import RunState, RunStatus
 from clarion.model.setup import Case, Category, SendAll, Step, StepType, Tenant, Workflow, every
 from clarion.model.user import Profile, User
-from clarion.rules.interpreter import Advance, Facts, advance
+from clarion.rules.interpreter import advance
 from clarion.rules.programs import compiled
-from clarion.rules.steps import faults
+from clarion.rules.steps.faults import faults
+from clarion.rules.steps.walk import Advance, Facts
 
 NOW = Instant(1_800_000_000_000)
 TO = SendAll(channels=(Channel.SMS,))

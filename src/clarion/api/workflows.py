@@ -31,9 +31,11 @@ from clarion.model.setup import (
     Workflow,
     channels_of,
 )
-from clarion.rules import steps, validation
+from clarion.rules import validation
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
+from clarion.rules.steps.faults import faults as step_faults
+from clarion.rules.steps.faults import placed
 
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
@@ -133,9 +135,9 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
     unknown = unknown_in("category", [(workflow.category, "#/category")], categories)
     faults += map(unknown_name, unknown)
     faults += [
-        Fault(detail=one.detail, pointer=one.pointer, code=one.code) for one in steps.faults(workflow.steps)
+        Fault(detail=one.detail, pointer=one.pointer, code=one.code) for one in step_faults(workflow.steps)
     ]
-    for place, step in steps.placed(workflow.steps):
+    for place, step in placed(workflow.steps):
         if step.type is not StepType.SEND or step.to is None or not step.template:
             continue
         faults += _listed_twice(step.to, f"{place}/to")

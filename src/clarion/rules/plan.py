@@ -30,10 +30,12 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, live, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
-from clarion.rules.interpreter import Advance, Facts, advance
+from clarion.rules.interpreter import advance
 from clarion.rules.keys import EventKeys, KeyedHash, cancellation_key
 from clarion.rules.match import MISSING, resolve
-from clarion.rules.programs import Program, compiled
+from clarion.rules.programs import compiled
+from clarion.rules.steps.program import Program
+from clarion.rules.steps.walk import Advance, Facts
 from clarion.rules.time_format import rfc3339
 
 

@@ -9,7 +9,7 @@ import pytest
 from clarion.model.channel import Channel
 from clarion.model.setup import Case, SendAll, Step, StepType, Workflow
 from clarion.rules.programs import compiled
-from clarion.rules.steps import faults, placed
+from clarion.rules.steps.faults import faults, placed
 
 TO = SendAll(channels=(Channel.SMS,))
 SEND = Step(key="hello", template="note", to=TO)

@@ -19,7 +19,7 @@ from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, StepType, Template, Tenant, Workflow, channels_of
 from clarion.model.status import Reason, Status
 from clarion.rules.plan import Planned
-from clarion.rules.programs import Program
+from clarion.rules.steps.program import Program
 
 
 class PlanSetup(NamedTuple):

@@ -4,50 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from clarion.model.setup import Step, StepType, every
 from clarion.rules.expressions import ExpressionError, compiled, counted
-from clarion.rules.interpreter import OUTPUTS, VARIABLES
 from clarion.rules.match import closest
+from clarion.rules.steps.kind import StepFault
+from clarion.rules.steps.kinds import KINDS, expressions
+from clarion.rules.steps.walk import VARIABLES
 
 STEPS = 100
 """Each may be a message, or several, for every recipient."""
 DEPTH = 8
 """Branches inside branches."""
-CASES = 20
-ARMS = 10
 
 _OF_EVERY = ("key", "type", "when")
-_FIELDS: Mapping[StepType, tuple[str, ...]] = {
-    StepType.SEND: ("template", "to"),
-    StepType.WAIT: ("for_s",),
-    StepType.BRANCH: ("cases",),
-    StepType.EXPERIMENT: ("arms", "by", "holdout"),
-}
-_NEEDED: Mapping[StepType, tuple[str, ...]] = {
-    StepType.SEND: ("template", "to"),
-    StepType.WAIT: ("for_s",),
-    StepType.BRANCH: ("cases",),
-    StepType.EXPERIMENT: ("arms",),
-}
 _REFERENCE = re.compile(
     r"""(?<![\w.])steps\s*(?:\.\s*(?P<name>\w+)|\[\s*(?P<quote>['"])(?P<key>[^'"]*)(?P=quote)\s*\])"""
     r"""(?:\s*\.\s*(?P<field>\w+)(?!\s*\())?"""
     r"""|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 )
 """What an expression asks of a step; texts are passed over."""
-
-
-class StepFault(NamedTuple):
-    """What is wrong, and where in the document."""
-
-    pointer: str
-    detail: str
-    code: str = ""
-    """`missing`, or nothing of its own."""
 
 
 def faults(steps: Sequence[Step]) -> list[StepFault]:
@@ -92,49 +70,23 @@ def _of_list(
 def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
     fields = {field.name: field for field in msgspec.structs.fields(Step)}
     for name, field in fields.items():
-        if name in (*_OF_EVERY, *_FIELDS[step.type]):
+        if name in (*_OF_EVERY, *KINDS[step.type].fields):
             continue
         if getattr(step, name) != field.default and getattr(step, name):
-            its = next(kind for kind, names in _FIELDS.items() if name in names)
+            its = next(other for other, kind in KINDS.items() if name in kind.fields)
             detail = f'a step of type `{step.type}` has no `{name}`: leave it out, or say `"type": "{its}"`.'
             yield StepFault(f"{at}/{name}", detail)
-    for name in _NEEDED[step.type]:
+    for name in KINDS[step.type].needs:
         if not getattr(step, name):
             yield StepFault(at, f"a step of type `{step.type}` needs `{name}`.", "missing")
-    if len(step.cases) > CASES:
-        yield StepFault(f"{at}/cases", f"a branch has at most {CASES} cases.")
-    for number, case in enumerate(step.cases[:-1]):
-        if case.when is None:
-            detail = "only the last case may have no `when`: those behind it would never run."
-            yield StepFault(f"{at}/cases/{number}", detail)
-    if step.type is StepType.EXPERIMENT:
-        yield from _of_arms(step, at)
-
-
-def _of_arms(step: Step, at: str) -> Iterator[StepFault]:
-    if len(step.arms) > ARMS:
-        yield StepFault(f"{at}/arms", f"an experiment has at most {ARMS} arms.")
-    elif len(step.arms) == 1:
-        yield StepFault(f"{at}/arms", "an experiment needs at least two arms.")
-    elif step.arms and not any(step.arms.values()):
-        yield StepFault(f"{at}/arms", "at least one arm needs a weight above 0.")
-    if step.holdout is not None and step.holdout not in step.arms:
-        near = closest(step.holdout, step.arms)
-        meant = f" Did you mean {near!r}?" if near else ""
-        yield StepFault(f"{at}/holdout", f"there is no arm {step.holdout!r}.{meant}")
+    yield from KINDS[step.type].faults(step, at)
 
 
 def _of_expressions(step: Step, at: str, before: Mapping[str, Step]) -> Iterator[StepFault]:
-    conditions = [
-        ("/when", step.when),
-        *((f"/cases/{n}/when", case.when) for n, case in enumerate(step.cases)),
-    ]
-    for place, source in (*conditions, ("/by", step.by)):
-        if source is None:
-            continue
+    for place, source, condition in expressions(step):
         try:
             expression = compiled(source, VARIABLES)
-            if place != "/by" and not expression.may_be_condition:
+            if condition and not expression.may_be_condition:
                 raise ExpressionError("a condition is true or false, this is neither")
             _require_steps(source, before)
         except ExpressionError as wrong:
@@ -143,7 +95,9 @@ def _of_expressions(step: Step, at: str, before: Mapping[str, Step]) -> Iterator
 
 def _require_steps(source: str, before: Mapping[str, Step]) -> None:
     """Raises ExpressionError for the first step, or field of one, that an expression asks for and is not there."""
-    readable = {key: OUTPUTS[step.type] for key, step in before.items() if step.type in OUTPUTS}
+    readable = {
+        key: output for key, step in before.items() if (output := KINDS[step.type].output) is not None
+    }
     for found in _REFERENCE.finditer(source):
         name = found["name"] or found["key"]
         if name is None:

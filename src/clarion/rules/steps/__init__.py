@@ -1,0 +1,1 @@
+"""What each type of step may say, and what it does: one file each."""

@@ -1,0 +1,26 @@
+"""All types of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from clarion.model.setup import Step, StepType
+from clarion.rules.steps.branch import BranchStep
+from clarion.rules.steps.experiment import ExperimentStep
+from clarion.rules.steps.kind import Asked, StepKind
+from clarion.rules.steps.send import SendStep
+from clarion.rules.steps.wait import WaitStep
+
+KINDS: Mapping[StepType, StepKind] = {
+    StepType.SEND: SendStep(),
+    StepType.WAIT: WaitStep(),
+    StepType.BRANCH: BranchStep(),
+    StepType.EXPERIMENT: ExperimentStep(),
+}
+
+
+def expressions(step: Step) -> Iterable[Asked]:
+    """The expressions of a step alone."""
+    if step.when is not None:
+        yield Asked("/when", step.when)
+    yield from KINDS[step.type].expressions(step)

@@ -1,0 +1,30 @@
+"""What runs of a workflow execute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from clarion.model.setup import Step, Workflow
+
+
+class Instruction(NamedTuple):
+    """One step, or a jump behind the end of a case."""
+
+    step: Step | None
+    """None: a jump."""
+    targets: tuple[int, ...]
+    """Where it leads: the jump; of a branch, the beginning of each case, and last where no case is true."""
+
+
+class Program(NamedTuple):
+    """What runs of one version of a workflow execute. Jumps lead forward only, so every run comes to its end."""
+
+    workflow: Workflow
+    instructions: tuple[Instruction, ...]
+    places: Mapping[str, int]
+    """By key of a step."""
+    sends_only: bool
+    """It sends all its messages at once, whatever the data: no step of another type, and no condition."""
+    reads_steps: bool
+    """Conditions ask what became of earlier steps."""

@@ -1,0 +1,154 @@
+"""One way of a run through its program: where it stands, what its steps left, and what expressions see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clarion.model.event import Event
+from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.message import Message, StepTrace
+from clarion.model.run import RunState, RunStatus
+from clarion.model.setup import Category, Step, Tenant
+from clarion.model.user import User
+from clarion.rules.expressions import ExpressionError, compiled
+from clarion.rules.schedule import zone_of
+from clarion.rules.steps.program import Program
+
+VARIABLES = ("data", "event", "now", "run", "steps", "tenant", "user")
+"""What expressions of workflows may ask for."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Facts(NamedTuple):
+    """What a run may look at."""
+
+    run: RunId
+    event: Event
+    category: Category
+    tenant: Tenant
+    user: User
+    start: Instant
+    """From when on waits count, while the run has not waited yet: now, or the later time it is scheduled for."""
+    expires_at: Instant | None
+    templates: Mapping[str, int]
+    """The versions that are live."""
+    messages: Mapping[MessageId, Message] = {}
+    """Those of its earlier parts as they are now, where the program asks for them."""
+
+
+class Advance(NamedTuple):
+    """Where a run has come to."""
+
+    status: RunStatus
+    step: str
+    """The last one it came to."""
+    state: RunState | None
+    """What it needs to go on; None: it is over."""
+    steps: tuple[StepTrace, ...]
+
+
+Send = Callable[[Step], Iterable[Message]]
+"""Plans a step that sends: its messages."""
+
+
+class Walk:
+    """A run between two of its waits."""
+
+    def __init__(
+        self, program: Program, state: RunState | None, facts: Facts, now: Instant, send: Send
+    ) -> None:
+        self.program = program
+        self.facts = facts
+        self.now = now
+        self.send = send
+        self.anchor = max(now, facts.start) if state is None else now
+        """From when on a wait that is reached counts."""
+        self.at = 0 if state is None else program.places[state.step] + 1
+        """The instruction that comes next."""
+        self.outputs: dict[str, Mapping[str, Any]] = {} if state is None else {**state.outputs}
+        """What steps left for expressions, by key."""
+        self.messages: dict[str, tuple[MessageId, ...]] = {} if state is None else {**state.messages}
+        """The messages of each step that sent."""
+        self.templates = facts.templates if state is None else state.templates
+        self._steps: list[StepTrace] = []
+        self._variables: dict[str, Any] | None = None
+
+    def say(self, step: Step, result: str, *, due_at: Instant | None = None, **inputs: Any) -> None:
+        """What a step did. `inputs`: never values of the data."""
+        self._steps.append(
+            StepTrace(step=step.key, type=step.type, result=result, at=self.now, due_at=due_at, inputs=inputs)
+        )
+
+    def wait(self, step: Step, due_at: Instant) -> Advance:
+        """The run stops here until then. It ends instead when everything that comes behind has expired by then."""
+        expires_at = self.facts.expires_at
+        if expires_at is not None and due_at >= expires_at:
+            self.say(step, "expired", due_at=due_at)
+            return self.end(step.key, RunStatus.EXPIRED)
+        self.say(step, "waits", due_at=due_at)
+        state = RunState(
+            step=step.key,
+            due_at=due_at,
+            outputs={key: value for key, value in self.outputs.items() if key not in self.messages},
+            messages=self.messages,
+            templates=self.templates,
+        )
+        return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
+
+    def end(self, step: str, status: RunStatus = RunStatus.FINISHED) -> Advance:
+        """The run is over. `step`: the last one it came to."""
+        return Advance(status, step, None, tuple(self._steps))
+
+    # -- expressions ---------------------------------------------------------------------------------------
+
+    def is_true(self, step: Step, source: str) -> bool:
+        """Whether a condition holds. One without a value is false; of a critical step's `when`, true: a fault must not
+        silence an alarm."""
+        try:
+            found = self.value(source)
+            if not isinstance(found, bool):
+                raise ExpressionError("its value is neither true nor false")
+        except ExpressionError as wrong:
+            self.say(step, "error", when=source, error=str(wrong))
+            return self.facts.category.critical and source == step.when
+        return found
+
+    def value(self, source: str) -> Any:
+        """Of an expression. Raises ExpressionError."""
+        if self._variables is None:
+            self._variables = self._known()
+        return compiled(source, VARIABLES).value(self._variables)
+
+    def _known(self) -> dict[str, Any]:
+        facts, workflow = self.facts, self.program.workflow
+        event, user, tenant = facts.event, facts.user, facts.tenant
+        return {
+            "data": _decode(event.data),
+            "event": {
+                "id": id_text(event.id),
+                "type": event.type,
+                "source": event.source,
+                "subject": event.subject,
+                "at": moment(event.at),
+            },
+            "now": moment(self.now),
+            "run": {"id": id_text(facts.run), "workflow": workflow.key, "version": workflow.version},
+            "steps": self.outputs,
+            "tenant": {"key": tenant.key, "timezone": tenant.timezone},
+            "user": {
+                "id": user.id,
+                "locale": user.profile.locale or tenant.locale,
+                "timezone": zone_of(user, tenant),
+                "attributes": user.profile.attributes,
+            },
+        }
+
+
+def moment(at: Instant) -> datetime:
+    """As expressions see an instant."""
+    return datetime.fromtimestamp(at / 1_000, UTC)
