@@ -54,7 +54,7 @@ def check_window(window: Window) -> str | None:
 def check_zone(name: str) -> bool:
     """Whether `name` is an IANA time zone such as `Europe/Berlin`."""
     try:
-        _zone(name)
+        zone_info(name)
     except ValueError:
         return False
     return True
@@ -122,7 +122,7 @@ def _time_line(
     windows: tuple[Window, ...], zone: str, week: int, careful_inside: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Starts and ends, ascending and disjoint: all that are on in that week since the epoch, and eight days more."""
-    place = _zone(zone)
+    place = zone_info(zone)
     spans = _spans(windows)
     if spans == _ALWAYS:
         return (-FOREVER,), (FOREVER,)
@@ -212,7 +212,8 @@ def _minutes(clock: str) -> int:
 
 
 @lru_cache(maxsize=1_024)
-def _zone(name: str) -> ZoneInfo:
+def zone_info(name: str) -> ZoneInfo:
+    """The zone of this name. Raises ValueError."""
     if not name.startswith(_NOT_ZONES):
         try:
             return ZoneInfo(name)
@@ -224,11 +225,11 @@ def _zone(name: str) -> ZoneInfo:
 def instant_of_clock(wall: datetime, zone: str) -> Instant:
     """When the clock on the wall shows `wall` for the first time; in a gap of the clock: when the gap is over."""
     day = wall.date().toordinal() - _EPOCH
-    at = _instant(day, wall.hour * 60 + wall.minute, _zone(zone), fold=False)
+    at = _instant(day, wall.hour * 60 + wall.minute, zone_info(zone), fold=False)
     return Instant(at + wall.second * 1_000)
 
 
 def local_clock(zone: str, at: Instant) -> str:
     """What the clock on the wall shows: `Sun 22:05`."""
-    wall = datetime.fromtimestamp(at // 1000, _zone(zone))
+    wall = datetime.fromtimestamp(at // 1000, zone_info(zone))
     return f"{DAYS[wall.weekday()]} {wall.hour:02d}:{wall.minute:02d}"
