@@ -26,7 +26,7 @@ CONDITIONS = (
     "data.n > 3",
     "data.n == 0 || user.id == 'ada'",
     "data.missing",
-    "now > event.at",
+    "now >= event.at && now == timestamp(string(now))",
     "1 / data.n > 0",
 )
 

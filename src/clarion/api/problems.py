@@ -175,8 +175,8 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "invalid_data": ProblemKind(
         422,
-        "The data does not match the template's schema",
-        "Read `errors`: each entry points into `data` and says what the template's `data_schema` expects there.",
+        "The data does not match the schema of the workflow or of its template",
+        "Read `errors`: each entry points into `data` and says what the `data_schema` expects there.",
     ),
     "unknown_reference": ProblemKind(
         422,

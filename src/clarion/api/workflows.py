@@ -17,6 +17,7 @@ from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, found_version, missing, named, page_of_store, patched, shown
+from clarion.content.templates.schema import reviewed
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -32,6 +33,7 @@ from clarion.model.setup import (
     channels_of,
 )
 from clarion.rules import validation
+from clarion.rules.data_types import ANYTHING, DataType, example, pointer_fault, type_of_data
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
 from clarion.rules.steps.faults import faults as step_faults
@@ -54,6 +56,12 @@ class WorkflowVersionView(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that started with it and wait between two steps."""
 
 
+class ExampleDataView(msgspec.Struct, frozen=True, kw_only=True):
+    """Data of an event that would start a workflow."""
+
+    data: Mapping[str, Any]
+
+
 @get("/", opt=READ)
 async def list_workflows(
     caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
@@ -71,6 +79,14 @@ async def get_workflow(
         WorkflowDocument,
         await found_version(parts.ledger.setup.workflows, caller.tenant, key, version, "workflow"),
     )
+
+
+@get("/{key:str}/example-data", opt=READ)
+async def get_example_data(key: str, caller: Caller, parts: Parts) -> ExampleDataView:
+    """Data to try the workflow with: its `example_data`, and for what that leaves out an example of what its `data_schema`
+    asks for."""
+    live = found(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
+    return ExampleDataView(data=example(live.data_schema, live.example_data))
 
 
 @put("/{key:str}", opt=ADMIN)
@@ -132,10 +148,17 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
     setup = parts.ledger.setup
     categories, templates = setup.categories.all(caller.tenant), setup.templates.all(caller.tenant)
     faults: list[Fault] = []
+    of_schema, of_example = reviewed(workflow.data_schema, workflow.example_data)
+    faults += [Fault(detail=m.detail, pointer=f"#/data_schema{m.pointer}") for m in of_schema]
+    faults += [
+        Fault(detail=f"by the schema: {m.detail}", pointer=f"#/example_data{m.pointer}") for m in of_example
+    ]
+    data = ANYTHING if of_schema else type_of_data(workflow.data_schema)
     unknown = unknown_in("category", [(workflow.category, "#/category")], categories)
     faults += map(unknown_name, unknown)
     faults += [
-        Fault(detail=one.detail, pointer=one.pointer, code=one.code) for one in step_faults(workflow.steps)
+        Fault(detail=one.detail, pointer=one.pointer, code=one.code)
+        for one in step_faults(workflow.steps, data)
     ]
     for place, step in placed(workflow.steps):
         if step.type is not StepType.SEND or step.to is None or not step.template:
@@ -147,11 +170,11 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
         else:
             faults += _unwritten(step, templates[step.template], place)
     for field in ("collapse_key", "thread", "cancellation_key"):
-        faults += _not_a_pointer(getattr(workflow, field), f"#/{field}")
+        faults += _not_a_pointer(getattr(workflow, field), f"#/{field}", data)
     if workflow.dedupe is not None:
-        faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key")
+        faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key", data)
     if workflow.on is not None:
-        faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients")
+        faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients", data)
         if (wrong := check_pattern(workflow.on.type)) is not None:
             faults.append(Fault(detail=f"{wrong}.", pointer="#/on/type"))
     try:
@@ -204,11 +227,15 @@ def _never_open(workflow: Workflow, categories: Mapping[str, Category]) -> list[
     return [Fault(detail=detail, pointer="#/send_window")]
 
 
-def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
-    if not pointer or (wrong := check_pointer(pointer)) is None:
+def _not_a_pointer(pointer: str | None, place: str, data: DataType) -> list[Fault]:
+    if not pointer:
         return []
-    detail = f"this must be a JSON pointer into data, like /order_id, or empty: {wrong}."
-    return [Fault(detail=detail, pointer=place)]
+    if (wrong := check_pointer(pointer)) is not None:
+        detail = f"this must be a JSON pointer into data, like /order_id, or empty: {wrong}."
+        return [Fault(detail=detail, pointer=place)]
+    if (wrong := pointer_fault(data, pointer)) is not None:
+        return [Fault(detail=f"the pointer {pointer} leads to nothing: {wrong}.", pointer=place)]
+    return []
 
 
 router = Router(
@@ -216,6 +243,7 @@ router = Router(
     route_handlers=[
         list_workflows,
         get_workflow,
+        get_example_data,
         put_workflow,
         patch_workflow,
         list_workflow_versions,

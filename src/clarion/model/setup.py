@@ -308,6 +308,9 @@ class Workflow(Value, frozen=True, kw_only=True):
     """JSON pointer into data: runs that wait and have the same value there are canceled together."""
     jitter_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     """Each wait ends up to so much later, differently for every run, so that not all wake at once."""
+    data_schema: dict[str, Any] | None = None
+    """JSON Schema of the event's data: expressions are checked against it when the workflow is published, and every event
+    that starts the workflow must satisfy it."""
     example_data: dict[str, Any] = {}
 
     def sends(self) -> Iterator[Step]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clarion.model.setup import Step, StepType, Workflow, every
+from clarion.rules.data_types import type_of_data
 from clarion.rules.steps.kinds import expressions
 from clarion.rules.steps.program import Instruction, Program
 
@@ -18,6 +19,7 @@ def compiled(workflow: Workflow) -> Program:
         instructions=tuple(instructions),
         places={one.step.key: place for place, one in enumerate(instructions) if one.step is not None},
         sends_only=all(step.type is StepType.SEND and step.when is None for step in workflow.steps),
+        data=type_of_data(workflow.data_schema),
         reads_steps=any(
             "steps" in asked.source for step in every(workflow.steps) for asked in expressions(step)
         ),

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.content import Code, Finding, Severity, partials_used, review
-from clarion.content.templates.schema import Schema, SchemaRefused
+from clarion.content.templates.schema import reviewed
 from clarion.errors import Conflict, NotFound, PreconditionFailed
 from clarion.flow.limited_tasks import Task, done
 from clarion.flow.setup_view import SetupView
@@ -396,18 +396,11 @@ def _version(live: Template | Partial | None) -> int:
 
 def _schema_findings(template: Template) -> Iterator[Finding]:
     """What is wrong with the schema of the data, or with the example by it."""
-    if template.data_schema is None:
-        return
-    try:
-        schema = Schema(template.data_schema)
-    except SchemaRefused as refused:
-        for m in refused.mismatches:
-            yield _error(Code.DATA_SCHEMA, f"#/data_schema{m.pointer}", m.detail)
-        return
-    if template.example_data:
-        size = len(msgspec.json.encode(template.example_data))
-        for m in schema.mismatches(template.example_data, size):
-            yield _error(Code.EXAMPLE_DATA, f"#/example_data{m.pointer}", f"by the schema: {m.detail}")
+    of_schema, of_example = reviewed(template.data_schema, template.example_data)
+    for m in of_schema:
+        yield _error(Code.DATA_SCHEMA, f"#/data_schema{m.pointer}", m.detail)
+    for m in of_example:
+        yield _error(Code.EXAMPLE_DATA, f"#/example_data{m.pointer}", f"by the schema: {m.detail}")
 
 
 def _error(code: Code, pointer: str, detail: str) -> Finding:

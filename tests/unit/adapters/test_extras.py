@@ -15,9 +15,7 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch):
     """With the field that asked for it, where there is one."""
     monkeypatch.setitem(sys.modules, "fastavro", None)
     with (
-        pytest.raises(
-            ConfigError, match=r"^Avro needs a package .*install 'fastavro<2,>=1\S+ 'protobuf<"
-        ) as told,
+        pytest.raises(ConfigError, match=r"^Avro needs a package .*install 'fastavro<2,>=1") as told,
         needs("schemas", "Avro", pointer="#"),
     ):
         import fastavro  # noqa: F401

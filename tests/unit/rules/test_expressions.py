@@ -51,7 +51,7 @@ def test_a_value_is_what_json_would_have(source, value):
         ("datas.total > 1", "column 1: nothing is called `datas`: did you mean `data`?"),
         ("data.total >", "column 13: mismatched input"),
         ("data.lines.exist(x, x.sku == 'a')", "nothing is called `exist`: did you mean `exists`?"),
-        ("'a' + 1", "column 5: found no matching overload"),
+        ("'a' + 1", "column 5: `+` does not go with text and whole number"),
         ("data.total +\n  dota.x", "line 2, column 3: nothing is called `dota`: did you mean `data`?"),
         ("x" * (LONGEST + 1), "an expression has at most"),
         ("(" * 200 + "1" + ")" * 200, "recursion limit"),

@@ -7,7 +7,6 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clarion.adapters.extras import needs
 from clarion.adapters.schema_registry import HEAD, SECRETS, RegisteredSchema, Registry, RegistrySettings
 from clarion.errors import InvalidInput
 from clarion.ports.provider import ProviderTools
@@ -112,8 +111,6 @@ def _well_known(name: str) -> bytes:
 
 def opened(config: RegistrySettings, tools: ProviderTools) -> ProtobufFormat:
     """Reaches nobody."""
-    with needs("schemas", "Protobuf", pointer="#"):
-        import google.protobuf  # noqa: F401
     return ProtobufFormat(config, tools)
 
 

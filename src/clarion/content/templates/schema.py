@@ -1,4 +1,4 @@
-"""The data a template needs, as JSON Schema 2020-12: checked when it is published, held against every event.
+"""The data a template or a workflow needs, as JSON Schema 2020-12: checked when it is published, held against every event.
 
 A schema comes from a tenant and works on every event, so it may neither fetch anything nor take long. It refers only
 to itself, never in a circle; how often it looks at one value is counted beforehand; patterns run in linear time.
@@ -6,7 +6,7 @@ to itself, never in a circle; how often it looks at one value is counted beforeh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -81,6 +81,19 @@ class Schema:
         except jsonschema_rs.ValidationError as error:
             return _mismatch(error)
         raise AssertionError("valid and not valid")
+
+
+def reviewed(
+    document: dict[str, Any] | None, example: Mapping[str, Any]
+) -> tuple[Sequence[Mismatch], Sequence[Mismatch]]:
+    """What is wrong with a schema that is to be published, and with the example by it."""
+    if document is None:
+        return (), ()
+    try:
+        schema = Schema(document)
+    except SchemaRefused as refused:
+        return refused.mismatches, ()
+    return (), schema.mismatches(example, len(msgspec.json.encode(example))) if example else ()
 
 
 def pointer_of(path: list[str | int]) -> str:

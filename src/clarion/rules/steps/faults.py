@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from clarion.model.setup import Step, StepType, every
-from clarion.rules.expressions import ExpressionError, compiled, counted
+from clarion.rules.data_types import ANYTHING, DataType, type_of_value
+from clarion.rules.expressions import ExpressionError, checked, compiled, counted
 from clarion.rules.match import closest
 from clarion.rules.steps.kind import StepFault
 from clarion.rules.steps.kinds import KINDS, expressions
-from clarion.rules.steps.walk import VARIABLES
+from clarion.rules.steps.walk import TYPES, VARIABLES
 
 STEPS = 100
 """Each may be a message, or several, for every recipient."""
@@ -28,14 +29,15 @@ _REFERENCE = re.compile(
 """What an expression asks of a step; texts are passed over."""
 
 
-def faults(steps: Sequence[Step]) -> list[StepFault]:
-    """Everything that is wrong with the steps of a workflow, but for what they name outside of it."""
+def faults(steps: Sequence[Step], data: DataType = ANYTHING) -> list[StepFault]:
+    """Everything that is wrong with the steps of a workflow, but for what they name outside of it. `data`: the type of the
+    data of its events."""
     everything = list(every(steps))
     if len(everything) > STEPS:
         return [StepFault("#/steps", f"a workflow has at most {STEPS} steps.")]
     if not any(step.type is StepType.SEND for step in everything):
         return [StepFault("#/steps", "a workflow needs at least one step that sends.")]
-    return [*_of_list(steps, "#/steps", {}, set(), 1)]
+    return [*_of_list(steps, "#/steps", {}, set(), 1, data)]
 
 
 def placed(steps: Sequence[Step], place: str = "#/steps") -> Iterator[tuple[str, Step]]:
@@ -47,7 +49,12 @@ def placed(steps: Sequence[Step], place: str = "#/steps") -> Iterator[tuple[str,
 
 
 def _of_list(
-    steps: Sequence[Step], place: str, before: Mapping[str, Step], seen: set[str], depth: int
+    steps: Sequence[Step],
+    place: str,
+    before: Mapping[str, Step],
+    seen: set[str],
+    depth: int,
+    data: DataType,
 ) -> Iterator[StepFault]:
     """`before`: the steps that surely were there before these."""
     if depth > DEPTH:
@@ -60,10 +67,10 @@ def _of_list(
             yield StepFault(f"{at}/key", f"the step key {step.key!r} is used twice.")
         seen.add(step.key)
         yield from _of_fields(step, at)
-        yield from _of_expressions(step, at, known)
+        yield from _of_expressions(step, at, known, data)
         for number, case in enumerate(step.cases):
             inside = {**known, step.key: step}
-            yield from _of_list(case.steps, f"{at}/cases/{number}/steps", inside, seen, depth + 1)
+            yield from _of_list(case.steps, f"{at}/cases/{number}/steps", inside, seen, depth + 1, data)
         known[step.key] = step
 
 
@@ -82,22 +89,22 @@ def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
     yield from KINDS[step.type].faults(step, at)
 
 
-def _of_expressions(step: Step, at: str, before: Mapping[str, Step]) -> Iterator[StepFault]:
+def _of_expressions(step: Step, at: str, before: Mapping[str, Step], data: DataType) -> Iterator[StepFault]:
+    outputs = {key: output for key, one in before.items() if (output := KINDS[one.type].output) is not None}
+    known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
+    types = tuple((name, known[name]) for name in VARIABLES)
     for place, source, condition in expressions(step):
         try:
-            expression = compiled(source, VARIABLES)
-            if condition and not expression.may_be_condition:
+            compiled(source, VARIABLES)
+            _require_steps(source, outputs)
+            if not checked(source, types).may_be_condition and condition:
                 raise ExpressionError("a condition is true or false, this is neither")
-            _require_steps(source, before)
         except ExpressionError as wrong:
             yield StepFault(f"{at}{place}", f"{wrong}.")
 
 
-def _require_steps(source: str, before: Mapping[str, Step]) -> None:
+def _require_steps(source: str, readable: Mapping[str, Mapping[str, object]]) -> None:
     """Raises ExpressionError for the first step, or field of one, that an expression asks for and is not there."""
-    readable = {
-        key: output for key, step in before.items() if (output := KINDS[step.type].output) is not None
-    }
     for found in _REFERENCE.finditer(source):
         name = found["name"] or found["key"]
         if name is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from clarion.model.setup import Step, Workflow
+from clarion.rules.data_types import DataType
 
 
 class Instruction(NamedTuple):
@@ -26,5 +27,7 @@ class Program(NamedTuple):
     """By key of a step."""
     sends_only: bool
     """It sends all its messages at once, whatever the data: no step of another type, and no condition."""
+    data: DataType
+    """The type of the event's data, as far as the workflow says it."""
     reads_steps: bool
     """Conditions ask what became of earlier steps."""

@@ -14,10 +14,22 @@ from clarion.model.message import Message, StepTrace
 from clarion.model.run import RunState, RunStatus
 from clarion.model.setup import Category, Step, Tenant
 from clarion.model.user import User
+from clarion.rules import data_types
+from clarion.rules.data_types import ANYTHING, DataType, Scalar, fields_of, typed
 from clarion.rules.expressions import ExpressionError, compiled
 from clarion.rules.schedule import zone_of
 from clarion.rules.steps.program import Program
 
+TYPES: Mapping[str, DataType] = {
+    "event": fields_of(
+        dict.fromkeys(("id", "type", "source", "subject"), Scalar.TEXT) | {"at": Scalar.MOMENT}
+    ),
+    "now": Scalar.MOMENT,
+    "run": fields_of({"id": Scalar.TEXT, "workflow": Scalar.TEXT, "version": Scalar.WHOLE}),
+    "tenant": fields_of({"key": Scalar.TEXT, "timezone": Scalar.TEXT}),
+    "user": fields_of(dict.fromkeys(("id", "locale", "timezone"), Scalar.TEXT) | {"attributes": ANYTHING}),
+}
+"""What is known about those that are the same in every workflow."""
 VARIABLES = ("data", "event", "now", "run", "steps", "tenant", "user")
 """What expressions of workflows may ask for."""
 
@@ -128,7 +140,7 @@ class Walk:
         facts, workflow = self.facts, self.program.workflow
         event, user, tenant = facts.event, facts.user, facts.tenant
         return {
-            "data": _decode(event.data),
+            "data": typed(_decode(event.data), self.program.data),
             "event": {
                 "id": id_text(event.id),
                 "type": event.type,
@@ -149,6 +161,6 @@ class Walk:
         }
 
 
-def moment(at: Instant) -> datetime:
+def moment(at: Instant) -> Any:
     """As expressions see an instant."""
-    return datetime.fromtimestamp(at / 1_000, UTC)
+    return data_types.moment(datetime.fromtimestamp(at / 1_000, UTC))
