@@ -27,7 +27,7 @@ class Load:
         """Wait until so many more requests are."""
         answers = self.traffic.history.answers
         wanted = answers[202] + more
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while answers[202] < wanted:  # noqa: ASYNC110 - the history has no event to wait for
                 await asyncio.sleep(0.01)
 

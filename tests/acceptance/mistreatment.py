@@ -45,6 +45,9 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
                 await asyncio.sleep(dice.uniform(0.2, 2.0))
                 server.kill()
             await server.start()
+        async with asyncio.timeout(120):
+            while len(history.accepted) <= 10 * rounds:  # noqa: ASYNC110 - the history has no event to wait for
+                await asyncio.sleep(0.05)
         traffic.stopping = True
         await traffic.settle_unanswered()
         seen = await settled(server.api, history)
@@ -54,7 +57,6 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
     print(
         f"{len(history.submissions)} events, {len(seen.messages)} messages, answers {dict(history.answers)}"
     )
-    assert len(history.accepted) > 10 * rounds
     assert violations(history, seen) == []
     for device in devices:
         assert device.stream.problems == []

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -254,6 +254,37 @@ async def test_partitions_with_nothing_new_hold_up_no_other(kafka, tmp_path):
             last = subject.entries(1, named="last")
             await subject.publish(last)
             assert subject.arrived(await consumer.finish(1), last)
+
+
+async def test_whoever_has_no_partition_yet_is_given_one_later(kafka, tmp_path):
+    """Of three processes that share two partitions one has nothing to read, until the others leave."""
+    async with (
+        AsyncExitStack() as ends,
+        BrokerSubject(server := KafkaLanes(kafka, tmp_path, ends), CLOCK, RANDOM) as subject,
+    ):
+        brokers = [await server.connect() for _ in range(3)]
+        reading: set[int] = set()
+
+        async def read(number: int) -> None:
+            async for batch in brokers[number].consume(Lane.NORMAL, 100):
+                reading.add(number)
+                await subject.acknowledge(batch, brokers[number])
+
+        async def publish_until(wanted: Callable[[], bool]) -> None:
+            async with asyncio.timeout(60):
+                while not wanted():
+                    await subject.publish(subject.entries(10, user=None))
+                    await asyncio.sleep(0.1)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(read(number))
+            await publish_until(lambda: len(reading) == 2)
+            (waiting,) = {0, 1, 2} - reading
+            for number in list(reading):
+                await server.crash(brokers[number])
+            await publish_until(lambda: waiting in reading)
+            await server.crash(brokers[waiting])
 
 
 async def test_whoever_lost_a_partition_stores_nothing(kafka, tmp_path):

@@ -326,7 +326,9 @@ class LaneReader:
         self._tell(consumer)
 
     def _assigned(self, consumer: Any, assigned: Sequence[Any]) -> None:
-        """These are ours: begin where the ledger says that all before is planned."""
+        """These are ours, perhaps none yet: begin where the ledger says that all before is planned."""
+        if not assigned:
+            return
         numbers = [one.partition for one in assigned]
         names = [self._topic.partition(number) for number in numbers]
         taken: Sequence[Position] = ()
