@@ -165,8 +165,13 @@ class Api:
         return answer
 
     async def get(self, path: str) -> Any:
-        """The decoded answer; anything but 200 is an error."""
-        return self._expect(await self.call("GET", path), path)
+        """The decoded answer; anything but 200 is an error. Asked once more when the server closed the connection meanwhile, as it
+        may whenever nothing is under way."""
+        try:
+            answer = await self.call("GET", path)
+        except ConnectionError:
+            answer = await self.call("GET", path)
+        return self._expect(answer, path)
 
     async def put(self, path: str, body: Any) -> Any:
         """Create or replace; anything but success is an error."""

@@ -32,7 +32,7 @@ from tests.postgresql_ledgers import new_database
 
 PEOPLE = [f"person-{number}" for number in range(20)]
 ROUNDS = 3
-EVENTS = 8
+EVENTS = 5
 """In each step of a round, each of them for everybody."""
 SLOW_S = 3.0
 """How long a busy machine may keep a process from going on between its check and its call."""
@@ -131,7 +131,7 @@ async def trigger(edge: Engine) -> None:
 
 async def finished(edge: Engine, number: int) -> Mapping[MessageId, Message]:
     """So many messages, once all of them are done with."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while True:
             found = await edge.messages()
             if len(found) >= number and all(m.status not in ACTIVE for m in found.values()):
@@ -141,7 +141,7 @@ async def finished(edge: Engine, number: int) -> Mapping[MessageId, Message]:
 
 async def sends(directory: Path, worker: str) -> None:
     """Wait until this worker sends something."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while f"{worker} " not in (directory / EFFECTS).read_text():  # noqa: ASYNC110 - a file has no event to wait for
             await asyncio.sleep(0.05)
 

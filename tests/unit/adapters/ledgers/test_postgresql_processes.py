@@ -16,6 +16,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Category, Tenant
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, UserPut
+from clarion.model.worker import Process
 from clarion.ports import terms
 from clarion.ports.terms import Subject, Terms
 from clarion.ports.vault import contact_hash
@@ -114,6 +115,24 @@ async def cut_listeners(postgresql):
         )
     finally:
         await connection.close()
+
+
+async def test_who_stands_still_in_a_transaction_is_given_up_all_the_same(processes, postgresql, monkeypatch):
+    """A process that was stopped between two steps of a statement keeps its locks, and no time-out of the server ends that."""
+    monkeypatch.setattr("clarion.adapters.ledgers.postgresql.leases.SILENT_S", 0.0)
+    here, _ = processes
+    worker = await here.leases.open(Process(), Instant(0), Instant(1))
+    stopped = await asyncpg.connect(
+        same_database(postgresql), server_settings={"application_name": "clarion"}
+    )
+    try:
+        await stopped.execute(f"BEGIN; SELECT FROM workers WHERE id = {worker} FOR KEY SHARE")
+        await stopped.prepare("UPDATE workers SET held = $1")
+        assert (await here.leases.reap(Instant(2))).workers == 1
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await stopped.execute("COMMIT")
+    finally:
+        stopped.terminate()
 
 
 async def test_a_person_is_as_another_process_left_them(processes):

@@ -1,7 +1,8 @@
 """Worker leases: only a worker with a live lease may write.
 
 Whoever writes for a worker holds its row until the transaction ends; whoever gives it up waits for that. So a transaction
-of a worker that is given up is stored as a whole before, or refused as a whole.
+of a worker that is given up is stored as a whole before, or refused as a whole. A process that stands still in the middle of
+one would hold up everybody: its transaction is ended.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from clarion.model.ids import BEHIND_ALL, Instant, MessageId, WorkerId
 from clarion.model.message import Message
 from clarion.model.worker import Process, Reaped, Worker
 
+SILENT_S = 5.0
+"""A process that leaves a transaction open for so long without a word stands still."""
 SLICE = 500
 """Messages that are made due in one transaction, where an index finds them."""
 SCANNED = 5_000
@@ -38,7 +41,15 @@ LIVE = "SELECT id FROM workers WHERE id = ANY($1::bigint[]) AND reaped = 0 FOR K
 PLANNED = """
     UPDATE workers SET oldest_planned = $2 WHERE id = $1 AND (oldest_planned IS NULL OR oldest_planned > $2)
 """
+ANY_OVER = "SELECT EXISTS (SELECT FROM workers WHERE lease_until < $1 AND reaped = 0)"
 OVER = "SELECT id FROM workers WHERE lease_until < $1 AND reaped = 0 ORDER BY id FOR UPDATE"
+END_SILENT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = 'clarion' AND pid <> pg_backend_pid()
+        AND xact_start IS NOT NULL AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $1)
+"""
+"""The server waits for what the client says next, in the middle of a transaction. Between two steps of one statement no time-out of
+the server's own ends that."""
 REAP = "UPDATE workers SET reaped = 1 WHERE id = ANY($1::bigint[])"
 DEAD = """
     SELECT id, least(oldest_held, oldest_planned) FROM workers WHERE reaped = 1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -100,8 +111,10 @@ class PostgresLeases:
             await connection.execute(PLANNED, worker, oldest)
 
     async def _reap(self, connection: Connection, now: Instant) -> Reaped:
-        over = [worker for (worker,) in await connection.fetch(OVER, now)]
-        if over:
+        over: Sequence[int] = ()
+        if await connection.fetchval(ANY_OVER, now):
+            await connection.execute(END_SILENT, SILENT_S)
+            over = [worker for (worker,) in await connection.fetch(OVER, now)]
             await connection.execute(REAP, over)
         dead = await connection.fetchrow(DEAD)
         if dead is None:
