@@ -19,6 +19,7 @@ from tests.architecture.source_tree import ROOT
 HOW_TOS = [
     "idempotency",
     "preferences-and-caps",
+    "schedule-workflows",
     "users-and-topics",
     "write-workflows",
     "write-workflows-with-steps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -27,6 +27,11 @@ def instant(moment: datetime) -> Instant:
 def instant_or_none(moment: datetime | None) -> Instant | None:
     """The same for what may be missing."""
     return None if moment is None else instant(moment)
+
+
+def moment_or_none(at: Instant | None) -> datetime | None:
+    """The aware time of what may be missing, as a body holds it."""
+    return None if at is None else datetime.fromtimestamp(at / 1_000, UTC)
 
 
 def instant_of(text: str | None, parameter: str) -> Instant | None:

@@ -31,6 +31,7 @@ from clarion.cli import (
     region,
     retention,
     runs,
+    schedules,
     serve,
     setup,
     sinks,
@@ -140,6 +141,7 @@ program.add_typer(retention.program, name="retention")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")
 program.add_typer(runs.program, name="runs")
+program.add_typer(schedules.program, name="schedules")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")

@@ -41,6 +41,7 @@ class Ledger:
         self.quarantine = store.quarantine
         self.inbound = store.inbound
         self.lives = store.lives
+        self.schedules = store.schedules
         self.records = store.records
         self.journal = store.journal
         self.operations = store.operations

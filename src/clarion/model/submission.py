@@ -54,6 +54,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     live: LiveUpdate | None = None
     """It tells of this state of a live resource; set by Clarion."""
+    event_id: EventId | None = None
+    """The id of its event, where it follows from something else; set by Clarion."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

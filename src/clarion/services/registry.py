@@ -44,6 +44,7 @@ from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.runs import RunService
+from clarion.services.schedules import ScheduleService
 from clarion.services.seen_countries import SeenCountries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
@@ -88,6 +89,7 @@ class Services:
     dry_runs: DryRuns
     message_contents: MessageContents
     lives: LiveService
+    schedules: ScheduleService
     unsubscribe: UnsubscribeLinks
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
@@ -185,6 +187,7 @@ class Services:
             sinks=SinkService(ledger, pipeline, sinks, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
+            schedules=ScheduleService(ledger, pipeline.schemas, pipeline.submit, vault, clock, random),
             unsubscribe=unsubscribe,
             inbound_mail=inbound,
             inbound_messages=inbound_messages,
@@ -219,6 +222,7 @@ class Services:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "operations": self.operations.run,
             "live": self.lives.run,
+            "schedules": self.schedules.run,
             "retention": self.retention.run,
             "whatsapp-templates": self.whatsapp.run,
             "watch-endpoints": self.endpoint_monitor.run,
@@ -243,6 +247,7 @@ class Services:
             **{f"replies.{status}": count for status, count in self.inbound_replies.ended.items()},
             "queued_reports": self.report_queues.fetched,
             "receipts_asked": self.receipt_fetcher.asked,
+            "occurrences_fired": self.schedules.fired,
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
             **{f"source_records.{outcome}": count for outcome, count in self.sources.records.items()},

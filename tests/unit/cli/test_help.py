@@ -51,6 +51,7 @@ def test_the_commands_are_the_promised_ones():
         ]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
         + [f"runs {verb}" for verb in ("cancel", "list", "show")]
+        + [f"schedules {verb}" for verb in ("occurrences", "pause", "resume", "run", "skip")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
         + [
@@ -64,7 +65,16 @@ def test_the_commands_are_the_promised_ones():
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [
             f"{noun} {verb}"
-            for noun in ("categories", "integrations", "sinks", "sources", "topics", "users", "workflows")
+            for noun in (
+                "categories",
+                "integrations",
+                "schedules",
+                "sinks",
+                "sources",
+                "topics",
+                "users",
+                "workflows",
+            )
             for verb in ("create", "delete", "edit", "list", "set", "show", "update")
         ]
     )

@@ -68,6 +68,7 @@ _DEVICE = """
 """
 _SUPPRESSION = "SELECT at FROM suppressions WHERE tenant = $1 AND hash = $2"
 _LIVE = "SELECT id, sequence FROM lives WHERE tenant = $1 AND key = $2"
+_SCHEDULE = "SELECT id, revision FROM schedules WHERE tenant = $1 AND key = $2"
 _OPERATION = "SELECT status, total, done, failed, updated_at FROM operations WHERE tenant = $1 AND id = $2"
 _LIVE_DOCUMENT = (
     "SELECT {column} FROM documents WHERE tenant = $1 AND shelf = '{shelf}' AND key = $2 AND live = 1"
@@ -102,6 +103,7 @@ def resource_kinds(
         "message": kind(message, key=id_key),
         "operation": kind(_OPERATION, key=id_key),
         "live": kind(_LIVE),
+        "schedule": kind(_SCHEDULE),
         "draft": live("draft", draft_revision, "d"),
         **{shelf: live(shelf, "body") for shelf in ("category", "integration", "source", "sink")},
         **{shelf: live(shelf, "version", "v") for shelf in ("workflow", "template", "partial")},

@@ -34,7 +34,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0045"
+REVISION = "0046"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -842,6 +842,19 @@ lives = Table(
     _number("ended_at", null=True),
     _number("due_at", null=True),
     Index("lives_due", "due_at", sqlite_where=text("due_at IS NOT NULL")),
+    sqlite_with_rowid=False,
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    _key("tenant"),
+    _text_key("key"),
+    _blob("id"),
+    _number("revision"),
+    _blob("sealed"),
+    _number("due_at", null=True),
+    Index("schedules_due", "due_at", sqlite_where=text("due_at IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 

@@ -102,6 +102,9 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
         "Status changes recorded by the engine.",
         ("channel", "status", "reason"),
     ),
+    ("pipeline", "occurrences_fired"): MetricHelp(
+        "clarion_schedule_occurrences_total", "Occurrences of schedules that started their workflow."
+    ),
     ("pipeline", "mails_read"): MetricHelp(
         "clarion_mails_read_total", "Returned emails read from the configured mailboxes."
     ),

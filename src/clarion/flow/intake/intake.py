@@ -141,7 +141,7 @@ class Intake:
         try:
             for index, targets in resolved:
                 submission = submissions[index]
-                event_id = new_event_id(now, self._random.bytes(10))
+                event_id = submission.event_id or new_event_id(now, self._random.bytes(10))
                 accepted = 0
                 for target in targets:
                     accepted += len(target.users) + len(target.topics)

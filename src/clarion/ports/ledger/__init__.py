@@ -29,6 +29,7 @@ from clarion.ports.ledger.readings import DeadRecords, Readings
 from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.runs import Runs
+from clarion.ports.ledger.schedules import Schedules
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.spending import NumberRanges, Spending
 from clarion.ports.ledger.users import (
@@ -75,6 +76,7 @@ __all__ = [
     "Receipts",
     "Retention",
     "Runs",
+    "Schedules",
     "SetAsides",
     "SetupStore",
     "Spending",
@@ -115,6 +117,7 @@ class Store(Protocol):
     quarantine: Quarantine
     inbound: InboundStore
     lives: Lives
+    schedules: Schedules
     records: MessageRecords
     journal: Journal
     operations: Operations

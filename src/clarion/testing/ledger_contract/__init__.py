@@ -28,6 +28,7 @@ from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
 from clarion.testing.ledger_contract.runs import RUNS_CONTRACT
+from clarion.testing.ledger_contract.schedules import SCHEDULES_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -58,6 +59,7 @@ LEDGER_CONTRACT = (
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
     *LIVES_CONTRACT,
+    *SCHEDULES_CONTRACT,
     *READINGS_CONTRACT,
     *RETENTION_CONTRACT,
     *TERMS_CONTRACT,

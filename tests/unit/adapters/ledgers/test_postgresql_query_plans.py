@@ -27,6 +27,7 @@ from clarion.adapters.ledgers.postgresql import (
     record_statements,
     retention_statements,
     runs,
+    schedules,
     set_aside,
     setup,
     spending,
@@ -67,6 +68,8 @@ FILL = f"""
             's', 1, CASE WHEN n % 2 = 0 THEN n END, 0, 0, {HASH}, CASE WHEN n % 500 = 0 THEN 1 END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO lives SELECT n % 5, 'l' || n, {HASH}, 1, '', 0, NULL, CASE WHEN n % 500 = 0 THEN n END
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO schedules SELECT n % 5, 's' || n, {HASH}, 1, '', CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO charges SELECT {HASH}, 0, n % 5, '2026', 'sms', 'DE', 'i', '1', 'EUR' FROM generate_series(1, 4000) AS n;
     INSERT INTO spending SELECT n % 5, 'd' || n, 'sms', 'DE', 'i', 'EUR', '1', 1 FROM generate_series(1, 4000) AS n;
@@ -168,6 +171,11 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "live resources": (lives.NAMED, 1, ["l1", "l6"]),
     "a page of live resources": (lives.PAGE, 1, "", None, 50),
     "live resources that are due": (lives.DUE, 100, 50),
+    "a schedule": (schedules.GET, 1, "s1"),
+    "a page of schedules": (schedules.PAGE, 1, "", 50),
+    "schedules that are due": (schedules.DUE, 100, 50),
+    "what follows a schedule": (schedules.REPLACE, 1, "s1", DIGEST, 2, b"", None, 1),
+    "a schedule that goes": (schedules.DROP, 1, "s1"),
     "a limit": (quotas.QUOTA, 1, "i1"),
     "what is paid": (spending.PAID, [DIGEST]),
     "what was spent": (spending.SPENT_ON, 1, "d1", "d2"),

@@ -29,6 +29,7 @@ from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.runs import MemoryRuns
+from clarion.adapters.ledgers.memory.schedules import MemorySchedules
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
 from clarion.adapters.ledgers.memory.spending import MemoryNumberRanges, MemorySpending
@@ -98,6 +99,7 @@ class MemoryLedger(Store):
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.inbound = MemoryInbound(tables, transactions)
         self.lives = MemoryLives(tables, transactions)
+        self.schedules = MemorySchedules(tables, transactions)
         self.records = records
         self.journal = MemoryJournal(tables)
         self.operations = MemoryOperations(tables, transactions)

@@ -103,6 +103,11 @@ def _live_resource(tables: Tables, tenant: TenantId, key: str) -> Any:
     return None if found is None else (found.id, found.sequence)
 
 
+def _schedule(tables: Tables, tenant: TenantId, key: str) -> Any:
+    found = tables.schedules.get((tenant, key))
+    return None if found is None else (found.id, found.revision)
+
+
 def _id(key: str) -> bytes:
     try:
         return parse_id(key)
@@ -126,6 +131,7 @@ KINDS: Mapping[str, Find] = {
     "message": _message,
     "operation": _operation,
     "live": _live_resource,
+    "schedule": _schedule,
     **{
         kind: _live(kind)
         for kind in ("category", "integration", "source", "sink", "draft", "workflow", "template", "partial")

@@ -21,6 +21,7 @@ from clarion.model.quarantine import Quarantined
 from clarion.model.quota import QuotaState
 from clarion.model.reading import DeadRecord, Reading, ReadingPlace
 from clarion.model.run import RunRow
+from clarion.model.schedule import ScheduleRow
 from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, NumberRange, Spent
 from clarion.model.suppression import Suppression
@@ -190,6 +191,7 @@ class Tables:
         self.cards: Table[tuple[UserNo, bytes], tuple[MessageId, int]] = self._table()
         """The inbox item that shows a live resource, and the sequence of what it shows."""
         self.lives: Table[tuple[TenantId, str], LiveRow] = self._table()
+        self.schedules: Table[tuple[TenantId, str], ScheduleRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()
         self.conversations: Table[tuple[TenantId, str, bytes], Instant] = self._table()

@@ -45,6 +45,7 @@ from clarion.adapters.ledgers.postgresql.retention import PostgresRetention
 from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.revisions import CHANNEL as SETUP
 from clarion.adapters.ledgers.postgresql.runs import PostgresRuns
+from clarion.adapters.ledgers.postgresql.schedules import PostgresSchedules
 from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
@@ -139,6 +140,7 @@ class PostgresLedger(Store):
         self.quarantine = PostgresQuarantine(database)
         self.inbound = PostgresInbound(database, suppressions)
         self.lives = PostgresLives(database)
+        self.schedules = PostgresSchedules(database)
         self.conversations = PostgresConversations(database)
         self.receipts = PostgresReceipts(database, kinds, terminations, suppressions)
         self.journal = PostgresJournal(database)

@@ -43,6 +43,7 @@ from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.runs import SqliteRuns
+from clarion.adapters.ledgers.sqlite.schedules import SqliteSchedules
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
@@ -143,6 +144,7 @@ class SqliteLedger(Store):
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)
         self.lives = SqliteLives(writer, readers)
+        self.schedules = SqliteSchedules(writer, readers)
         self.journal = SqliteJournal(readers)
         self.records = records = SqliteRecords(writer, readers, routes, terminations, recent)
         self.operations = SqliteOperations(writer, readers)
