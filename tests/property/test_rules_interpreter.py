@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import count
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -29,6 +30,13 @@ CONDITIONS = (
     "now >= event.at && now == timestamp(string(now))",
     "1 / data.n > 0",
 )
+WAITS: tuple[dict[str, Any], ...] = (
+    *({"for_s": seconds} for seconds in (1, 60, 1_000)),
+    {"for_": "P1M", "at_most_s": 5_000},
+    {"until": "mon,thu 18:30", "earliest_s": 500},
+    {"until": "event.at + duration('90s')", "timezone": "tenant"},
+    {"until": "first mon of month 02:30", "timezone": "Europe/Berlin"},
+)
 
 
 @st.composite
@@ -45,7 +53,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
         if kind is StepType.SEND:
             return Step(key=key, when=when, template="note", to=TO)
         if kind is StepType.WAIT:
-            return Step(key=key, type=kind, when=when, for_s=draw(st.integers(1, 1_000)))
+            return Step(key=key, type=kind, when=when, **draw(st.sampled_from(WAITS)))
         if kind is StepType.EXPERIMENT:
             weights = draw(st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(0, 9)))
             arms = dict(zip("abc", weights, strict=True))

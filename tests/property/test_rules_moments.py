@@ -15,6 +15,7 @@ from clarion.rules.moments import instant_of, parsed
 from tests.needs import DEEP
 from tests.property.test_rules_hours import ZONES, changes
 
+pytestmark = pytest.mark.timeout(1_800)
 MINUTE, DAY = 60_000, 86_400_000
 ODD = (
     *("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Scoresbysund", "Antarctica/Troll"),

@@ -75,6 +75,8 @@ BECAUSE = {
     Reason.TOO_OLD: "the time for retries is over",
     Reason.INTERNAL_ERROR: "a bug in Clarion",
     Reason.UNREADABLE: "the stored event cannot be read",
+    Reason.EXPRESSION_ERROR: "an expression of a step has no value",
+    Reason.NEVER: "the time that a step waits for never comes",
     Reason.RETRIED: "retried by hand",
 }
 

@@ -6,8 +6,7 @@ import msgspec
 
 from clarion.model.event import Event
 from clarion.model.ids import Instant
-from clarion.model.run import RunRow, RunState, RunStatus
-from clarion.model.status import Reason
+from clarion.model.run import RunRow, RunState
 from clarion.model.user import User
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Planned, Waited
@@ -44,8 +43,9 @@ def row_after(
         due_at=None if state is None else state.due_at,
         started_at=now if before is None else before.started_at,
         updated_at=now,
-        reason=Reason.EXPIRED if advance.status is RunStatus.EXPIRED else None,
+        reason=advance.reason,
         cancellation_key=planned.cancellation_key,
         sealed=None if state is None else vault.seal(user.key, _encode(state)),
         fence=0 if before is None else before.fence,
+        zoned=user.revision if state is not None and state.zoned else None,
     )

@@ -35,6 +35,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The messages of each step that sent."""
     templates: Mapping[str, int] = {}
     """The versions that were live when the run started."""
+    anchor: Instant | None = None
+    """From when on the step that waits counts, where its time is computed again."""
+    zoned: bool = False
+    """Its time goes by the clock of the user."""
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -65,6 +69,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Its `RunState` under the user's key; None: it is over."""
     fence: int = 0
     """Grows with every claim, and when it is canceled; a plan with an older fence is refused."""
+    zoned: int | None = None
+    """While its time goes by the clock of its user: the revision of the user that it was computed with. Who changes the zone
+    makes it due, so that it is computed again."""
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):

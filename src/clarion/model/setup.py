@@ -258,7 +258,17 @@ class Step(Value, frozen=True, kw_only=True):
     to: SendAll | SendFirst | SendLadder | None = None
     """`send`: over which channels."""
     for_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
-    """`wait`: how long."""
+    """`wait`: how long, in seconds."""
+    for_: str | None = msgspec.field(default=None, name="for")
+    """`wait`: how long by the calendar, an ISO 8601 period such as `P1M`."""
+    until: str | None = None
+    """`wait`: until when, in words (`next weekday 09:00`) or in CEL (`data.starts_at`)."""
+    timezone: str = "recipient"
+    """`wait`: whose clock `for` and `until` go by: `recipient`, `tenant`, or an IANA name."""
+    earliest_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
+    """`wait`: no sooner than so many seconds after the step is reached."""
+    at_most_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
+    """`wait`: no later than so many seconds after the step is reached."""
     cases: tuple[Case, ...] = ()
     """`branch`: the first whose condition is true runs, the others do not."""
     by: str | None = None

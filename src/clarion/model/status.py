@@ -148,5 +148,7 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     INTERNAL_ERROR = "internal_error"
     UNREADABLE = "unreadable"
+    EXPRESSION_ERROR = "expression_error"
+    NEVER = "never"
     # moved by hand
     RETRIED = "retried"

@@ -63,8 +63,8 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     type: StepType
     result: str
-    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `ended` or
-    `error`."""
+    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `failed`,
+    `ended` or `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -127,7 +127,7 @@ def merged(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-_OPEN_ENDS = frozenset({"waits", "held_out", "expired", "ended"})
+_OPEN_ENDS = frozenset({"waits", "held_out", "expired", "failed", "ended"})
 """Results behind which nothing else happens, or not yet."""
 
 
@@ -143,6 +143,17 @@ def _step(trace: StepTrace) -> StepExplanation:
     )
 
 
+_TOLD = {
+    "skipped": "is skipped because {when} is false",
+    "over": "the wait is over",
+    "no_case": "no case is true",
+    "assigned": "is in the arm {arm}",
+    "unassigned": "is in the arm {arm} because there is nothing to assign it by",
+    "held_out": "is in the arm {arm}, in which the run ends",
+}
+"""What a step did, as the rest of a sentence, where its inputs are all that varies."""
+
+
 def _told(trace: StepTrace) -> str:
     """What a step did, as the rest of a sentence."""
     said = trace.inputs
@@ -150,31 +161,28 @@ def _told(trace: StepTrace) -> str:
     match trace.result:
         case "sent":
             return "sends" if said.get("messages") else "has nobody to send to"
-        case "skipped":
-            return f"is skipped because {said['when']} is false"
         case "waits":
-            return f"waits until {until}"
-        case "over":
-            return "the wait is over"
+            return f"waits until {until}{_on_the_wall(said)}"
         case "case":
             return f"takes case {said['case'] + 1}" + (
                 f" because {said['when']} is true" if said["when"] else ""
             )
-        case "no_case":
-            return "no case is true"
-        case "assigned":
-            return f"is in the arm {said['arm']}"
-        case "unassigned":
-            return f"is in the arm {said['arm']} because there is nothing to assign it by"
-        case "held_out":
-            return f"is in the arm {said['arm']}, in which the run ends"
         case "expired":
             return f"ends the run because it would wait until {until}, when everything behind it has expired"
+        case "failed":
+            why = f": {said['error']}" if "error" in said else ""
+            return f"cannot be done{_because(Reason(said['reason']))}{why}"
         case "ended":
             reason = Reason(said["reason"])
             return f"the run goes on no more because {_OBSTACLES.get(reason, _because(reason).removeprefix(' because '))}"
-        case _:
+        case "error":
             return f"{said.get('when', said.get('by'))} has no value: {said['error']}"
+        case _:
+            return _TOLD[trace.result].format_map(said)
+
+
+def _on_the_wall(said: Mapping[str, Any]) -> str:
+    return f" ({said['local']} in {said['timezone']})" if "timezone" in said else ""
 
 
 def _channel(

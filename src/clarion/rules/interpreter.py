@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clarion.model.ids import Instant
-from clarion.model.run import RunState, RunStatus
+from clarion.model.run import RunState
 from clarion.model.setup import Step, StepType
 from clarion.rules.steps.kinds import KINDS
 from clarion.rules.steps.program import Program
@@ -15,8 +15,6 @@ def advance(program: Program, state: RunState | None, facts: Facts, now: Instant
     """Execute from the beginning, or from where `state` waits. Before its time a run goes on waiting as it was."""
     walk = Walk(program, state, facts, now, send)
     if state is not None:
-        if now < state.due_at:
-            return Advance(RunStatus.WAITING, state.step, state, ())
         for key, ids in state.messages.items():
             walk.outputs[key] = output_of([facts.messages[one] for one in ids if one in facts.messages])
         step = program.instructions[walk.at - 1].step

@@ -10,6 +10,7 @@ import re
 from calendar import monthrange
 from collections.abc import Collection, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -49,6 +50,10 @@ _ON_NUMBER = re.compile(
 _IN = re.compile(rf"in\s+(?P<length>(?:[0-9]+[smhdw])+)(?:\s+at\s+{_CLOCK})?", re.ASCII)
 _ON_DATE = re.compile(rf"(?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:\s+{_CLOCK})?", re.ASCII)
 _EDGE = re.compile(r"(?P<edge>end of|start of next)\s+(?:the\s+)?(?P<unit>[a-z]+)", re.ASCII)
+_PERIOD = re.compile(
+    r"P(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?(?:T(?=[0-9])(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?",
+    re.ASCII,
+)
 _PART = re.compile(r"([0-9]+)([smhdw])", re.ASCII)
 _OFFSET = re.compile(r"(?:[zZ]|[+-][0-9]{2}:[0-9]{2})$", re.ASCII)
 
@@ -114,9 +119,38 @@ class UnitEdge(msgspec.Struct, frozen=True):
     """The last minute, not the first of the next one."""
 
 
-Moment = Days | Later | OnDate | UnitEdge
+class Period(msgspec.Struct, frozen=True):
+    """So much later by the calendar."""
+
+    months: int
+    days: int
+    length_ms: int
+    """Elapsed time behind these."""
 
 
+Moment = Days | Later | OnDate | UnitEdge | Period
+
+
+def in_words(text: str) -> bool:
+    """Whether a text is meant as a time in words, not as an expression."""
+    return not any(sign in text for sign in ".()[]{}'\"<>=?")
+
+
+def period(text: str) -> Period:
+    """An ISO 8601 period: `P3D`, `P1M`, `P1DT12H`. Raises MomentError with what to write instead."""
+    found = _PERIOD.fullmatch(text)
+    years, months, weeks, days, hours, minutes, seconds = (
+        [int(number or 0) for number in found.groups()] if found else [0] * 7
+    )
+    if not any((years, months, weeks, days, hours, minutes, seconds)):
+        raise MomentError(f"{text!r} is no period: write one like P3D, P1M or P1DT12H")
+    length_ms = ((hours * 60 + minutes) * 60 + seconds) * 1_000
+    if (years * 12 + months) * 31 + weeks * 7 + days + length_ms / _DAY_MS > FURTHEST_DAYS:
+        raise MomentError(f"this is more than {FURTHEST_DAYS} days ahead")
+    return Period(years * 12 + months, weeks * 7 + days, length_ms)
+
+
+@lru_cache(maxsize=1_024)
 def parsed(text: str) -> Moment:
     """A time in words. Raises MomentError with what to write instead."""
     said = " ".join(text.lower().split())
@@ -151,6 +185,8 @@ def instant_of(moment: Moment, zone: str, anchor: Instant, earliest_ms: int = 0)
         return moment.after(zone, floor)
     if isinstance(moment, UnitEdge):
         return _edge(moment, zone, floor)
+    if isinstance(moment, Period):
+        return max(_behind(moment, zone, anchor), floor)
     if isinstance(moment, Later):
         if not moment.times:
             return max(Instant(anchor + moment.length_ms), floor)
@@ -177,6 +213,18 @@ def given(value: object, zone: str) -> Instant:
         except (ValueError, OverflowError, OSError):
             pass
     raise MomentError("its value is no time like 2026-05-04T09:00:00Z, or without the Z in the zone's time")
+
+
+def _behind(period: Period, zone: str, anchor: Instant) -> Instant:
+    """The same time of the day so many months and days later; the last day of a month that is too short."""
+    if not period.months and not period.days:
+        return Instant(anchor + period.length_ms)
+    wall = _local(zone, anchor)
+    years, month = divmod(wall.month - 1 + period.months, 12)
+    year = wall.year + years
+    day = date(year, month + 1, min(wall.day, monthrange(year, month + 1)[1]))
+    then = datetime.combine(day + timedelta(days=period.days), wall.time())
+    return Instant(instant_of_clock(then, zone) + anchor % 1_000 + period.length_ms)
 
 
 def _edge(edge: UnitEdge, zone: str, after: Instant) -> Instant:

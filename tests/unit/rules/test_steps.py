@@ -20,6 +20,11 @@ def wait(**more: Any) -> Step:
     return Step(**{"key": "pause", "type": StepType.WAIT, "for_s": 60, **more})
 
 
+def until(when: str | None, **more: Any) -> Step:
+    """A wait for a time."""
+    return wait(for_s=None, until=when, **more)
+
+
 def fork(*cases: Case, **more: Any) -> Step:
     """A branch."""
     return Step(**{"key": "fork", "type": StepType.BRANCH, "cases": cases, **more})
@@ -51,7 +56,7 @@ def nested(depth: int) -> Step:
         ((SEND, fork(Case(steps=(SEND,)))), "#/steps/1/cases/0/steps/0/key", "used twice"),
         ((Step(key="a", to=TO),), "#/steps/0", "needs `template`"),
         ((Step(key="a", template="note"),), "#/steps/0", "needs `to`"),
-        ((SEND, Step(key="b", type=StepType.WAIT)), "#/steps/1", "needs `for_s`"),
+        ((SEND, Step(key="b", type=StepType.WAIT)), "#/steps/1", "needs one of `for_s`, `for` and"),
         ((SEND, Step(key="b", for_s=9, template="note", to=TO)), "#/steps/1/for_s", 'say `"type": "wait"`'),
         ((SEND, wait(template="note")), "#/steps/1/template", "a step of type `wait` has no `template`"),
         ((SEND, fork()), "#/steps/1", "needs `cases`"),
@@ -84,6 +89,17 @@ def nested(depth: int) -> Step:
             "#/steps/1/when",
             "no step `hello` before this one",
         ),
+        ((SEND, wait(until="09:00")), "#/steps/1/until", "one of `for_s` and `until`, not both"),
+        ((SEND, until("moon 09:00")), "#/steps/1/until", "did you mean `mon`?"),
+        ((SEND, until("tomorrow")), "#/steps/1/until", "this is no time: write one like 09:00"),
+        ((SEND, until("dta.starts_at")), "#/steps/1/until", "did you mean `data`?"),
+        ((SEND, until(None, for_="3 days")), "#/steps/1/for", "no period: write one like P3D"),
+        ((SEND, until(None, for_="P2Y")), "#/steps/1/for", "more than 400 days"),
+        ((SEND, until("09:00", timezone="Mars/Base")), "#/steps/1/timezone", "nor an IANA time zone"),
+        ((SEND, until("09:00", earliest_s=9, at_most_s=8)), "#/steps/1/at_most_s", "at least `earliest_s`"),
+        ((SEND, wait(at_most_s=8)), "#/steps/1/at_most_s", "not with `for_s`"),
+        ((SEND, wait(timezone="tenant")), "#/steps/1/timezone", "not with `for_s`"),
+        ((SEND, send("b"), Step(key="c", until="09:00")), "#/steps/2/until", 'say `"type": "wait"`'),
         (
             (SEND, fork(Case(when="steps.hello.reed", steps=()))),
             "#/steps/1/cases/0/when",

@@ -13,12 +13,12 @@ from clarion.model.status import Reason
 
 COLUMNS = (
     'id, tenant, "user", event_id, workflow, version, lane, status, step, part, due_at, started_at, updated_at, reason, '
-    "cancellation_key, state, fence"
+    "cancellation_key, state, fence, zoned"
 )
 PUT = """
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, step = excluded.step, part = excluded.part,
         due_at = excluded.due_at, updated_at = excluded.updated_at, reason = excluded.reason, state = excluded.state,
-        holder = NULL
+        zoned = excluded.zoned, holder = NULL
     WHERE runs.due_at IS NOT NULL
 """
 """The end of the statement that stores runs as plans left them: nobody holds them. What is over stays so."""
@@ -30,7 +30,7 @@ def row_of(run: RunRow) -> tuple[Any, ...]:
     """In the order of `COLUMNS`."""
     what = (run.id, run.tenant, run.user, run.event_id, run.workflow, run.version, run.lane.value)
     where = (run.status.value, run.step, run.part, run.due_at, run.started_at, run.updated_at)
-    return (*what, *where, run.reason, run.cancellation_key, run.sealed, run.fence)
+    return (*what, *where, run.reason, run.cancellation_key, run.sealed, run.fence, run.zoned)
 
 
 def run_of(row: Sequence[Any]) -> RunRow:
@@ -53,6 +53,7 @@ def run_of(row: Sequence[Any]) -> RunRow:
         key,
         sealed,
         fence,
+        zoned,
     ) = row
     return RunRow(
         id=RunId(id_),
@@ -72,6 +73,7 @@ def run_of(row: Sequence[Any]) -> RunRow:
         cancellation_key=key,
         sealed=sealed,
         fence=fence,
+        zoned=zoned,
     )
 
 

@@ -34,7 +34,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0046"
+REVISION = "0047"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -268,6 +268,7 @@ runs = Table(
     _blob("state", null=True),
     _number("holder", null=True),
     _number("fence", default=0),
+    _number("zoned", null=True),
     _one_of("lane", Lane),
     _one_of("status", RunStatus),
     Index("runs_tenant", "tenant", "id"),

@@ -13,7 +13,7 @@ from clarion.rules.exact.operations import StepRefusal, closed, refused, stepped
 from clarion.rules.exact.quotas import take
 from clarion.rules.exact.receipts import recorded, rounds, says_more
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
-from clarion.rules.exact.user_changes import user_changes
+from clarion.rules.exact.user_changes import rezoned, user_changes
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 from clarion.rules.exact.verifications import checked, finished, resent
 
@@ -46,6 +46,7 @@ __all__ = [
     "recount",
     "refused",
     "resent",
+    "rezoned",
     "rounds",
     "says_more",
     "stepped",

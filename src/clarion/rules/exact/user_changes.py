@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, UserNo
 from clarion.model.user import RESERVED, Profile, User
 from clarion.model.user_change import UserChange, UserChangeKind
+
+
+def rezoned(pairs: Iterable[tuple[User | None, User]]) -> list[UserNo]:
+    """Those of these users, as they were and are, whose clocks show another time now: what waits by them is computed again."""
+    return [
+        after.no
+        for before, after in pairs
+        if before is not None and before.profile.timezone != after.profile.timezone
+    ]
 
 
 def user_changes(before: User | None, after: User, at: Instant) -> list[UserChange]:

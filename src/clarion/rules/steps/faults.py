@@ -75,14 +75,14 @@ def _of_list(
 
 
 def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
-    fields = {field.name: field for field in msgspec.structs.fields(Step)}
-    for name, field in fields.items():
+    for field in msgspec.structs.fields(Step):
+        name, shown = field.name, field.encode_name
         if name in (*_OF_EVERY, *KINDS[step.type].fields):
             continue
         if getattr(step, name) != field.default and getattr(step, name):
             its = next(other for other, kind in KINDS.items() if name in kind.fields)
-            detail = f'a step of type `{step.type}` has no `{name}`: leave it out, or say `"type": "{its}"`.'
-            yield StepFault(f"{at}/{name}", detail)
+            detail = f'a step of type `{step.type}` has no `{shown}`: leave it out, or say `"type": "{its}"`.'
+            yield StepFault(f"{at}/{shown}", detail)
     for name in KINDS[step.type].needs:
         if not getattr(step, name):
             yield StepFault(at, f"a step of type `{step.type}` needs `{name}`.", "missing")

@@ -52,5 +52,6 @@ class StepKind:
         raise NotImplementedError
 
     def resume(self, walk: Walk, step: Step, state: RunState) -> Advance | None:
-        """A run that stopped here goes on, at its time or later. Where it stops again; None: it goes on behind the step."""
+        """A run that stopped here is looked at: at its time or later, or sooner when something has changed. Where it stops
+        again; None: it goes on behind the step."""
         raise NotImplementedError

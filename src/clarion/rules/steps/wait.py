@@ -1,30 +1,139 @@
-"""`wait`: until some time has passed."""
+"""`wait`: until some time has passed, or until a time has come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
 from clarion.model.ids import Instant
 from clarion.model.run import RunState
 from clarion.model.setup import Step
-from clarion.rules.steps.kind import StepKind
+from clarion.model.status import Reason
+from clarion.rules import moments
+from clarion.rules.expressions import ExpressionError
+from clarion.rules.moments import Moment, MomentError
+from clarion.rules.quiet_hours import check_zone, local_clock
+from clarion.rules.schedule import zone_of
+from clarion.rules.steps.kind import Asked, StepFault, StepKind
 from clarion.rules.steps.walk import Advance, Walk
+
+RECIPIENT, TENANT = "recipient", "tenant"
+"""What `timezone` may say instead of an IANA name."""
+WAYS = ("for_s", "for", "until")
+"""What a wait may end by: one of them."""
+_CALENDAR = ("timezone", "earliest_s", "at_most_s")
+
+
+class _Due(NamedTuple):
+    """When a wait ends."""
+
+    at: Instant
+    inputs: dict[str, Any]
+    """What the trace says of it."""
 
 
 class WaitStep(StepKind):
     """Stops the run."""
 
-    fields = ("for_s",)
-    needs = fields
+    fields = ("for_s", "for_", "until", *_CALENDAR)
 
-    def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> Advance:
-        """It counts from when it is reached."""
-        return walk.wait(step, Instant(walk.anchor + (step.for_s or 0) * 1_000 + jitter(walk, step)))
+    def expressions(self, step: Step) -> Iterable[Asked]:
+        """The time that data say, where `until` is no time in words."""
+        if step.until is not None and not moments.in_words(step.until):
+            yield Asked("/until", step.until, condition=False)
 
-    def resume(self, walk: Walk, step: Step, state: RunState) -> None:
-        """The wait is over."""
-        walk.say(step, "over", late_ms=walk.now - state.due_at)
+    def faults(self, step: Step, at: str) -> Iterator[StepFault]:
+        """Not exactly one way to end, or a time that is none."""
+        given = [
+            name
+            for name, value in zip(WAYS, (step.for_s, step.for_, step.until), strict=True)
+            if value is not None
+        ]
+        if not given:
+            detail = "a step of type `wait` needs one of `for_s`, `for` and `until`."
+            yield StepFault(at, detail, "missing")
+        for more in given[1:]:
+            yield StepFault(f"{at}/{more}", f"a wait has one of `{given[0]}` and `{more}`, not both.")
+        if step.for_s is not None:
+            for name in _CALENDAR:
+                if getattr(step, name) not in (None, RECIPIENT):
+                    yield StepFault(
+                        f"{at}/{name}", f"`{name}` goes with `for` and `until`, not with `for_s`."
+                    )
+        try:
+            _moment(step)
+        except MomentError as wrong:
+            yield StepFault(f"{at}/{given[0]}", f"{wrong}.")
+        if step.timezone not in (RECIPIENT, TENANT) and not check_zone(step.timezone):
+            detail = f"{step.timezone!r} is neither `{RECIPIENT}`, nor `{TENANT}`, nor an IANA time zone."
+            yield StepFault(f"{at}/timezone", detail)
+        if step.earliest_s is not None and step.at_most_s is not None and step.earliest_s > step.at_most_s:
+            yield StepFault(f"{at}/at_most_s", "`at_most_s` is at least `earliest_s`.")
+
+    def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> Advance | None:
+        """It counts from when it is reached. A time that has passed is over at once."""
+        try:
+            due = _due(walk, step, walk.anchor)
+        except (ExpressionError, MomentError) as wrong:
+            return walk.fail(step, Reason.EXPRESSION_ERROR, until=step.until, error=str(wrong))
+        if due is None:
+            return walk.fail(step, Reason.NEVER, until=step.until or step.for_)
+        if due.at <= walk.now:
+            walk.say(step, "over", due_at=due.at, **due.inputs)
+            return None
+        zoned = step.for_s is None and step.timezone == RECIPIENT
+        return walk.wait(step, due.at, anchor=walk.anchor if zoned else None, zoned=zoned, **due.inputs)
+
+    def resume(self, walk: Walk, step: Step, state: RunState) -> Advance | None:
+        """Where its user has moved to another zone, the time is that of the new one; when it has passed, the wait is over."""
+        due = _Due(state.due_at, {})
+        if state.zoned and state.anchor is not None:
+            due = _due(walk, step, state.anchor) or due
+        if walk.now >= due.at:
+            walk.say(step, "over", late_ms=walk.now - due.at)
+            return None
+        if due.at == state.due_at:
+            return walk.still(state)
+        return walk.wait(step, due.at, anchor=state.anchor, zoned=True, **due.inputs)
+
+
+def _due(walk: Walk, step: Step, anchor: Instant) -> _Due | None:
+    """None: never. Raises ExpressionError and MomentError."""
+    if step.for_s is not None:
+        return _Due(Instant(anchor + step.for_s * 1_000 + jitter(walk, step)), {})
+    zone = step.timezone
+    if zone in (RECIPIENT, TENANT):
+        user, tenant = walk.facts.user, walk.facts.tenant
+        zone = zone_of(user, tenant) if zone == RECIPIENT else tenant.timezone
+    at = _instant(walk, step, zone, anchor)
+    latest = None if step.at_most_s is None else Instant(anchor + step.at_most_s * 1_000)
+    if at is None:
+        at = latest
+    elif at > walk.now:
+        at = Instant(at + jitter(walk, step))
+    if at is None:
+        return None
+    if latest is not None:
+        at = min(at, latest)
+    said = {"until": step.until or step.for_, "timezone": zone, "local": local_clock(zone, at)}
+    return _Due(at, said)
+
+
+def _instant(walk: Walk, step: Step, zone: str, anchor: Instant) -> Instant | None:
+    earliest_ms = (step.earliest_s or 0) * 1_000
+    moment = _moment(step)
+    if moment is not None:
+        return moments.instant_of(moment, zone, anchor, earliest_ms)
+    at = moments.given(walk.value(step.until or ""), zone)
+    return max(at, Instant(anchor + earliest_ms)) if earliest_ms else at
+
+
+def _moment(step: Step) -> Moment | None:
+    """The time that the document says; None: data say it. Raises MomentError."""
+    if step.for_ is not None:
+        return moments.period(step.for_)
+    return moments.parsed(step.until) if step.until is not None and moments.in_words(step.until) else None
 
 
 def jitter(walk: Walk, step: Step) -> int:

@@ -13,6 +13,7 @@ from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import Message, StepTrace
 from clarion.model.run import RunState, RunStatus
 from clarion.model.setup import Category, Step, Tenant
+from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.rules import data_types
 from clarion.rules.data_types import ANYTHING, DataType, Scalar, fields_of, typed
@@ -62,6 +63,8 @@ class Advance(NamedTuple):
     state: RunState | None
     """What it needs to go on; None: it is over."""
     steps: tuple[StepTrace, ...]
+    reason: Reason | None = None
+    """Why it did not finish."""
 
 
 Send = Callable[[Step], Iterable[Message]]
@@ -96,25 +99,50 @@ class Walk:
             StepTrace(step=step.key, type=step.type, result=result, at=self.now, due_at=due_at, inputs=inputs)
         )
 
-    def wait(self, step: Step, due_at: Instant) -> Advance:
-        """The run stops here until then. It ends instead when everything that comes behind has expired by then."""
+    def wait(
+        self,
+        step: Step,
+        due_at: Instant,
+        *,
+        anchor: Instant | None = None,
+        zoned: bool = False,
+        **inputs: Any,
+    ) -> Advance:
+        """The run stops here until then. It ends instead when everything that comes behind has expired by then.
+
+        `anchor`: from when on the step counts. `zoned`: the time goes by the clock of the user.
+        """
         expires_at = self.facts.expires_at
         if expires_at is not None and due_at >= expires_at:
             self.say(step, "expired", due_at=due_at)
-            return self.end(step.key, RunStatus.EXPIRED)
-        self.say(step, "waits", due_at=due_at)
+            return self.end(step.key, RunStatus.EXPIRED, Reason.EXPIRED)
+        self.say(step, "waits", due_at=due_at, **inputs)
         state = RunState(
             step=step.key,
             due_at=due_at,
             outputs={key: value for key, value in self.outputs.items() if key not in self.messages},
             messages=self.messages,
             templates=self.templates,
+            anchor=anchor,
+            zoned=zoned,
         )
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
-    def end(self, step: str, status: RunStatus = RunStatus.FINISHED) -> Advance:
+    def still(self, state: RunState) -> Advance:
+        """The run goes on waiting as it was."""
+        return Advance(RunStatus.WAITING, state.step, state, tuple(self._steps))
+
+    def end(self, step: str, status: RunStatus = RunStatus.FINISHED, reason: Reason | None = None) -> Advance:
         """The run is over. `step`: the last one it came to."""
-        return Advance(status, step, None, tuple(self._steps))
+        return Advance(status, step, None, tuple(self._steps), reason)
+
+    def fail(self, step: Step, reason: Reason, **inputs: Any) -> Advance | None:
+        """The step cannot do what it is there for: the run ends. Of a critical category it goes on, because a fault must
+        not silence an alarm."""
+        self.say(step, "failed", reason=reason.value, **inputs)
+        if self.facts.category.critical:
+            return None
+        return self.end(step.key, RunStatus.FAILED, reason)
 
     # -- expressions ---------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from clarion.model.message import Message
 from clarion.model.retention import RetentionKind
 from clarion.model.run import RunFilter, RunRow, RunStatus
 from clarion.model.status import Reason, Status
+from clarion.model.user import Profile, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
 DAY_MS = 86_400_000
@@ -237,6 +238,39 @@ async def runs_of_a_deleted_user_are_over(subject: LedgerSubject) -> None:
     assert await _due(subject) == []
 
 
+async def what_waits_by_a_clock_is_due_when_the_zone_changes(subject: LedgerSubject) -> None:
+    """Also while a worker plans it by the old one, whose plan is not stored then; other changes, and other runs, change nothing."""
+    messages = [subject.planned() for _ in range(4)] + [subject.planned(subject.bob)]
+    later, soon = Instant(subject.now + DAY_MS), subject.now
+    ada, bob = subject.ada.revision, subject.bob.revision
+    rows = [
+        subject.waiting(messages[0], due_at=later, zoned=ada),
+        subject.waiting(messages[1], due_at=later),
+        subject.waiting(messages[2], due_at=soon, zoned=ada),
+        subject.waiting(messages[3], due_at=Instant(later - 1), zoned=ada),
+        subject.waiting(messages[4], due_at=later, zoned=bob),
+    ]
+    await subject.plan(*messages, run_rows=tuple(rows))
+    (held,) = await _due(subject)
+    assert held.id == rows[2].id
+    users = subject.ledger.users
+    (read,) = await users.put(subject.tenant, [UserPut(id="ada", profile=Profile(locale="de"))])
+    assert await _due(subject, worker=await subject.open_worker()) == []
+    profile = replace(read.profile, timezone="Asia/Tokyo")
+    await users.put(subject.tenant, [UserPut(id="ada", profile=profile)])
+    due = await _due(subject, worker=await subject.open_worker())
+    assert {row.id for row in due} == {rows[0].id, rows[3].id}
+    assert {row.due_at for row in due} == {subject.now}
+    waits = replace(held, part=2, due_at=later, zoned=ada, updated_at=subject.now)
+    await subject.plan(runs=(subject.going_on(held),), run_rows=(waits,))
+    (again,) = await _due(subject)
+    assert (again.id, again.due_at) == (held.id, subject.now)
+    fresh = (await users.get([subject.ada.no]))[subject.ada.no]
+    waits = replace(again, part=3, due_at=later, zoned=fresh.revision, updated_at=subject.now)
+    await subject.plan(runs=(subject.going_on(again),), run_rows=(waits,))
+    assert await _due(subject) == []
+
+
 async def an_event_is_kept_while_a_run_of_it_waits(subject: LedgerSubject) -> None:
     """It is not done, and its body stays; runs that are over go with the messages of their time."""
     ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
@@ -285,5 +319,6 @@ RUNS_CONTRACT = (
     a_duplicate_does_not_wait,
     runs_are_listed_newest_first,
     runs_of_a_deleted_user_are_over,
+    what_waits_by_a_clock_is_due_when_the_zone_changes,
     an_event_is_kept_while_a_run_of_it_waits,
 )

@@ -89,7 +89,16 @@ class MemoryRuns:
         for row in rows:
             before = self._tables.run_rows.get(row.id)
             if before is None or before.due_at is not None:
-                self._tables.run_rows[row.id] = row
+                user = self._tables.users.get(row.user)
+                moved = row.zoned is not None and user is not None and user.revision != row.zoned
+                self._tables.run_rows[row.id] = replace(row, due_at=row.updated_at) if moved else row
+                self._tables.run_holders.pop(row.id, None)
+
+    def look_again(self, user: UserNo, at: Instant) -> None:
+        """Their clock shows another time now: what waits by it is due, so that its time is computed again."""
+        for row in self._waiting():
+            if row.user == user and row.zoned is not None and row.due_at is not None and row.due_at > at:
+                self._tables.run_rows[row.id] = replace(row, due_at=at, fence=row.fence + 1)
                 self._tables.run_holders.pop(row.id, None)
 
     def end(self, rows: Iterable[RunRow], reason: Reason, at: Instant) -> list[RunRow]:

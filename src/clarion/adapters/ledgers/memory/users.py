@@ -108,6 +108,8 @@ class MemoryUsers:
         profile = user.profile if put.profile is None else self._hashed(user, put.profile)
         if profile != user.profile or not user.revision:
             store(self._tables, user, profile, now)
+        if profile.timezone != user.profile.timezone:
+            self._runs.look_again(user.no, now)
 
     def _new(self, tenant: TenantId, user_id: str, now: Instant) -> User:
         user = User(

@@ -93,6 +93,12 @@ COUNTED = f"""
 """
 
 
+async def lock(connection: Connection, plans: Sequence[PlanCommit]) -> None:
+    """The users of these plans are locked from now on."""
+    users = {m.user for plan in plans for m in plan.messages}
+    await connection.execute(LOCK, sorted(users.union(row.user for plan in plans for row in plan.run_rows)))
+
+
 async def load(
     connection: Connection,
     plans: Sequence[PlanCommit],
@@ -102,7 +108,7 @@ async def load(
     share: Share,
 ) -> Stored:
     """What is stored about the keys of these plans, whose users are locked from now on. `share`: of each cap."""
-    await connection.execute(LOCK, sorted({m.user for plan in plans for m in plan.messages}))
+    await lock(connection, plans)
     charges = [charge for plan in plans for charge in plan.charges]
     dedupes = await _of_keys(connection, DEDUPES, (c.key for plan in plans for c in plan.dedupes))
     collapses = await _of_keys(connection, COLLAPSES, (c.key for plan in plans for c in plan.collapses))

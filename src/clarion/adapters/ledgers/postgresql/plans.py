@@ -139,6 +139,8 @@ class PostgresPlans:
         # What the ledger's own log brings is planned once; the rest may come again, and breaks a key if nobody looks.
         once = all(plan.consumed is not None and not plan.again for plan in plans)
         known = NEW if once and not careful else await _known(connection, plans)
+        if any(plan.run_rows for plan in plans):
+            await checks.lock(connection, plans)  # before their runs
         known |= await waiting_runs.lost_in(connection, plans)
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]

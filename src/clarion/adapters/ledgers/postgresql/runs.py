@@ -29,7 +29,7 @@ STORE = f"""
     INSERT INTO runs ({COLUMNS})
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::bigint[], $7::text[],
         $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[],
-        $16::bytea[], $17::bigint[])
+        $16::bytea[], $17::bigint[], $18::bigint[])
     {PUT}
 """
 CANCELABLE = """
@@ -43,6 +43,14 @@ _END = f"""
 END = f"{_END} id = ANY($3::bytea[]) RETURNING {COLUMNS}"
 END_OF_EVENT = f"{_END} id BETWEEN $3 AND $4 AND event_id = $5"
 END_OF_USER = f'{_END} "user" = $3'
+LOOK_AGAIN = """
+    UPDATE runs SET due_at = $2, holder = NULL, fence = fence + 1
+    WHERE "user" = ANY($1::bigint[]) AND zoned IS NOT NULL AND due_at > $2
+"""
+OTHERWISE_ZONED = """
+    UPDATE runs SET due_at = runs.updated_at FROM users
+    WHERE runs.id = ANY($1::bytea[]) AND runs.due_at IS NOT NULL AND users.no = runs."user" AND runs.zoned <> users.revision
+"""
 WAITS = """
     SELECT 1 FROM runs WHERE id BETWEEN $1 AND $2 AND event_id = $3 AND tenant = $4 AND due_at IS NOT NULL LIMIT 1
 """
@@ -124,6 +132,8 @@ async def store(connection: Connection, rows: Sequence[RunRow]) -> None:
     if rows:
         values = sorted(map(row_of, {row.id: row for row in rows}.values()))
         await connection.execute(STORE, *zip(*values, strict=True))
+        if zoned := [row.id for row in rows if row.zoned is not None]:
+            await connection.execute(OTHERWISE_ZONED, zoned)
 
 
 async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -> None:
@@ -135,6 +145,12 @@ async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -
 async def end_of_user(connection: Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
     await connection.execute(END_OF_USER, Reason.USER_DELETED.value, at, user)
+
+
+async def look_again(connection: Connection, users: Sequence[UserNo], at: Instant) -> None:
+    """Their clocks show another time now: what waits by them is due, so that its time is computed again."""
+    if users:
+        await connection.execute(LOOK_AGAIN, users, at)
 
 
 async def waits(connection: Connection, event_id: EventId, tenant: TenantId) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.postgresql import journal
+from clarion.adapters.ledgers.postgresql import journal, runs
 from clarion.adapters.ledgers.postgresql.database import Again, Database
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
 from clarion.adapters.ledgers.user_cache import UserCache
@@ -28,7 +28,7 @@ from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
-from clarion.rules.exact import user_changes
+from clarion.rules.exact import rezoned, user_changes
 
 LAST = 2**63 - 1
 """Behind every number."""
@@ -136,7 +136,9 @@ class PostgresUserRows:
         if added:
             added = await self._add(connection, added)
         written = await self._write(connection, changed, added)
-        await self._record(connection, tenant, [(stored.get(user.id), user) for user in written])
+        pairs = [(stored.get(user.id), user) for user in written]
+        await self._record(connection, tenant, pairs)
+        await runs.look_again(connection, rezoned(pairs), self._clock.now())
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
@@ -149,7 +151,9 @@ class PostgresUserRows:
         written = await self._write(connection, users)
         if users:
             before = {user.no: user for user, _ in profiles}
-            await self._record(connection, users[0].tenant, [(before[user.no], user) for user in written])
+            pairs = [(before[user.no], user) for user in written]
+            await self._record(connection, users[0].tenant, pairs)
+            await runs.look_again(connection, rezoned(pairs), now)
         return written
 
     async def record_erasure(self, connection: Any, tenant: TenantId, user: UserNo, user_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
 from clarion.adapters.ledgers.sqlite.files import one
@@ -27,7 +27,7 @@ CLAIM = f"""
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
 PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?"
 HELD = "SELECT 1 FROM runs WHERE id = ? AND holder = ? AND fence = ?"
-STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 17)}) {PUT}"
+STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 18)}) {PUT}"
 CANCELABLE = "SELECT id FROM runs WHERE tenant = ? AND due_at IS NOT NULL{} ORDER BY id LIMIT ?"
 _END = f"""
     UPDATE runs SET status = '{RunStatus.CANCELED.value}', reason = ?1, due_at = NULL, state = NULL, holder = NULL,
@@ -37,6 +37,14 @@ _END = f"""
 END = f"{_END} id = ?3 RETURNING {COLUMNS}"
 END_OF_EVENT = f"{_END} id BETWEEN ?3 AND ?4 AND event_id = ?5"
 END_OF_USER = f'{_END} "user" = ?3'
+LOOK_AGAIN = """
+    UPDATE runs SET due_at = ?2, holder = NULL, fence = fence + 1
+    WHERE "user" = ?1 AND zoned IS NOT NULL AND due_at > ?2
+"""
+OTHERWISE_ZONED = """
+    UPDATE runs SET due_at = updated_at
+    WHERE id = ?1 AND due_at IS NOT NULL AND zoned <> (SELECT revision FROM users WHERE no = runs."user")
+"""
 WAITS = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? AND due_at IS NOT NULL LIMIT 1"
 WAITING = """
     SELECT version, count(*) FROM runs WHERE tenant = ? AND workflow = ? AND due_at IS NOT NULL GROUP BY version
@@ -125,6 +133,7 @@ def store(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
     """As plans left them."""
     if rows:
         connection.executemany(STORE, map(row_of, rows))
+        connection.executemany(OTHERWISE_ZONED, [(row.id,) for row in rows if row.zoned is not None])
 
 
 def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
@@ -137,6 +146,11 @@ def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant)
 def end_of_user(connection: sqlite3.Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
     connection.execute(END_OF_USER, (Reason.USER_DELETED.value, at, user))
+
+
+def look_again(connection: sqlite3.Connection, users: Iterable[UserNo], at: Instant) -> None:
+    """Their clocks show another time now: what waits by them is due, so that its time is computed again."""
+    connection.executemany(LOOK_AGAIN, [(user, at) for user in users])
 
 
 def waits(connection: sqlite3.Connection, event_id: EventId, tenant: TenantId) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import journal
+from clarion.adapters.ledgers.sqlite import journal, runs
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
@@ -32,7 +32,7 @@ from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
-from clarion.rules.exact import user_changes
+from clarion.rules.exact import rezoned, user_changes
 
 LAST = 2**63 - 1
 """Behind every number."""
@@ -186,7 +186,9 @@ class UserRows:
         self._change(connection, changed)
         written = self._with_suppressions(connection, [*added, *changed])
         _replace_contacts(connection, written, changed)
-        self._record(connection, tenant, [(stored.get(user.id), user) for user in written], now)
+        pairs = [(stored.get(user.id), user) for user in written]
+        self._record(connection, tenant, pairs, now)
+        runs.look_again(connection, rezoned(pairs), now)
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
@@ -202,6 +204,7 @@ class UserRows:
         if users:
             pairs = [(before, after) for (before, _), after in zip(profiles, written, strict=True)]
             self._record(connection, users[0].tenant, pairs, now)
+            runs.look_again(connection, rezoned(pairs), now)
         return written
 
     def record_erasure(
