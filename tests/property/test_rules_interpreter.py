@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo
-from clarion.model.run import RunState, RunStatus
-from clarion.model.setup import Case, Category, SendAll, Step, StepType, Tenant, Workflow, every
+from clarion.model.run import CallResult, RunState, RunStatus
+from clarion.model.setup import Case, Category, OnError, SendAll, Step, StepType, Tenant, Workflow, every
 from clarion.model.user import Profile, User
 from clarion.rules.interpreter import advance
 from clarion.rules.programs import compiled
@@ -60,6 +60,14 @@ def workflows(draw: st.DrawFn) -> Workflow:
             holdout = draw(st.sampled_from([None, "b"]))
             by = draw(st.sampled_from([None, "data.n", "data.missing"]))
             return Step(key=key, type=kind, when=when, arms=arms, by=by, holdout=holdout)
+        if kind in (StepType.UPDATE_USER, StepType.TRIGGER):
+            value = draw(st.sampled_from(["data.n", "data.missing", "user.id"]))
+            own = (
+                {"set_": {"a": value}}
+                if kind is StepType.UPDATE_USER
+                else {"workflow": "v", "recipients": value}
+            )
+            return Step(key=key, type=kind, when=when, on_error=OnError.SKIP, **own)
         cases = [
             Case(when=draw(st.sampled_from(CONDITIONS)), steps=steps(depth - 1))
             for _ in range(draw(st.integers(1, 3)))
@@ -98,14 +106,16 @@ def facts(n: int, user: str = "ada", expires_at: Instant | None = None) -> Facts
 def walked(workflow: Workflow, known: Facts, late_ms: int = 0) -> tuple[list[Advance], list[str]]:
     """Every part of a run, and the steps that sent, when it wakes so late each time."""
     program, parts, sent = compiled(workflow), [], []
-    state, now = None, NOW
+    state: RunState | None = None
+    now = NOW
     while True:
 
         def send(step: Step) -> list[object]:
             sent.append(step.key)
             return []
 
-        parts.append(advance(program, state, known, now, send))  # type: ignore[arg-type]
+        result = CallResult() if state is not None and state.call is not None else None
+        parts.append(advance(program, state, known._replace(result=result), now, send))  # type: ignore[arg-type]
         state = parts[-1].state
         if state is None:
             return parts, sent
@@ -134,7 +144,7 @@ def test_every_run_comes_to_its_end(workflow, n, late_ms):
     assert max(Counter(sent).values(), default=0) <= 1
     assert sent == sorted(sent, key=order.index)
     assert sent == walked(workflow, facts(n))[1]
-    waits = [trace for part in parts for trace in part.steps if trace.result == "waits"]
+    waits = [trace for part in parts for trace in part.steps if trace.result in ("waits", "calls")]
     assert len(waits) == len(parts) - 1
 
 
@@ -145,6 +155,8 @@ def test_nothing_happens_before_its_time(workflow, n):
     program = compiled(workflow)
     for part in parts[:-1]:
         assert part.state is not None
+        if part.state.call is not None:
+            continue
         assert part.state.due_at > NOW
         early = advance(program, part.state, facts(n), Instant(part.state.due_at - 1), lambda _: ())
         assert early == Advance(RunStatus.WAITING, part.step, part.state, ())

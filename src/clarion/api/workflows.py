@@ -161,6 +161,9 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
         for one in step_faults(workflow.steps, data)
     ]
     for place, step in placed(workflow.steps):
+        if step.type is StepType.TRIGGER and step.workflow is not None:
+            known = {**setup.workflows.all(caller.tenant), workflow.key: workflow}
+            faults += map(unknown_name, unknown_in("workflow", [(step.workflow, f"{place}/workflow")], known))
         if step.type is not StepType.SEND or step.to is None or not step.template:
             continue
         faults += _listed_twice(step.to, f"{place}/to")

@@ -77,6 +77,8 @@ BECAUSE = {
     Reason.UNREADABLE: "the stored event cannot be read",
     Reason.EXPRESSION_ERROR: "an expression of a step has no value",
     Reason.NEVER: "the time that a step waits for never comes",
+    Reason.STEP_FAILED: "a step could not be done",
+    Reason.TRIGGER_DEPTH: "too many workflows started one another",
     Reason.RETRIED: "retried by hand",
 }
 

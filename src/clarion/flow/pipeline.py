@@ -137,7 +137,7 @@ class Pipeline:
             ledger, lease, broker, self.queues, self.coverage, delivery, self.priority, vault, clock
         )
         self._continuations = ContinuationClaimer(ledger, lease, self.planner, self.priority, clock)
-        self._runs = RunClaimer(ledger, lease, self.planner, self.priority, vault, clock)
+        self.runs = RunClaimer(ledger, lease, self.planner, self.priority, vault, clock)
         # 3 dispatch
         self.dispatcher = Dispatcher(
             recheck,
@@ -188,7 +188,7 @@ class Pipeline:
         for lane in self.process.lanes:
             self.loops.start(f"plan-{lane}", partial(self.planner.run, lane))
             self.loops.start(f"continue-{lane}", partial(self._continuations.run, lane))
-            self.loops.start(f"resume-{lane}", partial(self._runs.run, lane))
+            self.loops.start(f"resume-{lane}", partial(self.runs.run, lane))
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
@@ -248,7 +248,7 @@ class Pipeline:
             "attempts": self._calls.attempts,
             "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._claimer.claimed,
-            "runs_woken": self._runs.woken,
+            "runs_woken": self.runs.woken,
             "refused_settlements": self._settler.refused,
             "leases_lost": self.lease.lost,
         }

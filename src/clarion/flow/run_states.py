@@ -6,7 +6,7 @@ import msgspec
 
 from clarion.model.event import Event
 from clarion.model.ids import Instant
-from clarion.model.run import RunRow, RunState
+from clarion.model.run import RunRow, RunState, RunStatus
 from clarion.model.user import User
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Planned, Waited
@@ -23,9 +23,11 @@ def opened_state(row: RunRow, user: User, vault: Vault) -> RunState:
 def row_after(
     planned: Planned, event: Event, user: User, waited: Waited | None, vault: Vault, now: Instant
 ) -> RunRow | None:
-    """The row of a run after a plan; None: it never waits."""
+    """The row of a run after a plan; None: it is over, never waited and did not fail."""
     advance = planned.advance
-    if advance is None or (waited is None and advance.state is None):
+    if advance is None:
+        return None
+    if waited is None and advance.state is None and advance.status is not RunStatus.FAILED:
         return None
     state, before = advance.state, None if waited is None else waited.row
     part = planned.run.part

@@ -47,6 +47,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str = ""
     live: LiveUpdate | None = None
     """It tells of this state of a live resource."""
+    hops: int = 0
+    """How many workflows started one another until this event."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

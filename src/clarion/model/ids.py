@@ -57,6 +57,11 @@ def message_id(run: RunId, step: str, channel: str) -> MessageId:
     return MessageId(_derive(run, b"m%s/%s" % (step.encode(), channel.encode())))
 
 
+def call_id(run: RunId, step: str, at: Instant) -> EventId:
+    """The id of what `step`, reached at this time, has done outside; what it starts is an event of that time."""
+    return new_event_id(at, blake2b(run + b"c" + step.encode(), digest_size=10).digest())
+
+
 def children_range(event_id: EventId) -> tuple[bytes, bytes]:
     """Smallest and largest id a run or message of this event can have (other events may share it)."""
     prefix = event_id[:6] + bytes((0x80 | (event_id[6] & 0x0F), event_id[7]))

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.setup import StepType
 from clarion.model.status import Reason
 
 
@@ -21,6 +22,27 @@ class RunStatus(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     FAILED = "failed"
+
+
+class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a step has done outside of the plan. Whoever does not know whether it was done does it again under the same id."""
+
+    id: EventId
+    """Derived from the run and the step: what it starts has this id, and a receiver knows a repetition by it."""
+    type: StepType
+    request: Mapping[str, Any]
+    """What is asked for, with the values it had when the step was reached."""
+
+
+class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of it."""
+
+    output: Mapping[str, Any] = {}
+    """For expressions."""
+    told: Mapping[str, Any] = {}
+    """For the explanation: never values of the data."""
+    reason: Reason | None = None
+    """Why it could not be done; None: it was."""
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +61,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From when on the step that waits counts, where its time is computed again."""
     zoned: bool = False
     """Its time goes by the clock of the user."""
+    call: StepCall | None = None
+    """It does not wait for a time, but for what comes of this."""
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -232,6 +232,17 @@ class StepType(StrEnum):
     WAIT = "wait"
     BRANCH = "branch"
     EXPERIMENT = "experiment"
+    UPDATE_USER = "update_user"
+    TRIGGER = "trigger"
+
+
+class OnError(StrEnum):
+    """What becomes of a run when a step cannot do what it is there for."""
+
+    SKIP = "skip"
+    """It goes on behind the step."""
+    STOP = "stop"
+    """It ends as `failed`."""
 
 
 class Case(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -253,6 +264,8 @@ class Step(Value, frozen=True, kw_only=True):
     type: StepType = StepType.SEND
     when: str | None = None
     """A condition in CEL: while it is false the step is skipped."""
+    on_error: OnError | None = None
+    """What happens when the step fails; null: `stop`, in a critical category `skip`."""
     template: str | None = None
     """`send`: what is sent."""
     to: SendAll | SendFirst | SendLadder | None = None
@@ -277,6 +290,16 @@ class Step(Value, frozen=True, kw_only=True):
     """`experiment`: the arms and their weights."""
     holdout: str | None = None
     """`experiment`: the arm whose run ends here, so that there is something to compare with."""
+    set_: dict[str, str] = msgspec.field(default={}, name="set")
+    """`update_user`: attributes of the user and their new values, in CEL."""
+    unset: tuple[str, ...] = ()
+    """`update_user`: attributes that the user has no longer."""
+    workflow: str | None = None
+    """`trigger`: the workflow that starts."""
+    recipients: str | None = None
+    """`trigger`: a user id or a list of them, in CEL; null: the same user."""
+    data: str | None = None
+    """`trigger`: the data of its event, a map in CEL; null: those of this event."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -150,5 +150,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     EXPRESSION_ERROR = "expression_error"
     NEVER = "never"
+    STEP_FAILED = "step_failed"
+    TRIGGER_DEPTH = "trigger_depth"
     # moved by hand
     RETRIED = "retried"

@@ -55,7 +55,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveUpdate | None = None
     """It tells of this state of a live resource; set by Clarion."""
     event_id: EventId | None = None
-    """The id of its event, where it follows from something else; set by Clarion."""
+    """The id of its event, where it follows from something else, so that a repetition is the same event; set by Clarion."""
+    hops: int = 0
+    """How many workflows started one another until this one; set by Clarion."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

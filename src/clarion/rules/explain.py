@@ -63,8 +63,8 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     type: StepType
     result: str
-    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `failed`,
-    `ended` or `error`."""
+    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`,
+    `done`, `failed`, `ended` or `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -127,7 +127,7 @@ def merged(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-_OPEN_ENDS = frozenset({"waits", "held_out", "expired", "failed", "ended"})
+_OPEN_ENDS = frozenset({"waits", "calls", "held_out", "expired", "failed", "ended"})
 """Results behind which nothing else happens, or not yet."""
 
 
@@ -145,6 +145,7 @@ def _step(trace: StepTrace) -> StepExplanation:
 
 _TOLD = {
     "skipped": "is skipped because {when} is false",
+    "calls": "goes on once it is done",
     "over": "the wait is over",
     "no_case": "no case is true",
     "assigned": "is in the arm {arm}",
@@ -163,6 +164,8 @@ def _told(trace: StepTrace) -> str:
             return "sends" if said.get("messages") else "has nobody to send to"
         case "waits":
             return f"waits until {until}{_on_the_wall(said)}"
+        case "done":
+            return _done(trace)
         case "case":
             return f"takes case {said['case'] + 1}" + (
                 f" because {said['when']} is true" if said["when"] else ""
@@ -183,6 +186,15 @@ def _told(trace: StepTrace) -> str:
 
 def _on_the_wall(said: Mapping[str, Any]) -> str:
     return f" ({said['local']} in {said['timezone']})" if "timezone" in said else ""
+
+
+def _done(trace: StepTrace) -> str:
+    """Likewise of a step that had something done."""
+    said = trace.inputs
+    if trace.type is StepType.TRIGGER:
+        return f"starts the workflow {said['workflow']} for {said['recipients']}: event {said['event_id']}"
+    changed = [*(f"sets {name}" for name in said["set"]), *(f"removes {name}" for name in said["unset"])]
+    return ", ".join(changed)
 
 
 def _channel(

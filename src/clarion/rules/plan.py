@@ -14,7 +14,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
-from clarion.model.run import RunRow, RunState
+from clarion.model.run import CallResult, RunRow, RunState
 from clarion.model.setup import (
     ATTENTION,
     Category,
@@ -63,6 +63,8 @@ class Waited(NamedTuple):
     state: RunState
     messages: Mapping[MessageId, Message] = {}
     """Those of its earlier parts as they are now, where its conditions ask for them."""
+    result: CallResult | None = None
+    """What came of the call it waits for."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -193,6 +195,7 @@ class _Draft:
             expires_at=self._expires_at,
             templates={key: self._version(key) for key in self._workflow.templates()},
             messages={} if waited is None else waited.messages,
+            result=None if waited is None else waited.result,
         )
         came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)
         planned = self.finished()

@@ -51,6 +51,7 @@ from clarion.services.setup import SetupService
 from clarion.services.sinks import SinkService
 from clarion.services.sources import SourceService
 from clarion.services.spending_alerts import SpendingAlerts
+from clarion.services.step_calls import StepCallService
 from clarion.services.suppressions import SuppressionService
 from clarion.services.templates import TemplateService
 from clarion.services.test_sends import TestSends
@@ -154,12 +155,14 @@ class Services:
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         cancellations = Cancellations(ledger, pipeline.guard, clock)
+        users = UserService(ledger.users, inbox_actions, countries)
+        pipeline.runs.calls = StepCallService(users, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
             inbox_actions=inbox_actions,
-            users=UserService(ledger.users, inbox_actions, countries),
+            users=users,
             seen_countries=countries,
             verifications=VerificationService(
                 ledger, pipeline.intake.submit, countries, vault, clock, random

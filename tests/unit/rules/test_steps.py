@@ -35,6 +35,11 @@ def experiment(**more: Any) -> Step:
     return Step(**{"key": "ab", "type": StepType.EXPERIMENT, "arms": {"a": 1, "b": 1}, **more})
 
 
+def update(**more: Any) -> Step:
+    """Changes attributes."""
+    return Step(key="mark", type=StepType.UPDATE_USER, **more)
+
+
 def send(key: str, when: str | None = None) -> Step:
     """A send under a condition."""
     return Step(key=key, template="note", to=TO, when=when)
@@ -60,6 +65,17 @@ def nested(depth: int) -> Step:
         ((SEND, Step(key="b", for_s=9, template="note", to=TO)), "#/steps/1/for_s", 'say `"type": "wait"`'),
         ((SEND, wait(template="note")), "#/steps/1/template", "a step of type `wait` has no `template`"),
         ((SEND, fork()), "#/steps/1", "needs `cases`"),
+        ((SEND, update()), "#/steps/1", "needs `set` or `unset`"),
+        ((SEND, update(set_={f"a{n}": "1" for n in range(21)})), "#/steps/1", "at most 20 attributes"),
+        ((SEND, update(set_={"a/b": "user.nam"})), "#/steps/1/set/a~1b", "there is no field `nam`"),
+        ((SEND, update(set_={"a": "1"}, unset=("a",))), "#/steps/1/unset/0", "'a' is set by the same step"),
+        ((SEND, Step(key="b", set_={"a": "1"}, template="note", to=TO)), "#/steps/1/set", "update_user"),
+        ((SEND, Step(key="b", type=StepType.TRIGGER)), "#/steps/1", "needs `workflow`"),
+        (
+            (SEND, Step(key="b", type=StepType.TRIGGER, workflow="v", recipients="data.")),
+            "#/steps/1/recipients",
+            "column",
+        ),
         ((SEND, fork(Case(), Case(when="true"))), "#/steps/1/cases/0", "only the last case"),
         ((SEND, fork(*[Case(when="true")] * 21)), "#/steps/1/cases", "at most 20 cases"),
         ((SEND, nested(8)), "#/steps/1" + "/cases/0/steps/0" * 7 + "/cases/0/steps", "at most 8 deep"),

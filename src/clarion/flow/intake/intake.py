@@ -333,6 +333,7 @@ class Intake:
             time=submission.time,
             traceparent=submission.traceparent,
             live=submission.live,
+            hops=submission.hops,
         )
         sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
         if sole is not None and sole.unreadable:

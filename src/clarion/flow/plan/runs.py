@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import structlog
 
-from clarion.errors import Unavailable
+from clarion.errors import Busy, Unavailable
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of
@@ -19,8 +21,8 @@ from clarion.flow.sealing import opened
 from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
 from clarion.model.event import Event
-from clarion.model.ids import Instant
-from clarion.model.run import RunRow, RunState, RunStatus
+from clarion.model.ids import Instant, RunId
+from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.ports.clock import Clock
@@ -31,6 +33,18 @@ log = structlog.get_logger(__name__)
 
 CLAIM = 256
 """Runs planned in one go."""
+CALLS = 64
+"""Calls of steps under way at once."""
+HELD_CALLS = 1_024
+"""Runs that a process keeps for the sake of their calls."""
+_NONE: Mapping[RunId, CallResult] = MappingProxyType({})
+
+
+class StepCalls(Protocol):
+    """Does what steps have done outside of the plan."""
+
+    async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
+        """What came of it. Doing it again is harmless. Raises Busy or Unavailable when it is to be done again."""
 
 
 class _Woken(NamedTuple):
@@ -62,25 +76,38 @@ class RunClaimer:
         self._priority = priority
         self._vault = vault
         self._clock = clock
+        self.calls: StepCalls | None = None
+        """Set by whoever builds the services."""
+        self._places = asyncio.Semaphore(CALLS)
+        self._calling: dict[RunId, asyncio.Task[None]] = {}
         self.woken = 0
 
     async def run(self, lane: Lane) -> None:
         """Sweep a lane until cancelled; without pause while there is more than one claim takes."""
-        await sweep_forever(lane, self.sweep, "runs_wait", self._priority, self._clock)
+        try:
+            await sweep_forever(lane, self.sweep, "runs_wait", self._priority, self._clock)
+        finally:
+            for calling in list(self._calling.values()):
+                calling.cancel()  # Somebody else makes these calls again, under the same ids.
 
     async def sweep(self, lane: Lane) -> bool:
         """Plan what is due; whether there may be more."""
         worker = await self._lease.lasting()
-        claimed = await self._ledger.runs.claim(worker, lane, CLAIM, self._clock.now())
+        if len(self._calling) >= HELD_CALLS:
+            return False
+        besides = tuple(self._calling)
+        claimed = await self._ledger.runs.claim(worker, lane, CLAIM, self._clock.now(), besides)
         if claimed:
             await self._go_on(lane, claimed)
         self.woken += len(claimed)
         return len(claimed) == CLAIM
 
-    async def _go_on(self, lane: Lane, rows: Sequence[RunRow]) -> None:
+    async def _go_on(
+        self, lane: Lane, rows: Sequence[RunRow], results: Mapping[RunId, CallResult] = _NONE
+    ) -> None:
         """One that cannot be planned or stored has failed, and stops no other. Raises Unavailable and GivenUp."""
         try:
-            await self._planner.store_runs(lane, await self._draft(rows))
+            await self._planner.store_runs(lane, await self._draft(lane, rows, results))
             return
         except (Unavailable, GivenUp):
             raise
@@ -89,15 +116,22 @@ class RunClaimer:
             failed = fault
         if len(rows) > 1:
             for row in rows:
-                await self._go_on(lane, [row])
+                await self._go_on(lane, [row], results)
             return
         draft = PlanBatch(await self._lease.lasting())
         draft.end_run(rows[0], RunStatus.FAILED, reason_of(failed), self._clock.now())
         await self._planner.store_runs(lane, draft)
 
-    async def _draft(self, rows: Sequence[RunRow]) -> PlanBatch:
+    async def _draft(
+        self, lane: Lane, rows: Sequence[RunRow], results: Mapping[RunId, CallResult]
+    ) -> PlanBatch:
         draft, now = PlanBatch(await self._lease.lasting()), self._clock.now()
-        woken = await self._woken(draft, rows, now)
+        woken = []
+        for one in await self._woken(draft, rows, now):
+            if one.state.call is None or one.row.id in results:
+                woken.append(one)
+            elif one.row.id not in self._calling:
+                self._calling[one.row.id] = asyncio.create_task(self._call(lane, one, one.state.call))
         asked = [
             message
             for one in woken
@@ -107,13 +141,36 @@ class RunClaimer:
         ]
         messages = await self._ledger.receipts.messages(asked) if asked else {}
         for one in woken:
-            waited = Waited(one.row, one.state, messages)
+            waited = Waited(one.row, one.state, messages, result=results.get(one.row.id))
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:
                 log.exception("run_failed", workflow=one.row.workflow, error=type(fault).__name__)
                 draft.end_run(one.row, RunStatus.FAILED, reason_of(fault), now)
         return draft
+
+    async def _call(self, lane: Lane, one: _Woken, call: StepCall) -> None:
+        """Do what the step of a claimed run asks for, and let the run go on. What is not done is claimed again."""
+        try:
+            async with self._places:
+                result = await self._performed(one, call)
+            if result is not None:
+                await self._go_on(lane, [one.row], {one.row.id: result})
+        except (Unavailable, GivenUp):
+            log.warning("call_not_stored", workflow=one.row.workflow)
+        finally:
+            del self._calling[one.row.id]
+
+    async def _performed(self, one: _Woken, call: StepCall) -> CallResult | None:
+        """None: it is to be done again."""
+        try:
+            assert self.calls is not None
+            return await self.calls.perform(call, one.event, one.user)
+        except (Busy, Unavailable):
+            return None
+        except Exception as fault:
+            log.exception("step_failed", workflow=one.row.workflow, error=type(fault).__name__)
+            return CallResult(reason=reason_of(fault))
 
     async def _woken(self, draft: PlanBatch, rows: Sequence[RunRow], now: Instant) -> list[_Woken]:
         """Those that can go on; the others end in the draft."""

@@ -13,9 +13,12 @@ from clarion.model.run import RunFilter, RunRow
 class Runs(Protocol):
     """Runs from their first wait on. What a plan makes of them is stored with it (`PlanCommit.run_rows`)."""
 
-    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
+    async def claim(
+        self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
+    ) -> Sequence[RunRow]:
         """Runs that are due and no other worker holds: the worker holds them now, each with a higher fence. Those that
-        have waited longest. Nothing when the worker has been given up."""
+        have waited longest. Nothing when the worker has been given up. `besides`: what it is at work on, and keeps as it is.
+        """
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
         """One of them."""

@@ -20,7 +20,7 @@ STEPS = 100
 DEPTH = 8
 """Branches inside branches."""
 
-_OF_EVERY = ("key", "type", "when")
+_OF_EVERY = ("key", "type", "when", "on_error")
 _REFERENCE = re.compile(
     r"""(?<![\w.])steps\s*(?:\.\s*(?P<name>\w+)|\[\s*(?P<quote>['"])(?P<key>[^'"]*)(?P=quote)\s*\])"""
     r"""(?:\s*\.\s*(?P<field>\w+)(?!\s*\())?"""

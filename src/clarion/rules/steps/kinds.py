@@ -9,6 +9,8 @@ from clarion.rules.steps.branch import BranchStep
 from clarion.rules.steps.experiment import ExperimentStep
 from clarion.rules.steps.kind import Asked, StepKind
 from clarion.rules.steps.send import SendStep
+from clarion.rules.steps.trigger import TriggerStep
+from clarion.rules.steps.update_user import UpdateUserStep
 from clarion.rules.steps.wait import WaitStep
 
 KINDS: Mapping[StepType, StepKind] = {
@@ -16,6 +18,8 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.WAIT: WaitStep(),
     StepType.BRANCH: BranchStep(),
     StepType.EXPERIMENT: ExperimentStep(),
+    StepType.UPDATE_USER: UpdateUserStep(),
+    StepType.TRIGGER: TriggerStep(),
 }
 
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.model.event import Event
-from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.ids import Instant, MessageId, RunId, call_id, id_text
 from clarion.model.message import Message, StepTrace
-from clarion.model.run import RunState, RunStatus
-from clarion.model.setup import Category, Step, Tenant
+from clarion.model.run import CallResult, RunState, RunStatus, StepCall
+from clarion.model.setup import Category, OnError, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.rules import data_types
@@ -52,6 +52,8 @@ class Facts(NamedTuple):
     """The versions that are live."""
     messages: Mapping[MessageId, Message] = {}
     """Those of its earlier parts as they are now, where the program asks for them."""
+    result: CallResult | None = None
+    """What came of the call it waits for; None: nothing yet."""
 
 
 class Advance(NamedTuple):
@@ -104,19 +106,22 @@ class Walk:
         step: Step,
         due_at: Instant,
         *,
+        said: str = "waits",
         anchor: Instant | None = None,
         zoned: bool = False,
+        call: StepCall | None = None,
         **inputs: Any,
     ) -> Advance:
         """The run stops here until then. It ends instead when everything that comes behind has expired by then.
 
-        `anchor`: from when on the step counts. `zoned`: the time goes by the clock of the user.
+        `anchor`: from when on the step counts. `zoned`: the time goes by the clock of the user. `call`: it does not wait
+        for the time alone.
         """
         expires_at = self.facts.expires_at
         if expires_at is not None and due_at >= expires_at:
             self.say(step, "expired", due_at=due_at)
             return self.end(step.key, RunStatus.EXPIRED, Reason.EXPIRED)
-        self.say(step, "waits", due_at=due_at, **inputs)
+        self.say(step, said, due_at=due_at, **inputs)
         state = RunState(
             step=step.key,
             due_at=due_at,
@@ -125,8 +130,14 @@ class Walk:
             templates=self.templates,
             anchor=anchor,
             zoned=zoned,
+            call=call,
         )
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
+
+    def call(self, step: Step, request: Mapping[str, Any]) -> Advance:
+        """The run stops here until that is done: before an event's `send_at` not sooner than then."""
+        call = StepCall(id=call_id(self.facts.run, step.key, self.now), type=step.type, request=request)
+        return self.wait(step, self.anchor, said="calls", call=call)
 
     def still(self, state: RunState) -> Advance:
         """The run goes on waiting as it was."""
@@ -137,10 +148,10 @@ class Walk:
         return Advance(status, step, None, tuple(self._steps), reason)
 
     def fail(self, step: Step, reason: Reason, **inputs: Any) -> Advance | None:
-        """The step cannot do what it is there for: the run ends. Of a critical category it goes on, because a fault must
-        not silence an alarm."""
+        """The step cannot do what it is there for: the run ends, unless the step says otherwise. Of a critical category it
+        goes on, because a fault must not silence an alarm."""
         self.say(step, "failed", reason=reason.value, **inputs)
-        if self.facts.category.critical:
+        if step.on_error is OnError.SKIP or (step.on_error is None and self.facts.category.critical):
             return None
         return self.end(step.key, RunStatus.FAILED, reason)
 

@@ -21,9 +21,15 @@ ALL = RunFilter()
 
 
 async def _due(
-    subject: LedgerSubject, *, worker: WorkerId | None = None, lane: Lane = Lane.NORMAL, limit: int = 9
+    subject: LedgerSubject,
+    *,
+    worker: WorkerId | None = None,
+    lane: Lane = Lane.NORMAL,
+    limit: int = 9,
+    besides: Sequence[RunRow] = (),
 ) -> list[RunRow]:
-    return [*await subject.ledger.runs.claim(worker or subject.worker, lane, limit, subject.now)]
+    ids = [one.id for one in besides]
+    return [*await subject.ledger.runs.claim(worker or subject.worker, lane, limit, subject.now, ids)]
 
 
 async def _page(subject: LedgerSubject, where: RunFilter = ALL) -> Sequence[RunRow]:
@@ -94,6 +100,18 @@ async def a_run_goes_on_once(subject: LedgerSubject) -> None:
     stored = await subject.ledger.plans.runs_of(subject.tenant, row.event_id, None)
     assert [run.part for run in stored] == [0, 1]
     assert stored[1] == runs[0]
+
+
+async def a_run_is_kept_as_it_is_while_its_worker_is_at_work_on_it(subject: LedgerSubject) -> None:
+    """It takes no place in a claim, and its fence stays."""
+    _, one = await _starts(subject)
+    await _starts(subject)
+    (held,) = await _due(subject, limit=1)
+    (other,) = await _due(subject, limit=1, besides=[held])
+    assert other.id != held.id
+    assert await _due(subject, besides=[held, other]) == []
+    assert await subject.ledger.runs.get(subject.tenant, held.id) == held
+    assert {held.id, other.id} >= {one.id}
 
 
 async def a_run_may_wait_again(subject: LedgerSubject) -> None:

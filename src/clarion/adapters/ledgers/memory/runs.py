@@ -26,7 +26,9 @@ class MemoryRuns:
         self._transactions = transactions
         self._leases = leases
 
-    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
+    async def claim(
+        self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
+    ) -> Sequence[RunRow]:
         def claim() -> list[RunRow]:
             if not self._leases.live(worker):
                 return []
@@ -35,7 +37,7 @@ class MemoryRuns:
                 (row.due_at, row.id, row)
                 for row in tables.run_rows.values()
                 if row.lane is lane and row.due_at is not None and row.due_at <= now
-                if tables.run_holders.get(row.id, worker) == worker
+                if tables.run_holders.get(row.id, worker) == worker and row.id not in besides
             ]
             found = [replace(row, fence=row.fence + 1) for *_, row in sorted(due)[:limit]]
             for row in found:

@@ -15,10 +15,13 @@ from clarion.model.status import Reason
 
 _DUE = "lane = $1 AND due_at <= $2 AND (holder IS NULL OR holder = $3)"
 """What the worker holds itself is from a claim whose answer was lost."""
-ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} LIMIT 1"
+_BESIDES = "id <> ALL($4::bytea[])"
+ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} AND {_BESIDES} LIMIT 1"
 CLAIM = f"""
     UPDATE runs SET holder = $3, fence = fence + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM runs WHERE {_DUE} ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED))
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM runs WHERE {_DUE} AND {_BESIDES} ORDER BY due_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
+    ))
     RETURNING {COLUMNS}
 """
 """What another worker is taking at this moment is its own."""
@@ -66,14 +69,17 @@ class PostgresRuns:
         self._database = database
         self._leases = leases
 
-    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
-        if not await self._database.rows(ANY_DUE, lane.value, now, worker):
+    async def claim(
+        self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
+    ) -> Sequence[RunRow]:
+        asked = (lane.value, now, worker, list(besides))
+        if not await self._database.rows(ANY_DUE, *asked):
             return ()  # As nearly always: a lane is asked ten times a second.
 
         async def claim(connection: Connection) -> list[RunRow]:
             if not await self._leases.live(connection, [worker]):
                 return []
-            return [run_of(row) for row in await connection.fetch(CLAIM, lane.value, now, worker, limit)]
+            return [run_of(row) for row in await connection.fetch(CLAIM, *asked, limit)]
 
         return sorted(await self._database.write(claim), key=lambda row: (row.due_at, row.id))
 

@@ -9,6 +9,7 @@ from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, condi
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
@@ -18,10 +19,11 @@ from clarion.model.status import Reason
 
 _DUE = "lane = ?1 AND due_at <= ?2 AND (holder IS NULL OR holder = ?3)"
 """What the worker holds itself is from a claim whose answer was lost."""
-ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} LIMIT 1"
+_BESIDES = "hex(id) NOT IN (SELECT value FROM json_each(?4))"
+ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} AND {_BESIDES} LIMIT 1"
 CLAIM = f"""
     UPDATE runs SET holder = ?3, fence = fence + 1
-    WHERE id IN (SELECT id FROM runs WHERE {_DUE} ORDER BY due_at, id LIMIT ?4)
+    WHERE id IN (SELECT id FROM runs WHERE {_DUE} AND {_BESIDES} ORDER BY due_at, id LIMIT ?5)
     RETURNING {COLUMNS}
 """
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
@@ -62,14 +64,17 @@ class SqliteRuns:
         self._local = local
         self._leases = leases
 
-    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[RunRow]:
-        if one(self._local, ANY_DUE, (lane.value, now, worker)) is None:
+    async def claim(
+        self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
+    ) -> Sequence[RunRow]:
+        asked = (lane.value, now, worker, encoded([run.hex().upper() for run in besides]))
+        if one(self._local, ANY_DUE, asked) is None:
             return ()  # As nearly always: a lane that is asked ten times a second keeps the writer free.
 
         def claim(connection: sqlite3.Connection) -> list[RunRow]:
             if not self._leases.live(connection, [worker]):
                 return []
-            return [run_of(row) for row in connection.execute(CLAIM, (lane.value, now, worker, limit))]
+            return [run_of(row) for row in connection.execute(CLAIM, (*asked, limit))]
 
         found = await self._writer.call(claim, rows=limit)
         return sorted(found, key=lambda row: (row.due_at, row.id))
