@@ -53,7 +53,7 @@ async def list_partials(
     caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[PartialDocument]:
     """All layouts and partials in their live versions."""
-    return page_of_documents(parts.ledger.setup.partials.all(caller.tenant), _document, cursor, limit)
+    return page_of_documents(parts.ledger.setup.partials.all(caller.tenant), document, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
@@ -62,7 +62,7 @@ async def get_partial(key: str, caller: Caller, parts: Parts, version: int | Non
     store = parts.ledger.setup.partials
     partial = await found_version(store, caller.tenant, key, version, "partial")
     return PartialView(
-        partial=_document(partial),
+        partial=document(partial),
         templates=[
             TemplateVersion(key=template.key, version=template.version)
             for template in parts.services.templates.users_of(caller.tenant, key)
@@ -83,7 +83,7 @@ async def put_partial(key: str, data: PartialDocument, caller: Caller, parts: Pa
 async def patch_partial(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> PartialView:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
     live = found(parts.ledger.setup.partials, caller.tenant, key, "partial")
-    partial = _partial(patched(_document(live), data), key)
+    partial = _partial(patched(document(live), data), key)
     return _view(await parts.services.templates.put_partial(caller.tenant, partial, live.version))
 
 
@@ -106,7 +106,7 @@ def _view(published: PartialPublished) -> PartialView:
         broken = ", ".join(published.broken)
         raise RejectedRequest(f"It would break {broken}: {faults[0].detail}", faults, code="content_error")
     return PartialView(
-        partial=_document(published.partial),
+        partial=document(published.partial),
         templates=[TemplateVersion(key=one.key, version=one.version) for one in published.templates],
     )
 
@@ -118,7 +118,8 @@ def _partial(body: PartialDocument, key: str) -> Partial:
     return Partial(key=key, name=body.name or "", source=body.source)
 
 
-def _document(partial: Partial) -> PartialDocument:
+def document(partial: Partial) -> PartialDocument:
+    """The partial with every field spelt out, as it can be sent back."""
     return PartialDocument(
         key=partial.key,
         name=partial.name or None,

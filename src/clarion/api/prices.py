@@ -129,8 +129,14 @@ def _check(channel: Channel, place: str, money: Money, pointer: str) -> None:
 async def _store(
     request: Request[Any, Any, Any], parts: ApiParts, caller: Identity, to: Callable[[PriceList], PriceList]
 ) -> PriceList:
+    return _answer(request, await store(parts, caller, to))
+
+
+async def store(parts: ApiParts, caller: Identity, to: Callable[[PriceList], PriceList]) -> Tenant:
+    """The tenant with `to(its price list)`."""
+
     def changed(tenant: Tenant) -> Tenant:
-        wanted = to(_document(tenant))
+        wanted = to(document(tenant))
         check(wanted)
         _check_providers(parts, wanted)
         stored = msgspec.structs.replace(
@@ -143,7 +149,7 @@ async def _store(
         check_currencies(stored)
         return stored
 
-    return _answer(request, await parts.services.setup.change_tenant(caller.tenant, changed))
+    return await parts.services.setup.change_tenant(caller.tenant, changed)
 
 
 def _check_providers(parts: ApiParts, table: PriceList) -> None:
@@ -157,18 +163,19 @@ def _check_providers(parts: ApiParts, table: PriceList) -> None:
 
 def _with(table: PriceList, rows: list[PriceRow]) -> PriceList:
     """The list with these prices in it."""
-    document = msgspec.to_builtins(table)
+    whole = msgspec.to_builtins(table)
     for row in rows:
-        of = document if not row.provider else document["providers"].setdefault(row.provider, {})
+        of = whole if not row.provider else whole["providers"].setdefault(row.provider, {})
         its = of.setdefault(row.channel.value, {})
         if row.price is None:
             its.pop(row.place, None)
         else:
             its[row.place] = msgspec.to_builtins(row.price)
-    return request_bodies.convert(document, PriceList)
+    return request_bodies.convert(whole, PriceList)
 
 
-def _document(tenant: Tenant) -> PriceList:
+def document(tenant: Tenant) -> PriceList:
+    """The price list of a tenant."""
     return PriceList(
         **_shown(tenant.prices),
         providers={name: ProviderPrices(**_shown(table)) for name, table in tenant.provider_prices.items()},
@@ -185,7 +192,7 @@ def _stored(table: PriceList | ProviderPrices) -> Prices:
 
 def _answer(request: Request[Any, Any, Any], tenant: Tenant) -> PriceList:
     if price_rows.MEDIA_TYPE not in request.headers.get("accept", ""):
-        return _document(tenant)
+        return document(tenant)
     text = price_rows.written(tenant.prices, tenant.provider_prices)
     return Response(text, media_type=price_rows.MEDIA_TYPE)  # type: ignore[return-value]  # the same in another form
 

@@ -12,7 +12,7 @@ from clarion.api import request_bodies
 from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, ADMIN_OR_OPERATOR, READ, Caller, Parts
 from clarion.errors import InvalidInput
-from clarion.model.retention import DEFAULT_DAYS, RetentionKind
+from clarion.model.retention import DEFAULT_DAYS, Days, RetentionKind
 from clarion.model.setup import Scope, Tenant
 from clarion.model.user import Value
 from clarion.ports import terms
@@ -114,8 +114,16 @@ async def run_retention(caller: Caller, parts: Parts) -> RetentionRun:
     return RetentionRun(expired=Expired(**{kind.value: count for kind, count in expired.items()}))
 
 
+def changed_days(tenant: Tenant) -> RetentionDocument:
+    """What the tenant keeps for another time than the default."""
+    return _shown(tenant.retention)
+
+
 def _document(tenant: Tenant) -> RetentionDocument:
-    days = {**DEFAULT_DAYS, **tenant.retention}
+    return _shown({**DEFAULT_DAYS, **tenant.retention})
+
+
+def _shown(days: Days) -> RetentionDocument:
     return RetentionDocument(
         **{kind.value: Keep(keep=FOREVER if kept is None else f"P{kept}D") for kind, kept in days.items()}
     )

@@ -72,13 +72,13 @@ async def list_sinks(
 ) -> Page[SinkDocument]:
     """All sinks, secrets masked."""
     stored = parts.ledger.setup.sinks.all(caller.tenant)
-    return page_of_documents(stored, lambda sink: _masked(sink, parts), cursor, limit)
+    return page_of_documents(stored, lambda sink: masked(sink, parts), cursor, limit)
 
 
 @get("/{key:str}", opt=ADMIN)
 async def get_sink(key: str, caller: Caller, parts: Parts) -> SinkDocument:
     """One sink, secrets masked."""
-    return _masked(_found(key, caller, parts), parts)
+    return masked(_found(key, caller, parts), parts)
 
 
 @put("/{key:str}", opt=ADMIN)
@@ -91,7 +91,7 @@ async def put_sink(key: str, data: SinkDocument, caller: Caller, parts: Parts) -
 async def patch_sink(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> SinkDocument:
     """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay, secrets too."""
     live = _found(key, caller, parts)
-    return await _store(named(Sink, patched(_masked(live, parts), data), key), live, caller, parts)
+    return await _store(named(Sink, patched(masked(live, parts), data), key), live, caller, parts)
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -122,14 +122,14 @@ async def test_sink(key: str, data: SinkTest, caller: Caller, parts: Parts) -> S
 async def pause_sink(key: str, caller: Caller, parts: Parts) -> SinkDocument:
     """Write no more. Events that are being written still arrive."""
     _found(key, caller, parts)
-    return _masked(await parts.services.sinks.pause(caller.tenant, key, paused=True), parts)
+    return masked(await parts.services.sinks.pause(caller.tenant, key, paused=True), parts)
 
 
 @post("/{key:str}/resume", opt=ADMIN, status_code=200)
 async def resume_sink(key: str, caller: Caller, parts: Parts) -> SinkDocument:
     """Go on where it stopped: with everything that happened meanwhile."""
     _found(key, caller, parts)
-    return _masked(await parts.services.sinks.pause(caller.tenant, key, paused=False), parts)
+    return masked(await parts.services.sinks.pause(caller.tenant, key, paused=False), parts)
 
 
 @post("/{key:str}/rewind", opt=ADMIN, status_code=200)
@@ -169,10 +169,11 @@ async def _store(sent: Sink, made_from: Sink | None, caller: Identity, parts: Ap
     whole = msgspec.structs.replace(sent, connection=connection)
     # A stored secret that was replaced since it was read must not come back.
     before = stored if whole != sent else made_from
-    return _masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
+    return masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
 
 
-def _masked(sink: Sink, parts: ApiParts) -> SinkDocument:
+def masked(sink: Sink, parts: ApiParts) -> SinkDocument:
+    """The sink with every secret replaced."""
     kind = parts.services.sinks.kinds.get(sink.kind)
     connection = secret_fields.masked(sink.connection, None if kind is None else kind.secrets)
     return shown(SinkDocument, msgspec.structs.replace(sink, connection=connection))

@@ -121,13 +121,13 @@ async def list_sources(
 ) -> Page[SourceDocument]:
     """All sources, secrets masked."""
     stored = parts.ledger.setup.sources.all(caller.tenant)
-    return page_of_documents(stored, lambda source: _masked(source, parts), cursor, limit)
+    return page_of_documents(stored, lambda source: masked(source, parts), cursor, limit)
 
 
 @get("/{key:str}", opt=ADMIN)
 async def get_source(key: str, caller: Caller, parts: Parts) -> SourceDocument:
     """One source, secrets masked."""
-    return _masked(_found(key, caller, parts), parts)
+    return masked(_found(key, caller, parts), parts)
 
 
 @put("/{key:str}", opt=ADMIN)
@@ -140,7 +140,7 @@ async def put_source(key: str, data: SourceDocument, caller: Caller, parts: Part
 async def patch_source(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> SourceDocument:
     """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay, secrets too."""
     live = _found(key, caller, parts)
-    return await _store(named(Source, patched(_masked(live, parts), data), key), live, caller, parts)
+    return await _store(named(Source, patched(masked(live, parts), data), key), live, caller, parts)
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -171,14 +171,14 @@ async def test_source(key: str, data: SourceTest, caller: Caller, parts: Parts) 
 async def pause_source(key: str, caller: Caller, parts: Parts) -> SourceDocument:
     """Stop reading. Records that were already fetched are still done."""
     _found(key, caller, parts)
-    return _masked(await parts.services.sources.pause(caller.tenant, key, paused=True), parts)
+    return masked(await parts.services.sources.pause(caller.tenant, key, paused=True), parts)
 
 
 @post("/{key:str}/resume", opt=ADMIN, status_code=200)
 async def resume_source(key: str, caller: Caller, parts: Parts) -> SourceDocument:
     """Read on from where it stopped."""
     _found(key, caller, parts)
-    return _masked(await parts.services.sources.pause(caller.tenant, key, paused=False), parts)
+    return masked(await parts.services.sources.pause(caller.tenant, key, paused=False), parts)
 
 
 @post("/{key:str}/rewind", opt=ADMIN, status_code=200)
@@ -235,10 +235,11 @@ async def _store(sent: Source, made_from: Source | None, caller: Identity, parts
     whole = msgspec.structs.replace(sent, connection=connection, schema_registry=registry)
     # A stored secret that was replaced since it was read must not come back.
     before = stored if whole != sent else made_from
-    return _masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
+    return masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
 
 
-def _masked(source: Source, parts: ApiParts) -> SourceDocument:
+def masked(source: Source, parts: ApiParts) -> SourceDocument:
+    """The source with every secret replaced."""
     kind = parts.services.sources.kinds.get(source.kind)
     format_ = parts.services.sources.formats.get(source.format)
     hidden = msgspec.structs.replace(

@@ -59,7 +59,7 @@ class Client:
                 "the API key holds a line break or another character that no key has: copy it once more. It comes from "
                 "--api-key or CLARION_API_KEY."
             )
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._key = key
         builder = SyncClientBuilder().timeout(timedelta(seconds=PATIENCE_S)).follow_redirects(False)
         if host in {"localhost", "127.0.0.1", "[::1]"}:
@@ -99,7 +99,7 @@ class Client:
             "content-type": "application/json",
             **(headers or {}),
         }
-        request = self._http.request(method, self._url + path).headers(given)
+        request = self._http.request(method, self.url + path).headers(given)
         if body is not None:
             request = request.body_bytes(body if isinstance(body, bytes) else msgspec.json.encode(body))
 
@@ -111,7 +111,7 @@ class Client:
             response, content = _heeding_interrupts(exchange)
         except PyreqwestError as error:
             raise Unreachable(
-                f"{self._url} does not answer ({_cause(error)}). Check that Clarion is running there, "
+                f"{self.url} does not answer ({_cause(error)}). Check that Clarion is running there, "
                 "or set another address with --url or CLARION_URL."
             ) from None
         if response.status >= 400:

@@ -21,6 +21,8 @@ class Exit(IntEnum):
     """The API key is missing, wrong, or lacks the scope."""
     REFUSED = 6
     """The request is not valid; repeating it does not help."""
+    CHANGES = 10
+    """`clarion plan` found changes."""
 
 
 def for_status(status: int) -> Exit:

@@ -11,6 +11,7 @@ from clarion.cli import (
     budgets,
     check,
     cluster,
+    configuration,
     dead_letters,
     dev,
     devices,
@@ -87,7 +88,7 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Self-hosted notification infrastructure: send an event, and Clarion notifies the right people on the right channels.",
     epilog="Start with clarion dev. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 unreachable, "
-    "4 not found, 5 not allowed, 6 refused.",
+    "4 not found, 5 not allowed, 6 refused, 10 plan found changes.",
 )
 
 
@@ -118,6 +119,11 @@ program.command("check", short_help="Check whether this installation can serve."
 program.command("trigger", short_help="Send an event: start a workflow.")(trigger.trigger)
 program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
 program.command("stats", short_help="Show how many messages ended how.")(stats.stats)
+program.command("export", short_help="Write the configuration into a folder of files.")(configuration.export)
+program.command("plan", short_help="Show what a configuration folder would change.")(configuration.plan)
+program.command("apply", short_help="Apply a configuration folder.")(configuration.apply)
+program.command("promote", short_help="Bring documents from one server to another.")(configuration.promote)
+program.command("schemas", short_help="Write JSON Schemas for editors.")(configuration.schemas)
 program.add_typer(cluster.program, name="cluster")
 program.add_typer(region.program, name="region")
 program.add_typer(users.program, name="users")

@@ -90,6 +90,10 @@ class TemplateService:
         self._clock = clock
         self._turn: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    def over(self, setup: SetupView) -> TemplateService:
+        """The same over another set-up."""
+        return TemplateService(setup, self._limited, self._clock)
+
     # -- drafts ------------------------------------------------------------------------------------------
 
     async def findings(self, tenant: TenantId, template: Template) -> Sequence[Finding]:

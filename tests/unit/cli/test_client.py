@@ -18,14 +18,14 @@ def test_the_running_demo_is_found_by_its_file(tmp_path):
     """After `clarion dev` no address and no key need to be named."""
     (tmp_path / "dev.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "api_key": "clr_x"}))
     client = connect(None, None, tmp_path)
-    assert (client._url, client._key) == ("http://127.0.0.1:1", "clr_x")
+    assert (client.url, client._key) == ("http://127.0.0.1:1", "clr_x")
 
 
 def test_a_named_address_wins(tmp_path):
     """Nobody sends to the demo by accident."""
     (tmp_path / "dev.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "api_key": "clr_x"}))
     client = connect("https://notify.example/", "clr_y", tmp_path)
-    assert (client._url, client._key) == ("https://notify.example", "clr_y")
+    assert (client.url, client._key) == ("https://notify.example", "clr_y")
 
 
 @pytest.mark.parametrize("content", [None, "", "{"])

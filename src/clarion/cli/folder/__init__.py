@@ -1,0 +1,1 @@
+"""A folder with a tenant's configuration: one file a document."""
