@@ -47,6 +47,7 @@ from clarion.ports.provider import ProviderPlugin
 from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 from clarion.services.callback_urls import CallbackUrls
+from clarion.services.consents import ConsentService
 from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
 from clarion.services.registry import Services
@@ -197,7 +198,8 @@ class Engine:
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, BASE_URL).of,
         )
-        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, BASE_URL)
+        consents = ConsentService(self.ledger, self.vault, self.clock, self.random)
+        unsubscribe = UnsubscribeLinks(self.ledger, consents, self.vault, BASE_URL)
         self.pipeline: Any = Pipeline(
             ledger=self.ledger,
             broker=self.broker,
@@ -217,6 +219,7 @@ class Engine:
             fanout=self.fanout,
             tools=lent,
             limited=self.limited,
+            consents=consents,
             unsubscribe=unsubscribe,
             base_url=BASE_URL,
             sources=self.sources,

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Tenant
+from clarion.services.consents import ConsentService
 from clarion.services.message_references import MessageReferences
 from clarion.services.unsubscribe import UnsubscribeLinks
-from clarion.testing.ports import SeededRandom
+from clarion.testing.ports import ManualClock, SeededRandom
 
 TENANTS = st.integers(1, 2**31)
 USERS = st.integers(1, 2**47)
@@ -39,8 +40,10 @@ class _AnyTenant(dict):
 
 EVERYBODY: Any = Everybody()
 VAULT = LocalVault(b"k" * 32, SeededRandom())
-OURS = UnsubscribeLinks(EVERYBODY, VAULT, "https://notify.example")
-THEIRS = UnsubscribeLinks(EVERYBODY, LocalVault(b"o" * 32, SeededRandom()), "https://notify.example")
+CONSENTS = ConsentService(EVERYBODY, VAULT, ManualClock(), SeededRandom())
+OURS = UnsubscribeLinks(EVERYBODY, CONSENTS, VAULT, "https://notify.example")
+OTHER_VAULT = LocalVault(b"o" * 32, SeededRandom())
+THEIRS = UnsubscribeLinks(EVERYBODY, CONSENTS, OTHER_VAULT, "https://notify.example")
 
 
 def read(token):

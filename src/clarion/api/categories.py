@@ -15,7 +15,7 @@ from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.stored_documents import found, named, page_of_store, patched, shown
 from clarion.errors import Conflict, InvalidInput, check_all
-from clarion.model.setup import Category, FrequencyCap, Workflow
+from clarion.model.setup import Category, FrequencyCap, Law, Workflow
 from clarion.rules import validation
 from clarion.rules.quiet_hours import meet
 
@@ -76,6 +76,7 @@ async def _store(
         [
             partial(validation.check_windows, category.send_window, "#/send_window"),
             partial(check_caps, category.caps),
+            partial(_check_consent, category),
         ]
     )
     _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
@@ -95,6 +96,15 @@ def _check_open(category: Category, workflows: Iterable[Workflow]) -> None:
             f"the window is never open together with those of the workflows {', '.join(shut)}: change those first.",
             pointer="#/send_window",
         )
+
+
+def _check_consent(category: Category) -> None:
+    """A critical category asks nobody, so it must not say that it does."""
+    if category.critical and (category.consent is not None or category.law is Law.MARKETING):
+        field = "consent" if category.consent is not None else "law"
+        raise InvalidInput("a critical category is not a matter of consent.", pointer=f"#/{field}")
+    if category.purpose:
+        validation.check_key(category.purpose, "#/purpose")
 
 
 CAPS = 100

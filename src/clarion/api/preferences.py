@@ -17,9 +17,11 @@ from clarion.api.merging import merge
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import missing
 from clarion.errors import UnknownReference
-from clarion.model.user import CategoryPreference, Preferences, Profile, User
+from clarion.model.consent import ConsentSource
+from clarion.model.user import CategoryPreference, Preferences, User
 from clarion.rules import validation
 from clarion.rules.preferences import effective
+from clarion.services.consents import ConsentOrigin
 
 
 class PreferencesDocument(Preferences, frozen=True, kw_only=True, omit_defaults=False):
@@ -103,12 +105,15 @@ async def _choose(
 ) -> PreferencesView:
     known = parts.ledger.setup.categories.all(caller.tenant)
 
-    def chosen(profile: Profile) -> Profile:
-        after = to(profile.preferences)
-        _check(after, known, profile.preferences.categories)
-        return msgspec.structs.replace(profile, preferences=after)
+    def chosen(user: User) -> Preferences:
+        before = user.profile.preferences
+        after = to(before)
+        _check(after, known, before.categories)
+        return after
 
-    return _view(parts, caller, await parts.services.users.change(caller.tenant, person.id, chosen))
+    origin = ConsentOrigin(source=ConsentSource.PREFERENCES)
+    recorded = await parts.services.consents.record(person, (), origin, chosen)
+    return _view(parts, caller, recorded.user)
 
 
 def _check(preferences: Preferences, known: Collection[str], before: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from clarion.api.unsubscribe_page import HEADERS, State, page
 from clarion.api.unsubscribe_words import WORDS
 from clarion.content.localise.locales import choose
 from clarion.errors import Busy, Conflict, Unavailable, UserUnreadable
+from clarion.model.consent import ConsentSource
 from clarion.rules.limiter import Bucket, take
 from clarion.services.unsubscribe import Choice
 
@@ -74,7 +75,9 @@ class Farewell:
 
     async def _act(self, choice: Choice, *, back: bool) -> tuple[State, Choice]:
         if not back:
-            return "done", await self._parts.services.unsubscribe.leave(choice)
+            return "done", await self._parts.services.unsubscribe.leave(
+                choice, ConsentSource.UNSUBSCRIBE_LINK
+            )
         self._returns, granted, wait_s = take(self._returns, self._parts.clock.monotonic(), (1,))
         if not granted:
             raise Busy(f"too many people subscribe again at once: try again in {wait_s:.0f} seconds")

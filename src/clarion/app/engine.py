@@ -20,6 +20,7 @@ from clarion.flow.pipeline import Pipeline
 from clarion.model.worker import Process
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
+from clarion.services.consents import ConsentService
 from clarion.services.limited import AUTHORS_CPU_S, MEMORY_BYTES, MESSAGE_CPU_S, TARGET
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
@@ -28,7 +29,8 @@ from clarion.services.unsubscribe import UnsubscribeLinks
 def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pipeline, Services]:
     """The way of a notification and the services on it, not started yet."""
     settings, ledger, tools = resources.settings, resources.ledger, resources.tools
-    unsubscribe = UnsubscribeLinks(ledger, resources.vault, settings.base_url)
+    consents = ConsentService(ledger, resources.vault, tools.clock, tools.random)
+    unsubscribe = UnsubscribeLinks(ledger, consents, resources.vault, settings.base_url)
     pipeline = Pipeline(
         ledger=ledger,
         broker=resources.broker,
@@ -55,6 +57,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         fanout=resources.fanout,
         tools=tools,
         limited=_limited(AUTHORS_CPU_S, ends),
+        consents=consents,
         unsubscribe=unsubscribe,
         base_url=settings.base_url,
         mailboxes=mailboxes(settings.inbound, tools),

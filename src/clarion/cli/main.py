@@ -12,6 +12,7 @@ from clarion.cli import (
     check,
     cluster,
     configuration,
+    consents,
     dead_letters,
     dev,
     devices,
@@ -129,6 +130,7 @@ program.add_typer(region.program, name="region")
 program.add_typer(users.program, name="users")
 program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")
+program.add_typer(consents.program, name="consents")
 program.add_typer(topics.program, name="topics")
 program.add_typer(live.program, name="live")
 program.add_typer(suppressions.program, name="suppressions")

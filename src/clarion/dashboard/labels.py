@@ -41,6 +41,7 @@ BECAUSE = {
     Reason.WAITING_FOR_TURN: "waiting for an earlier message of the same thread",
     Reason.NO_INTEGRATION: "no provider is set up for this channel",
     Reason.OPTED_OUT: "the user opted out",
+    Reason.NO_CONSENT: "the user has not consented",
     Reason.SUPPRESSED_ADDRESS: "the address is suppressed",
     Reason.ENDPOINT_DISABLED: "the endpoint is disabled",
     Reason.WINDOW_CLOSED: "the person has not written within 24 hours",

@@ -23,6 +23,7 @@ class Ledger:
         self.set_aside = store.set_aside
         self.users = store.users
         self.suppressions = store.suppressions
+        self.consents = store.consents
         self.devices = store.devices
         self.endpoints = store.endpoints
         self.deliveries = store.deliveries

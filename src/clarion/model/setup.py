@@ -105,6 +105,13 @@ class SmsGuard(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The allowed countries (ISO 3166); null: those where the tenant's own users have numbers."""
 
 
+class Law(StrEnum):
+    """What a message is before the law."""
+
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+
+
 class Tenant(Value, frozen=True, kw_only=True):
     """An isolated customer of the installation, with its defaults."""
 
@@ -146,6 +153,15 @@ class UnknownPolicy(StrEnum):
     DO_NOT_SEND = "do_not_send"
 
 
+class ConsentRule(StrEnum):
+    """What a category asks of its users before it sends."""
+
+    REQUIRED = "required"
+    """A consent that was granted and not withdrawn."""
+    OPT_OUT = "opt_out"
+    """Only that none was withdrawn."""
+
+
 class Category(Value, frozen=True, kw_only=True):
     """The unit of opt-out. `critical` cannot be opted out and ignores quiet hours, windows and caps."""
 
@@ -161,6 +177,12 @@ class Category(Value, frozen=True, kw_only=True):
     """If not empty, non-critical messages are sent only inside one of these windows, in the user's time zone."""
     on_unknown: UnknownPolicy | None = None
     """null: critical messages are sent again, all others are not."""
+    law: Law = Law.TRANSACTIONAL
+    """`marketing`: unless `consent` says otherwise, the law of each recipient's country decides whether consent is needed."""
+    consent: ConsentRule | None = None
+    """null: as the law says for marketing; other categories ask nobody."""
+    purpose: str | None = None
+    """What users consent to; several categories may share it. null: the category's key alone. A consent for the key counts too."""
 
     @property
     def unknown_policy(self) -> UnknownPolicy:

@@ -112,6 +112,7 @@ class Reason(StrEnum):
     NO_INTEGRATION = "no_integration"
     # suppressed
     OPTED_OUT = "opted_out"
+    NO_CONSENT = "no_consent"
     SUPPRESSED_ADDRESS = "suppressed_address"
     ENDPOINT_DISABLED = "endpoint_disabled"
     WINDOW_CLOSED = "window_closed"

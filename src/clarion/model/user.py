@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentRecord, ConsentState
 from clarion.model.device import Device
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import TenantId, UserNo
@@ -88,6 +89,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
     """Set through `ports.ledger.Endpoints` only: whoever replaces a profile leaves them as they are."""
     devices: tuple[Device, ...] = ()
     """Set through `ports.ledger.Devices` only, as endpoints. Those registered first come first."""
+    consents: tuple[ConsentState, ...] = ()
+    """What follows from the user's consent records: set by whoever adds one, in the same transaction."""
 
     def endpoint(self, id: bytes) -> Endpoint | None:
         """The endpoint with this id."""
@@ -193,3 +196,5 @@ class UserPut(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     profile: Profile | None = None
     revision: int | None = None
     """When given, the stored revision must still be this one, else Conflict."""
+    consents: tuple[ConsentRecord, ...] = ()
+    """Added in the same transaction."""

@@ -18,6 +18,8 @@ class UserChangeKind(StrEnum):
     """Contacts, attributes, language or time zone."""
     ERASED = "user.erased"
     PREFERENCES = "preference.changed"
+    CONSENT_GRANTED = "consent.granted"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
     REGISTERED = "device.registered"
     DETACHED = "device.detached"
 

@@ -1,7 +1,7 @@
 """Decides whether a message may be sent to a user on a channel now, at planning and again before every attempt.
 
-The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, quiet hours, send windows. Frequency
-caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).
+The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, consent, quiet
+hours, send windows. Frequency caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clarion.model.message import Verdict
 from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import WEEK, Contact, User, Window
+from clarion.rules import consents
 from clarion.rules.live import devices_for
 from clarion.rules.preferences import SETTINGS, allowed
 from clarion.rules.quiet_hours import check_zone, local_clock, state
@@ -181,32 +182,45 @@ def reach(
 
     One, but every device for a push; none for the inbox, which needs none.
     """
-    contacts: tuple[Contact, ...] = ()
-    skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
-    if channel is Channel.PUSH:
-        contacts, skipped = _devices(user, live)
-    elif channel is not Channel.IN_APP:
-        for candidate in user.profile.contacts if addresses is None else addresses:
-            if candidate.channel is channel:
-                if candidate.hash not in user.suppressed:
-                    contacts = (candidate,)
-                    break
-                skipped += 1
-                if user.profile.endpoint(candidate.hash) is not None:
-                    blocked = Reason.ENDPOINT_DISABLED
+    contacts, skipped, blocked = _contacts(user, channel, addresses, live)
     if not contacts and channel is not Channel.IN_APP:
         if skipped:
             return (), (_suppressed("stop", skipped, blocked),), blocked
         return (), _NO_CONTACT, Reason.NO_CONTACT
     enabled, setting = allowed(tenant, category, user.profile.preferences, channel)
+    seen: Verdicts
     if enabled and not skipped and len(contacts) < 2:
-        return contacts, (_FOUND_ON if contacts else _INBOX_ON)[setting], None
-    seen: Verdicts = (_found(len(contacts)),)
-    if skipped:
-        seen = (_suppressed("skip", skipped, blocked), *seen)
-    if enabled:
-        return contacts, (*seen, _ON[setting]), None
-    return (), (*seen, _OFF[setting]), Reason.OPTED_OUT
+        seen = (_FOUND_ON if contacts else _INBOX_ON)[setting]
+    else:
+        seen = (_found(len(contacts)), (_ON if enabled else _OFF)[setting])
+        if skipped:
+            seen = (_suppressed("skip", skipped, blocked), *seen)
+    if not enabled:
+        return (), seen, Reason.OPTED_OUT
+    consent = consents.verdict(category, user.profile, channel, contacts[0] if contacts else None)
+    if consent is None:
+        return contacts, seen, None
+    if consent.result == "stop":
+        return (), (*seen, consent), Reason.NO_CONSENT
+    return contacts, (*seen, consent), None
+
+
+def _contacts(
+    user: User, channel: Channel, addresses: Sequence[Contact] | None, live: LiveUpdate | None
+) -> tuple[tuple[Contact, ...], int, Reason]:
+    """Which may be used, how many are suppressed before these, and how that is called."""
+    skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
+    if channel is Channel.PUSH:
+        return (*_devices(user, live), blocked)
+    if channel is not Channel.IN_APP:
+        for candidate in user.profile.contacts if addresses is None else addresses:
+            if candidate.channel is channel:
+                if candidate.hash not in user.suppressed:
+                    return (candidate,), skipped, blocked
+                skipped += 1
+                if user.profile.endpoint(candidate.hash) is not None:
+                    blocked = Reason.ENDPOINT_DISABLED
+    return (), skipped, blocked
 
 
 def _devices(user: User, live: LiveUpdate | None) -> tuple[tuple[Contact, ...], int]:

@@ -325,6 +325,8 @@ def _obstacle(plan: ChannelDecision, name: str) -> str:
     if plan.reason is Reason.OPTED_OUT:
         off = next((v.reason for v in plan.verdicts if v.rule == "preferences" and v.result == "stop"), "")
         return f" because {_OPT_OUT.get(off, 'the user opted out').format(channel=name)}"
+    if plan.reason is Reason.NO_CONSENT:
+        return _no_consent(plan)
     if plan.reason is Reason.EXPIRED:
         return _expiry(plan)
     if plan.reason is Reason.NOT_CHOSEN:
@@ -338,6 +340,17 @@ def _obstacle(plan: ChannelDecision, name: str) -> str:
     if plan.reason in _OBSTACLES:
         return f" because {_OBSTACLES[plan.reason].format(channel=name)}"
     return _hours(plan) or _because(plan.reason)
+
+
+def _no_consent(plan: ChannelDecision) -> str:
+    asked = next((v for v in plan.verdicts if v.rule == "consent"), None)
+    if asked is None:
+        return " because the user has not consented"
+    if asked.reason == "withdrawn":
+        return (
+            f" because the user withdrew the consent for {asked.inputs['purpose']!r} at {asked.inputs['at']}"
+        )
+    return f" because the user never consented to {asked.inputs['purpose']!r} ({asked.inputs['source']})"
 
 
 def _cap(plan: ChannelDecision) -> str:

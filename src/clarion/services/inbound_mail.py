@@ -18,6 +18,7 @@ from clarion.content.bounces.safe_mime import decoded, headers_of
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentSource
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbound import InboundVerdict
 from clarion.model.message import Message, MessageFilter
@@ -158,7 +159,7 @@ class InboundMail:
             choice = await self._unsubscribe.about(message)
             if choice is not None:
                 changed = choice.subscribed
-                await self._unsubscribe.leave(choice)
+                await self._unsubscribe.leave(choice, ConsentSource.UNSUBSCRIBE_EMAIL)
                 return Taken(verdict=BounceVerdict.UNSUBSCRIBE.value, message=message, changed=changed)
         return None
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
 
 from clarion.content.localise.locales import language_of
-from clarion.errors import ClarionError
+from clarion.errors import ClarionError, NotFound
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
+from clarion.model.consent import EVERY_PURPOSE, ConsentAction, ConsentSource, ConsentStatement
 from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo, id_text
 from clarion.model.inbound import (
     InboundContent,
@@ -27,7 +29,8 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault, contact_hash
 from clarion.rules.replies import verdict_of
-from clarion.services.inbound_contents import sealed
+from clarion.services.consents import ConsentOrigin, ConsentService
+from clarion.services.inbound_contents import opened, sealed
 from clarion.services.inbound_replies import InboundReplies
 from clarion.services.message_references import MessageReferences
 
@@ -40,6 +43,11 @@ REPEATED_MS = 24 * 3_600_000
 LONGEST_TEXT = 64 * 1024
 """Characters kept."""
 
+LONGEST_PROOF = 1_000
+"""Characters of a message that prove an opt-out or an opt-in."""
+
+_ACTIONS = {InboundVerdict.OPT_OUT: ConsentAction.WITHDRAWN, InboundVerdict.OPT_IN: ConsentAction.GRANTED}
+
 Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptance | ClarionError]]]
 
 _json = msgspec.json.Encoder().encode
@@ -49,12 +57,19 @@ class InboundMessages:
     """Takes the messages of all integrations. A message may be passed on again: `provider_id` tells."""
 
     def __init__(
-        self, ledger: Ledger, vault: Vault, submit: Submit, replies: InboundReplies, clock: Clock
+        self,
+        ledger: Ledger,
+        vault: Vault,
+        submit: Submit,
+        replies: InboundReplies,
+        consents: ConsentService,
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._vault = vault
         self._submit = submit
         self._replies = replies
+        self._consents = consents
         self._clock = clock
         self._references = MessageReferences(vault)
         self.taken: Counter[str] = Counter()
@@ -72,17 +87,37 @@ class InboundMessages:
         taken = await self._ledger.inbound.take(
             [self._read(owner, integration, one, senders[one.sender], users[one.sender]) for one in messages]
         )
-        for stored in taken:
+        known = {user.no: user for user in users.values() if user is not None}
+        for stored, message in zip(taken, messages, strict=True):
             if stored.new:
                 self.taken[stored.inbound.verdict.value] += 1
+            await self._consent(stored.inbound, known.get(stored.inbound.user), message.text)
         if any(stored.inbound.reply is ReplyStatus.DUE for stored in taken):
             self._replies.wake()
-        await self._announce(tenant, taken, {user.no: user for user in users.values() if user is not None})
+        await self._announce(tenant, taken, known)
         log.info("messages_received", tenant=tenant, integration=integration.key, count=len(messages))
 
     async def review(self, tenant: TenantId, seq: int, verdict: InboundVerdict) -> ReceivedMessage | None:
         """The message with the verdict of a person, whose consequences are durable. None: there is no such message."""
-        return await self._ledger.inbound.review(tenant, seq, verdict, self._clock.now())
+        reviewed = await self._ledger.inbound.review(tenant, seq, verdict, self._clock.now())
+        if reviewed is not None and reviewed.user != NO_USER:
+            user = (await self._ledger.users.get([reviewed.user])).get(reviewed.user)
+            content = opened(self._vault, reviewed, user)
+            await self._consent(reviewed, user, "" if content is None else content.text)
+        return reviewed
+
+    async def _consent(self, inbound: ReceivedMessage, user: User | None, text: str) -> None:
+        """STOP withdraws every purpose on the channel, START ends that. The same message says it once, however often it comes."""
+        action = _ACTIONS.get(inbound.verdict)
+        if action is None or user is None or user.unreadable:
+            return
+        statement = ConsentStatement(EVERY_PURPOSE, inbound.channel, action)
+        proof = {"inbound_id": str(inbound.seq), "text": text[:LONGEST_PROOF]}
+        origin = ConsentOrigin(
+            source=ConsentSource.REPLY, at=inbound.reviewed_at or inbound.at, proof=proof, once=inbound.digest
+        )
+        with suppress(NotFound):  # deleted meanwhile: nothing is sent any more
+            await self._consents.record(user, [statement], origin)
 
     async def _user(self, tenant: TenantId, channel: Channel, hashed: bytes) -> User | None:
         found = await self._ledger.directory.with_contact(tenant, channel, hashed, 1)

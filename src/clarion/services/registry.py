@@ -25,6 +25,7 @@ from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
 from clarion.services.cancellations import Cancellations
 from clarion.services.cluster import ClusterService
+from clarion.services.consents import ConsentService
 from clarion.services.devices import DeviceService
 from clarion.services.dry_runs import DryRuns
 from clarion.services.endpoint_monitor import EndpointMonitor
@@ -76,6 +77,7 @@ class Services:
     devices: DeviceService
     topics: TopicService
     suppressions: SuppressionService
+    consents: ConsentService
     setup: SetupService
     retention: RetentionService
     retries: Retries
@@ -117,6 +119,7 @@ class Services:
         fanout: Fanout,
         tools: ProviderTools,
         limited: Limited,
+        consents: ConsentService,
         unsubscribe: UnsubscribeLinks,
         base_url: str,
         mailboxes: Sequence[Mailbox] = (),
@@ -139,7 +142,7 @@ class Services:
         )
         retries = Retries(ledger, clock)
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
-        inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, clock)
+        inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, consents, clock)
         whatsapp = WhatsAppService(ledger, pipeline.integrations, vault, clock)
         callbacks = CallbackService(
             ledger,
@@ -170,6 +173,7 @@ class Services:
             number_ranges=NumberRangeService(ledger.number_ranges, clock),
             devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
+            consents=consents,
             suppressions=SuppressionService(ledger.suppressions, vault, clock),
             setup=SetupService(setup),
             retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),

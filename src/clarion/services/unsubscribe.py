@@ -9,22 +9,21 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import SealBroken
-from clarion.flow.conflicts import repeat_on_conflict
+from clarion.errors import NotFound, SealBroken
 from clarion.flow.ledger import Ledger
 from clarion.flow.verification_workflow import VERIFICATION
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentSource
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.setup import Category, Tenant
-from clarion.model.user import CategoryPreference, Preferences, User, UserPut
+from clarion.model.user import CategoryPreference, Preferences, User
 from clarion.ports.vault import Vault
 from clarion.rules.preferences import allowed
+from clarion.services.consents import ConsentOrigin, ConsentService
 
 PATH = "/u/"
 LONGEST_TOKEN = 512
-TRIES = 5
-"""How often a change is repeated when the user's profile is being changed by others."""
 
 _INSTALLATION = TenantId(0)
 """No tenant has this number: the key derived for it seals nothing but these tokens."""
@@ -56,8 +55,9 @@ class UnsubscribeLinks:
     changing a bit of it makes it worthless.
     """
 
-    def __init__(self, ledger: Ledger, vault: Vault, public_url: str) -> None:
+    def __init__(self, ledger: Ledger, consents: ConsentService, vault: Vault, public_url: str) -> None:
         self._ledger = ledger
+        self._consents = consents
         self._vault = vault
         self._base = f"{public_url}{PATH}" if public_url else ""
         self._key = vault.tenant_key(_INSTALLATION)
@@ -86,18 +86,18 @@ class UnsubscribeLinks:
         """The same for a message: its person, category and channel."""
         return await self._choice(message.tenant, message.user, message.category, message.channel)
 
-    async def leave(self, choice: Choice) -> Choice:
+    async def leave(self, choice: Choice, source: ConsentSource) -> Choice:
         """No message of this category is started on the channel after this returns, whatever is queued."""
-        return await self._choose(choice, subscribed=False)
+        return await self._choose(choice, source, subscribed=False)
 
     async def leave_over(self, message: Message) -> None:
         """Unsubscribe a user who told a provider or a mail server. Same promise as `leave`."""
         if (choice := await self.about(message)) is not None:
-            await self.leave(choice)
+            await self.leave(choice, ConsentSource.PROVIDER)
 
     async def return_to(self, choice: Choice) -> Choice:
         """Subscribe again to the category."""
-        return await self._choose(choice, subscribed=True)
+        return await self._choose(choice, ConsentSource.UNSUBSCRIBE_LINK, subscribed=True)
 
     async def _choice(
         self, tenant_id: TenantId, no: UserNo, key: str, channel: Channel = Channel.EMAIL
@@ -109,24 +109,19 @@ class UnsubscribeLinks:
         user = (await self._ledger.users.get([no])).get(no)
         return Choice(tenant=tenant, category=category, user=user, channel=channel)
 
-    async def _choose(self, choice: Choice, *, subscribed: bool) -> Choice:
-        async def choose() -> Choice:
-            if choice.user is None:
-                return choice
-            now = await self._ledger.users.get([choice.user.no])
-            return await self._put(replace(choice, user=now.get(choice.user.no)), subscribed)
+    async def _choose(self, choice: Choice, source: ConsentSource, *, subscribed: bool) -> Choice:
+        def chosen(user: User) -> Preferences:
+            now = replace(choice, user=user)
+            before = user.profile.preferences
+            return before if now.subscribed is subscribed else _preferring(now, before, subscribed)
 
-        return await repeat_on_conflict(choose, TRIES)
-
-    async def _put(self, choice: Choice, subscribed: bool) -> Choice:
-        user = choice.user
-        if user is None or choice.subscribed is subscribed:
+        if choice.user is None:
             return choice
-        wanted = _preferring(choice, user.profile.preferences, subscribed)
-        profile = replace(user.profile, preferences=wanted)
-        put = UserPut(id=user.id, profile=profile, revision=user.revision)
-        (user,) = await self._ledger.users.put(choice.tenant.id, [put])
-        return replace(choice, user=user)
+        try:
+            recorded = await self._consents.record(choice.user, (), ConsentOrigin(source=source), chosen)
+        except NotFound:
+            return replace(choice, user=None)
+        return replace(choice, user=recorded.user)
 
     def _opened(self, token: str) -> tuple[TenantId, UserNo, str] | None:
         if len(token) > LONGEST_TOKEN or not token.isascii():

@@ -45,6 +45,7 @@ from clarion.model.setup import (
 from clarion.plugins import formats
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.callback_urls import CallbackUrls
+from clarion.services.consents import ConsentService
 from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
@@ -146,7 +147,8 @@ class Installation:
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, PUBLIC_URL).of,
         )
-        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, PUBLIC_URL)
+        consents = ConsentService(self.ledger, self.vault, self.clock, self.random)
+        unsubscribe = UnsubscribeLinks(self.ledger, consents, self.vault, PUBLIC_URL)
         self.pipeline = Pipeline(
             ledger=self.ledger,
             broker=SqlBroker(self.ledger.log, self.clock),
@@ -168,6 +170,7 @@ class Installation:
             fanout=self.fanout,
             tools=tools,
             limited=InThread(),
+            consents=consents,
             unsubscribe=unsubscribe,
             base_url=PUBLIC_URL,
             sources={"memory": self.topic.plugin()},

@@ -3,6 +3,7 @@
 import pytest
 
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentSource
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import Category, Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
@@ -48,7 +49,7 @@ async def test_what_is_queued_is_not_sent_after_leaving(store):
         (first,) = clarion.provider.calls[0]
         choice = await unsubscribing.read(first.unsubscribe_url.rpartition("/")[2])
         second = await clarion.trigger("hello", "ada")
-        await unsubscribing.leave(choice)
+        await unsubscribing.leave(choice, ConsentSource.UNSUBSCRIBE_LINK)
         clarion.provider.proceed.set()
         await clarion.until_idle()
         message = await clarion.one(event_id=second.event_id)

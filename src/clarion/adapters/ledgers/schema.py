@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.consent import ConsentAction
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.reading import DeadRecordKind, ReadingKind
 from clarion.model.receipt import ReceiptKind
@@ -34,7 +35,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0047"
+REVISION = "0048"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -333,6 +334,28 @@ suppressions = Table(
     Index("suppressions_at", "tenant", "at", "hash"),
     sqlite_with_rowid=False,
 )
+
+consents = Table(
+    "consents",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _text("purpose"),
+    _text("channel", null=True),
+    _text("action"),
+    _number("at"),
+    _number("recorded_at"),
+    _text("source"),
+    _text("text_version"),
+    _blob("proof"),
+    _one_of("channel", Channel),
+    _one_of("action", ConsentAction),
+    Index("consents_tenant", "tenant", "id"),
+    Index("consents_user", "user", "id"),
+    sqlite_with_rowid=False,
+)
+"""Only ever added to. `proof` is sealed under the user's key."""
 
 devices = Table(
     "devices",

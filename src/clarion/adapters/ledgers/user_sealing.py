@@ -10,17 +10,20 @@ from msgspec.structs import replace
 
 from clarion.errors import Conflict, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
+from clarion.model.consent import Consent, ConsentRecord
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.user import RESERVED, WEEK, Profile, User, UserPut
 from clarion.model.user_change import UserChange, UserChangeKind
 from clarion.ports.clock import Random
 from clarion.ports.vault import Vault, contact_hash
+from clarion.rules.exact import added
 
 log = structlog.get_logger(__name__)
 
 KEY_BYTES = 32
 EMPTY = Profile()
 
+_json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Profile).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError)
@@ -51,18 +54,23 @@ class UserSealing:
 
     def put(
         self, stored: Mapping[str, User], tenant: TenantId, puts: Iterable[UserPut], now: Instant
-    ) -> dict[str, User]:
-        """Everybody who was stored or is put, as they are afterwards; whoever does not change is the same object.
+    ) -> tuple[dict[str, User], dict[str, list[ConsentRecord]]]:
+        """Everybody who was stored or is put, as they are afterwards; whoever does not change is the same object. And the consent
+        records to add, by whose they are.
 
         Raises Conflict when somebody has another revision than the one that is put, and UserUnreadable.
         """
         puts = list(puts)
         _require_revisions(stored, puts)
-        users = dict(stored)
+        users, said = dict(stored), dict[str, list[ConsentRecord]]()
         for put in puts:
             user = users.get(put.id) or self.new(tenant, put.id, now)
-            users[put.id] = self._replaced(user, put.profile, now)
-        return users
+            if put.profile is not None or put.consents:
+                users[put.id], records = self._replaced(user, put, now)
+                said.setdefault(put.id, []).extend(records)
+            else:
+                users[put.id] = user
+        return users, said
 
     def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
         """What an address is recognised by."""
@@ -98,16 +106,38 @@ class UserSealing:
             tell_unreadable(user, tenant, fault)
             return None
 
-    def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
-        if profile is None:
-            return user
+    def consents(self, user: User, records: Iterable[ConsentRecord]) -> list[Consent]:
+        """The records of a user as they are stored."""
+        return [
+            Consent(
+                id=one.id,
+                tenant=user.tenant,
+                user=user.no,
+                purpose=one.purpose,
+                channel=one.channel,
+                action=one.action,
+                at=one.recorded_at if one.at is None else one.at,
+                recorded_at=one.recorded_at,
+                source=one.source,
+                text_version=one.text_version,
+                proof=self._vault.seal(user.key, _json(one.proof)) if one.proof else b"",
+            )
+            for one in records
+        ]
+
+    def _replaced(self, user: User, put: UserPut, now: Instant) -> tuple[User, list[ConsentRecord]]:
         require_readable(user)
-        kept = user.profile
-        profile = replace(self.hashed(user.tenant, profile), endpoints=kept.endpoints, devices=kept.devices)
-        if profile == user.profile:
-            return user
+        kept, profile = user.profile, user.profile
+        if put.profile is not None:
+            fixed = {"endpoints": kept.endpoints, "devices": kept.devices, "consents": kept.consents}
+            profile = replace(self.hashed(user.tenant, put.profile), **fixed)
+        consents, records = added(kept.consents, put.consents)
+        if consents is not kept.consents:
+            profile = replace(profile, consents=consents)
+        if profile == kept:
+            return user, records
         revision = user.revision + 1 if user.no else 1
-        return replace(user, profile=profile, revision=revision, updated_at=now)
+        return replace(user, profile=profile, revision=revision, updated_at=now), records
 
 
 def with_profile(user: User, profile: Profile, now: Instant) -> User:

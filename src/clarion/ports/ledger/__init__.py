@@ -33,6 +33,7 @@ from clarion.ports.ledger.schedules import Schedules
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.spending import NumberRanges, Spending
 from clarion.ports.ledger.users import (
+    Consents,
     Deliveries,
     Devices,
     Directory,
@@ -47,6 +48,7 @@ from clarion.ports.terms import Subject
 __all__ = [
     "ApiKeyStore",
     "Captures",
+    "Consents",
     "Continuations",
     "Conversations",
     "DeadRecords",
@@ -99,6 +101,7 @@ class Store(Protocol):
     set_aside: SetAsides
     users: Users
     suppressions: Suppressions
+    consents: Consents
     devices: Devices
     endpoints: Endpoints
     deliveries: Deliveries

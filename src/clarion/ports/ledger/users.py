@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from clarion.model.channel import Channel
+from clarion.model.consent import Consent, ConsentFilter, ConsentId
 from clarion.model.device import Device, DeviceState
 from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState
 from clarion.model.ids import Instant, TenantId, UserNo
@@ -28,7 +29,8 @@ class Users(Protocol):
         look before a call: what was committed before it is asked counts."""
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
-        """Create or replace; contacts get their `hash`, endpoints and devices stay as they are. One transaction."""
+        """Create or replace; contacts get their `hash`, endpoints and devices stay as they are, consents are added and change what
+        follows from them. One transaction."""
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
@@ -57,6 +59,16 @@ class Suppressions(Protocol):
         self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
         """Newest first, those behind this time and hash."""
+
+
+class Consents(Protocol):
+    """What users allowed and forbade. `Users.put` adds records; none is ever changed or removed, not even with its user, whose key
+    then opens no proof any more."""
+
+    async def page(
+        self, tenant: TenantId, where: ConsentFilter, before: ConsentId | None, limit: int
+    ) -> Sequence[Consent]:
+        """Newest first, cursor is the id."""
 
 
 class Devices(Protocol):

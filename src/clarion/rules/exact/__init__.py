@@ -5,6 +5,7 @@ Every store does the same three steps in one transaction: it loads what is store
 """
 
 from clarion.rules.exact.checks import decide, delivered, needed
+from clarion.rules.exact.consents import added
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 from clarion.rules.exact.endpoints import health
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
@@ -28,6 +29,7 @@ __all__ = [
     "Stored",
     "StoredSpending",
     "Waiting",
+    "added",
     "charge",
     "checked",
     "closed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from clarion.model.consent import ConsentAction
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import RESERVED, Profile, User
 from clarion.model.user_change import UserChange, UserChangeKind
@@ -32,6 +33,12 @@ def _kinds(before: Profile, after: Profile) -> Iterator[UserChangeKind]:
         yield UserChangeKind.UPDATED
     if before.preferences != after.preferences:
         yield UserChangeKind.PREFERENCES
+    if new := frozenset(after.consents).difference(before.consents):
+        said = {one.action for one in new}
+        if ConsentAction.GRANTED in said:
+            yield UserChangeKind.CONSENT_GRANTED
+        if ConsentAction.WITHDRAWN in said:
+            yield UserChangeKind.CONSENT_WITHDRAWN
     had, has = ({one.id for one in p.devices} for p in (before, after))
     if has - had:
         yield UserChangeKind.REGISTERED

@@ -9,6 +9,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 """
 
 from clarion.testing.ledger_contract.calls import CALLS_CONTRACT
+from clarion.testing.ledger_contract.consents import CONSENTS_CONTRACT
 from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
 from clarion.testing.ledger_contract.conversations import CONVERSATIONS_CONTRACT
 from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
@@ -40,6 +41,7 @@ LEDGER_CONTRACT = (
     *LOG_CONTRACT,
     *EVENTS_CONTRACT,
     *USERS_CONTRACT,
+    *CONSENTS_CONTRACT,
     *DEVICES_CONTRACT,
     *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,

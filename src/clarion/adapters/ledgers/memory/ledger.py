@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
+from clarion.adapters.ledgers.memory.consents import MemoryConsents
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.conversations import MemoryConversations
 from clarion.adapters.ledgers.memory.devices import MemoryDevices
@@ -73,6 +74,7 @@ class MemoryLedger(Store):
         self.log = self.claims = log
         self.set_aside = MemorySetAsides(tables, transactions, log)
         self.suppressions = MemorySuppressions(tables, transactions)
+        self.consents = MemoryConsents(tables)
         self.devices = MemoryDevices(tables, transactions, vault, clock)
         self.endpoints = MemoryEndpoints(tables, transactions, clock)
         self.deliveries = MemoryDeliveries(tables)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from clarion.model.channel import Channel, Lane
+from clarion.model.consent import Consent, ConsentId
 from clarion.model.device import DeviceState
 from clarion.model.endpoint import Delivery
 from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, Position, SetAside
@@ -140,6 +141,7 @@ class Tables:
         self.users: Table[UserNo, User] = self._table()
         self.user_numbers: Table[tuple[TenantId, str], UserNo] = self._table()
         self.suppressions: Table[tuple[TenantId, Channel, bytes], Suppression] = self._table()
+        self.consents: Table[ConsentId, Consent] = self._table()
         self.devices: Table[tuple[TenantId, str], DeviceState] = self._table()
         self.endpoints: Table[tuple[TenantId, bytes], EndpointRow] = self._table()
         self.deliveries: Table[int, Delivery] = self._table()

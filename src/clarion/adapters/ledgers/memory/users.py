@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.consents import add
 from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.runs import MemoryRuns
@@ -19,7 +20,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
-from clarion.rules.exact import user_changes
+from clarion.rules.exact import added, user_changes
 
 KEY_BYTES = 32
 
@@ -106,6 +107,9 @@ class MemoryUsers:
         now = self._clock.now()
         user = self._named(tenant, put.id) or self._new(tenant, put.id, now)
         profile = user.profile if put.profile is None else self._hashed(user, put.profile)
+        states, records = added(profile.consents, put.consents)
+        profile = replace(profile, consents=states)
+        add(self._tables, self._sealing.consents(user, records))
         if profile != user.profile or not user.revision:
             store(self._tables, user, profile, now)
         if profile.timezone != user.profile.timezone:
@@ -130,7 +134,8 @@ class MemoryUsers:
             for one in profile.contacts
         )
         kept = user.profile
-        return replace(profile, contacts=contacts, endpoints=kept.endpoints, devices=kept.devices)
+        fixed = {"endpoints": kept.endpoints, "devices": kept.devices, "consents": kept.consents}
+        return replace(profile, contacts=contacts, **fixed)
 
     def _erase(self, user: User) -> None:
         tables, no = self._tables, user.no

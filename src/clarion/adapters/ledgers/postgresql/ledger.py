@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.message_kinds import QUEUES
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.captures import PostgresCaptures
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
+from clarion.adapters.ledgers.postgresql.consents import PostgresConsents
 from clarion.adapters.ledgers.postgresql.continuations import PostgresContinuations
 from clarion.adapters.ledgers.postgresql.conversations import PostgresConversations
 from clarion.adapters.ledgers.postgresql.database import Database, open_database
@@ -112,6 +113,7 @@ class PostgresLedger(Store):
         eraser = PostgresEraser(terminations, clock)
         self.users = PostgresUsers(database, user_rows, cached_users, eraser)
         self.suppressions = suppressions = PostgresSuppressions(database)
+        self.consents = PostgresConsents(database)
         self.devices = devices = PostgresDevices(database, user_rows)
         self.endpoints = PostgresEndpoints(database, user_rows, suppressions)
         self.topics = PostgresTopics(database)

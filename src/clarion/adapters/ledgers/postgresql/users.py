@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.postgresql import journal, runs
+from clarion.adapters.ledgers.postgresql import consents, journal, runs
 from clarion.adapters.ledgers.postgresql.database import Again, Database
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
 from clarion.adapters.ledgers.user_cache import UserCache
@@ -130,7 +130,7 @@ class PostgresUserRows:
         """Creates or replaces."""
         found = await connection.fetch(HELD_BY_ID, tenant, list({put.id for put in puts}))
         stored = {user.id: user for user in map(self.opened, found)}
-        users = self.sealing.put(stored, tenant, puts, self._clock.now())
+        users, said = self.sealing.put(stored, tenant, puts, self._clock.now())
         added = [user for user in users.values() if user.id not in stored]
         changed = [user for user in users.values() if user.id in stored and user is not stored[user.id]]
         if added:
@@ -140,6 +140,8 @@ class PostgresUserRows:
         await self._record(connection, tenant, pairs)
         await runs.look_again(connection, rezoned(pairs), self._clock.now())
         users.update((user.id, user) for user in written)
+        new = [one for name, records in said.items() for one in self.sealing.consents(users[name], records)]
+        await consents.add(connection, new)
         return [users[put.id] for put in puts]
 
     async def with_profiles(

@@ -11,6 +11,7 @@ from clarion.adapters.ledgers.revision import require_here
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
+from clarion.adapters.ledgers.sqlite.consents import SqliteConsents
 from clarion.adapters.ledgers.sqlite.continuations import SqliteContinuations
 from clarion.adapters.ledgers.sqlite.conversations import SqliteConversations
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
@@ -116,6 +117,7 @@ class SqliteLedger(Store):
         self.partitions = SqlitePartitions(writer)
         self.inboxes = inboxes
         self.suppressions = suppressions
+        self.consents = SqliteConsents(readers)
         self.users = SqliteUsers(writer, local, readers, cached_users, user_rows)
         self.devices = devices = SqliteDevices(writer, readers, cached_users, user_rows)
         self.endpoints = SqliteEndpoints(writer, readers, cached_users, user_rows, suppressions)

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import journal, runs
+from clarion.adapters.ledgers.sqlite import consents, journal, runs
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
@@ -179,7 +179,7 @@ class UserRows:
         self.erase(connection, [no for no, user in found.items() if user is None])  # what a full disk cut off
         read = [user for user in found.values() if user is not None]
         stored = {user.id: user for user in self._with_suppressions(connection, read)}
-        users = self._sealing.put(stored, tenant, puts, now)
+        users, said = self._sealing.put(stored, tenant, puts, now)
         added = self._numbered(connection, [user for user in users.values() if user.id not in stored])
         changed = [user for user in users.values() if user.id in stored and user is not stored[user.id]]
         self._add(connection, added)
@@ -190,6 +190,8 @@ class UserRows:
         self._record(connection, tenant, pairs, now)
         runs.look_again(connection, rezoned(pairs), now)
         users.update((user.id, user) for user in written)
+        new = [one for name, records in said.items() for one in self._sealing.consents(users[name], records)]
+        consents.add(connection, new)
         return [users[put.id] for put in puts]
 
     def with_profiles(
