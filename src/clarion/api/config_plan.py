@@ -24,6 +24,7 @@ from clarion.api.secret_fields import MASK
 from clarion.errors import ClarionError, PreconditionFailed, UnknownReference
 from clarion.flow.staged_setup import staged
 from clarion.model.conditions import Conditions
+from clarion.model.run import by_version
 from clarion.model.user import Value
 from clarion.ports import terms
 from clarion.ports.terms import Subject, Terms
@@ -316,7 +317,7 @@ class ConfigPlanner:
             return None
         waiting: Mapping[int, int] = {}
         if step.kind.name == "workflows" and step.before is not None:
-            waiting = await self._parts.ledger.runs.waiting(self._caller.tenant, step.key)
+            waiting = by_version(await self._parts.ledger.runs.waiting(self._caller.tenant, step.key))
         action = (
             ConfigAction.DELETE
             if step.document is None

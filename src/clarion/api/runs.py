@@ -83,6 +83,7 @@ async def list_runs(
     version: Annotated[
         int | None, Parameter(ge=1, description="Only of this version of the workflow")
     ] = None,
+    step: Annotated[str | None, Parameter(description="Only those that came to this step last")] = None,
     status: Annotated[RunStatus | None, Parameter(description="Only in this status")] = None,
     limit: Limit = PAGE,
     cursor: Cursor = START,
@@ -95,6 +96,7 @@ async def list_runs(
         status=status,
         workflow=workflow,
         version=version,
+        step=step,
         event_id=None if event_id is None else an_event_id(event_id),
     )
     if user_id is not None:

@@ -20,6 +20,7 @@ from clarion.api.stored_documents import found, found_version, missing, named, p
 from clarion.content.templates.schema import reviewed
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
+from clarion.model.run import by_version
 from clarion.model.setup import (
     Category,
     LadderChannel,
@@ -113,12 +114,10 @@ async def list_workflow_versions(
     live = workflows.all(caller.tenant).get(key)
     if not versions and not cursor:
         raise missing("workflow", key, workflows.all(caller.tenant))
-    waiting = await parts.ledger.runs.waiting(caller.tenant, key)
+    waiting = by_version(await parts.ledger.runs.waiting(caller.tenant, key))
     return Page(
         items=[
-            WorkflowVersionView(
-                version=one.version, live=one == live, waiting_runs=waiting.get(one.version, 0)
-            )
+            WorkflowVersionView(version=one.version, live=one == live, waiting_runs=waiting[one.version])
             for one in versions
         ],
         next_cursor=cursor.to(versions[-1].version if len(versions) == limit else None),

@@ -21,6 +21,9 @@ def list_(
     version: Annotated[
         int | None, typer.Option("--version", help="Only of this version of the workflow.")
     ] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Only those that came to this step last.")
+    ] = None,
     status: Status = None,
     user_id: User = None,
     event_id: Event = None,
@@ -42,6 +45,7 @@ def list_(
         limit,
         workflow=workflow,
         version=version,
+        step=step,
         status=status,
         user_id=user_id,
         event_id=event_id,

@@ -7,7 +7,15 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from clarion.dashboard import browsers, pages, partials, stats_page, template_pages, trigger_form
+from clarion.dashboard import (
+    browsers,
+    pages,
+    partials,
+    stats_page,
+    template_pages,
+    trigger_form,
+    workflow_pages,
+)
 from clarion.dashboard.context import Site
 from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.guard import PageGuard
@@ -24,7 +32,7 @@ from clarion.dashboard.request import (
     head,
     whole,
 )
-from clarion.dashboard.routing import EMAIL_POLICY, Handler, PageRoutes, fragment, plain, readable, sentence
+from clarion.dashboard.routing import EMAIL_POLICY, PageRoute, PageRoutes, fragment, plain, readable, sentence
 from clarion.dashboard.user_list import person
 from clarion.errors import ClarionError, InvalidData, NotFound
 from clarion.model.ids import MessageId, parse_id
@@ -80,7 +88,14 @@ class Pages:
         chosen = next(
             (
                 r
-                for r in (*route, *template_pages.route, *partials.route, *stats_page.route, *browsers.route)
+                for r in (
+                    *route,
+                    *template_pages.route,
+                    *partials.route,
+                    *workflow_pages.route,
+                    *stats_page.route,
+                    *browsers.route,
+                )
                 if r.method == method and r.match(request.path) is not None
             ),
             None,
@@ -93,15 +108,17 @@ class Pages:
         sent = await whole(request, receive)
         if sent is None:
             return plain(413, "The request body is too large.")
-        response = await self._guarded(chosen.handler, sent, chosen.match(request.path) or "")
+        response = await self._guarded(chosen, sent)
         return response.with_headers({"set-cookie": self.guard.cookie()}) if chosen.page else response
 
-    async def _guarded(self, handler: Handler, request: PageRequest, name: str) -> Response:
+    async def _guarded(self, chosen: PageRoute, request: PageRequest) -> Response:
         try:
-            return await handler(self.site, request, name)
+            return await chosen.handler(self.site, request, chosen.match(request.path) or "")
         except ClarionError as error:
             if error.status >= 500:
                 log.warning("page_failed", path=request.path, code=error.code)
+            if chosen.page:
+                return plain(error.status, error.detail)
             also = error.mismatches[1:] if isinstance(error, InvalidData) else ()
             return fragment(
                 "refused.html", code=error.status, detail=error.detail, also=[_placed(*one) for one in also]
@@ -141,7 +158,7 @@ async def page(site: Site, request: PageRequest, _: str) -> Response:
     return Response(body=body)
 
 
-@route("GET", "/ui/workflows/*")
+@route("GET", "/ui/workflows/*/fields")
 async def workflow_form(site: Site, request: PageRequest, key: str) -> Response:
     """The data fields of a workflow."""
     setup, tenant = site.parts.ledger.setup, site.tenant()

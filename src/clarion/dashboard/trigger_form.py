@@ -39,7 +39,7 @@ def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:
     return {
         "key": workflow.key,
         "name": workflow.name or workflow.key,
-        "channels": [str(channel) for channel in dict.fromkeys(_channels(workflow.sends()))],
+        "channels": [str(channel) for channel in channels_of(workflow.sends())],
         "mark": "critical" if category and category.critical else "bulk" if workflow.lane == "bulk" else "",
     }
 
@@ -102,7 +102,8 @@ def _field(name: str, value: Any) -> dict[str, Any]:
     return {"name": name, "kind": kind, "value": shown}
 
 
-def _channels(steps: Iterable[Step]) -> list[Channel]:
+def channels_of(steps: Iterable[Step]) -> list[Channel]:
+    """Every channel that they send over, once, in order."""
     found: list[Channel] = []
     for step in steps:
         match step.to:
@@ -110,7 +111,7 @@ def _channels(steps: Iterable[Step]) -> list[Channel]:
                 found += channels
             case SendLadder(channels=tried, always=always):
                 found += [*always, *(one.channel for one in tried)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _way(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -106,6 +107,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None = None
     user: UserNo | None = None
     event_id: EventId | None = None
+    step: str | None = None
+    """The last one it came to."""
     cancellation_key: bytes | None = None
 
     def fits(self, row: RunRow) -> bool:
@@ -116,5 +119,14 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             and self.version in (None, row.version)
             and self.user in (None, row.user)
             and self.event_id in (None, row.event_id)
+            and self.step in (None, row.step)
             and self.cancellation_key in (None, row.cancellation_key)
         )
+
+
+def by_version(waiting: Mapping[tuple[int, str], int]) -> Counter[int]:
+    """How many runs wait in each version of a workflow, wherever they do."""
+    found: Counter[int] = Counter()
+    for (version, _), runs in waiting.items():
+        found[version] += runs
+    return found

@@ -11,7 +11,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.cli import demo
 from clarion.content.templates.review import errors
 from clarion.content.templates.schema import Schema
-from clarion.dashboard.trigger_form import _channels
+from clarion.dashboard.trigger_form import channels_of
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from tests.ledger_files import new_ledger
@@ -32,7 +32,7 @@ def test_every_workflow_has_its_category_and_words_on_every_channel(workflow):
     assert workflow.category in {category.key for category in DEMO.categories}
     channels = {integration.channel for integration in DEMO.integrations}
     for step in workflow.steps:
-        for channel in _channels((step,)):
+        for channel in channels_of((step,)):
             assert channel in channels
             languages = {"en"} if channel is Channel.WEBHOOK else {"en", "de", "ja"}  # programs read webhooks
             assert set(TEMPLATES[step.template].channels[channel]) == languages

@@ -140,6 +140,8 @@ async def test_everything_that_the_data_lacks_is_told_at_once(dev):
         ("GET", "/ui/messages/0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e"),
         ("GET", "/ui/emails/0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e"),
         ("GET", "/ui/workflows/nope"),
+        ("GET", "/ui/workflows/nope/fields"),
+        ("GET", "/ui/runs/nope"),
     ],
 )
 async def test_what_does_not_exist_is_not_found(dev, method, path):

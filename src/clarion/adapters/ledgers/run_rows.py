@@ -85,6 +85,7 @@ def conditions(where: RunFilter) -> dict[str, Any]:
         "cancellation_key": where.cancellation_key,
         "workflow": where.workflow,
         "version": where.version,
+        "step": where.step,
     }
     return {column: value for column, value in asked.items() if value is not None}
 

@@ -37,7 +37,7 @@ export function startCompose({ sent }) {
 
 async function changeWorkflow() {
   const key = chosenWorkflow();
-  const response = await ask(`/ui/workflows/${encodeURIComponent(key)}`).catch(() => null);
+  const response = await ask(`/ui/workflows/${encodeURIComponent(key)}/fields`).catch(() => null);
   if (!response?.ok || chosenWorkflow() !== key) return;
   document.getElementById("data").innerHTML = await response.text();
   document.getElementById("route").textContent = decodeURIComponent(response.headers.get("clarion-route") ?? "");

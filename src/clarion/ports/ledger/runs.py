@@ -33,5 +33,5 @@ class Runs(Protocol):
         """End runs that wait (at most so many) as `canceled`, named by user, event, workflow or cancellation key; which. Whatever a worker
         plans of them meanwhile is not stored."""
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
-        """How many runs of a workflow wait, by its version."""
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
+        """How many runs of a workflow wait, by its version and the step where they do."""

@@ -225,9 +225,12 @@ async def a_duplicate_does_not_wait(subject: LedgerSubject) -> None:
 
 
 async def runs_are_listed_newest_first(subject: LedgerSubject) -> None:
-    """By what they have in common, page by page; how many wait is told by version."""
+    """By what they have in common, page by page; how many wait is told by version and step."""
     messages = [subject.planned(workflow=f"w{number % 2}") for number in range(5)]
-    rows = [subject.waiting(message, version=1 + (n > 2)) for n, message in enumerate(messages)]
+    steps = ("pause", "pause", "again", "pause", "again")
+    rows = [
+        subject.waiting(message, version=1 + (n > 2), step=steps[n]) for n, message in enumerate(messages)
+    ]
     await subject.plan(*messages, run_rows=tuple(rows))
     await subject.ledger.runs.cancel(subject.tenant, RunFilter(event_id=messages[0].event_id), subject.now, 1)
     newest = sorted((row.id for row in rows), reverse=True)
@@ -240,10 +243,11 @@ async def runs_are_listed_newest_first(subject: LedgerSubject) -> None:
     assert seen == newest
     assert {row.id for row in await _page(subject, RunFilter(workflow="w1"))} == {rows[1].id, rows[3].id}
     assert [row.id for row in await _page(subject, RunFilter(status=RunStatus.CANCELED))] == [rows[0].id]
+    assert {row.id for row in await _page(subject, RunFilter(step="again"))} == {rows[2].id, rows[4].id}
     assert len(await _page(subject, RunFilter(user=subject.bob.no))) == 0
     assert len(await _page(subject, RunFilter(version=2, user=subject.ada.no))) == 2
     assert await subject.ledger.runs.page(TenantId(9), RunFilter(), None, 9) == ([], None)
-    assert await subject.ledger.runs.waiting(subject.tenant, "w0") == {1: 1, 2: 1}
+    assert await subject.ledger.runs.waiting(subject.tenant, "w0") == {(1, "again"): 1, (2, "again"): 1}
     assert await subject.ledger.runs.waiting(TenantId(9), "w0") == {}
 
 

@@ -69,9 +69,11 @@ class MemoryRuns:
 
         return await self._transactions.write(cancel)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         return Counter(
-            row.version for row in self._waiting() if (row.tenant, row.workflow) == (tenant, workflow)
+            (row.version, row.step)
+            for row in self._waiting()
+            if (row.tenant, row.workflow) == (tenant, workflow)
         )
 
     # -- inside a transaction ---------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ WAITS = """
     SELECT 1 FROM runs WHERE id BETWEEN $1 AND $2 AND event_id = $3 AND tenant = $4 AND due_at IS NOT NULL LIMIT 1
 """
 WAITING = """
-    SELECT version, count(*) FROM runs WHERE tenant = $1 AND workflow = $2 AND due_at IS NOT NULL GROUP BY version
+    SELECT version, step, count(*) FROM runs WHERE tenant = $1 AND workflow = $2 AND due_at IS NOT NULL GROUP BY version, step
 """
 
 
@@ -118,8 +118,9 @@ class PostgresRuns:
 
         return sorted(await self._database.write(cancel), key=lambda row: row.id)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
-        return dict(await self._database.rows(WAITING, tenant, workflow))
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
+        rows = await self._database.rows(WAITING, tenant, workflow)
+        return {(version, step): count for version, step, count in rows}
 
 
 async def lost_in(connection: Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:

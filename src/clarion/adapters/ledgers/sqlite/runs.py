@@ -49,7 +49,7 @@ OTHERWISE_ZONED = """
 """
 WAITS = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? AND due_at IS NOT NULL LIMIT 1"
 WAITING = """
-    SELECT version, count(*) FROM runs WHERE tenant = ? AND workflow = ? AND due_at IS NOT NULL GROUP BY version
+    SELECT version, step, count(*) FROM runs WHERE tenant = ? AND workflow = ? AND due_at IS NOT NULL GROUP BY version, step
 """
 
 
@@ -116,9 +116,10 @@ class SqliteRuns:
 
         return await self._writer.call(cancel, rows=limit)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[int, int]:
-        def read(connection: sqlite3.Connection) -> Mapping[int, int]:
-            return dict(connection.execute(WAITING, (tenant, workflow)).fetchall())
+    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
+        def read(connection: sqlite3.Connection) -> Mapping[tuple[int, str], int]:
+            rows = connection.execute(WAITING, (tenant, workflow))
+            return {(version, step): count for version, step, count in rows}
 
         return await self._readers.call(read)
 

@@ -1,0 +1,71 @@
+"""What a step of a workflow does, in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from clarion.dashboard.trigger_form import CHANNEL_NAMES
+from clarion.model.setup import SendAll, SendFirst, SendLadder, Step, StepType
+from clarion.rules.steps.kinds import KINDS
+
+UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+To = SendAll | SendFirst | SendLadder
+
+
+def duration(seconds: int) -> str:
+    """Such as `1 day 2 hours`: as long as it takes to say it exactly."""
+    said = []
+    for size, name in UNITS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            said.append(f"{count} {name}" if count == 1 else f"{count} {name}s")
+    return " ".join(said) or "no time"
+
+
+def words(step: Step) -> str:
+    """What it does. A type that is newer than this page is told by its own fields."""
+    told = _WORDS.get(step.type)
+    return told(step) if told is not None else ", ".join(_fields(step))
+
+
+def _channels(to: To | None) -> str:
+    """Over which channels, and how they follow one another."""
+    if to is None:
+        return ""
+    if isinstance(to, SendLadder):
+        return " then ".join(CHANNEL_NAMES[one.channel] for one in to.channels)
+    joint = " or " if isinstance(to, SendFirst) else ", "
+    return joint.join(CHANNEL_NAMES[one] for one in to.channels)
+
+
+def _send(step: Step) -> str:
+    return f"{step.template} by {_channels(step.to)}"
+
+
+def _wait(step: Step) -> str:
+    return f"for {duration(step.for_s)}" if step.for_s else ", ".join(_fields(step))
+
+
+def _experiment(step: Step) -> str:
+    whole = sum(step.arms.values()) or 1
+    return ", ".join(f"{name} {weight / whole:.0%}" for name, weight in step.arms.items())
+
+
+def _branch(step: Step) -> str:
+    return "the first case that is true" if len(step.cases) > 1 else "if this is true"
+
+
+def _fields(step: Step) -> Iterator[str]:
+    for name in KINDS[step.type].fields:
+        value = getattr(step, name)
+        if value not in (None, (), {}):
+            yield f"{name.removesuffix('_s').replace('_', ' ')} {value}"
+
+
+_WORDS: Mapping[StepType, Callable[[Step], str]] = {
+    StepType.SEND: _send,
+    StepType.WAIT: _wait,
+    StepType.EXPERIMENT: _experiment,
+    StepType.BRANCH: _branch,
+}

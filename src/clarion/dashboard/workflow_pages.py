@@ -1,0 +1,220 @@
+"""The pages of workflows: the list, one workflow as a drawing with its runs, and one run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.dashboard import pages
+from clarion.dashboard.context import Site
+from clarion.dashboard.labels import because, workflow_name
+from clarion.dashboard.message_feed import when
+from clarion.dashboard.request import PageRequest, Response
+from clarion.dashboard.routing import PageRoutes
+from clarion.dashboard.step_words import words
+from clarion.dashboard.trigger_form import CHANNEL_NAMES, channels_of
+from clarion.dashboard.user_list import people
+from clarion.dashboard.workflow_graph import HEIGHT, LABEL, PILL, WIDTH, drawing
+from clarion.errors import InvalidInput, NotFound
+from clarion.model.ids import RunId, id_text, parse_id
+from clarion.model.run import RunFilter, RunRow, RunStatus, by_version
+from clarion.model.setup import Step, Workflow
+from clarion.model.status import FAILED_FOR_GOOD
+from clarion.rules.explain import explanation, merged
+from clarion.rules.totals import day_of
+
+DAYS = 30
+RUNS = 50
+CUT = 30
+"""Characters of a line that a box of the drawing has room for."""
+TONES = {RunStatus.WAITING: "wait", RunStatus.FINISHED: "good", RunStatus.FAILED: "bad"}
+
+route = PageRoutes()
+
+
+@route("GET", "/ui/workflows", page=True)
+async def overview(site: Site, request: PageRequest, _: str) -> Response:
+    """All workflows, with what became of their messages of late."""
+    tenant, ledger = site.tenant(), site.parts.ledger
+    to = day_of(site.parts.clock.now()) + 1
+    messages: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for total in await site.parts.services.retention.totals(tenant, to - DAYS, to):
+        messages[total.workflow] += total.count
+        failed[total.workflow] += total.count * (total.status in FAILED_FOR_GOOD)
+    rows = []
+    for workflow in sorted(ledger.setup.workflows.all(tenant).values(), key=lambda one: one.key):
+        waiting = sum((await ledger.runs.waiting(tenant, workflow.key)).values())
+        rows.append(
+            {
+                "key": workflow.key,
+                "name": workflow_name(workflow, workflow.key),
+                "category": workflow.category,
+                "version": workflow.version,
+                "steps": len(workflow.steps),
+                "channels": [
+                    {"id": one.value, "name": CHANNEL_NAMES[one]} for one in channels_of(workflow.sends())
+                ],
+                "messages": f"{messages[workflow.key]:,}",
+                "failed": f"{failed[workflow.key]:,}",
+                "waiting": f"{waiting:,}",
+            }
+        )
+    return Response(body=pages.render("workflows.html", here="workflows", rows=rows, days=DAYS))
+
+
+@route("GET", "/ui/workflows/*", page=True)
+async def one(site: Site, request: PageRequest, key: str) -> Response:
+    """What a workflow does, and where its runs stand."""
+    tenant, ledger = site.tenant(), site.parts.ledger
+    workflow = ledger.setup.workflows.all(tenant).get(key)
+    if workflow is None:
+        raise NotFound(f"There is no workflow {key!r}.")
+    where, before = _wanted(request, workflow)
+    waiting = await ledger.runs.waiting(tenant, key)
+    at: Counter[str] = Counter()
+    for (_, step), count in waiting.items():
+        at[step] += count
+    found, following = await ledger.runs.page(tenant, where, before, RUNS)
+    drawn = drawing(workflow)
+    begins = "when it is triggered" if workflow.on is None else f"on {workflow.on.type}"
+    return Response(
+        body=pages.render(
+            "workflow.html",
+            here="workflows",
+            key=key,
+            title=workflow_name(workflow, key),
+            below=True,
+            category=workflow.category,
+            lane=str(workflow.lane),
+            version=workflow.version,
+            begin={"text": _cut(begins), "whole": begins},
+            drawn={
+                "width": drawn.width,
+                "height": drawn.height,
+                "lines": [line.path for line in drawn.lines],
+            },
+            box={"width": WIDTH, "height": HEIGHT, "label": LABEL, "pill": PILL},
+            nodes=[_node(node.step, at[node.step.key]) | {"x": node.x, "y": node.y} for node in drawn.nodes],
+            labels=[
+                {"text": _cut(one.text), "whole": one.text, "x": one.x, "y": one.y} for one in drawn.labels
+            ],
+            steps=list(_listed(workflow.steps, at, 0)),
+            gone=sorted(set(at) - {node.step.key for node in drawn.nodes}),
+            versions=[
+                {"number": number, "waiting": f"{count:,}"}
+                for number, count in sorted(by_version(waiting).items())
+            ],
+            runs=await _rows(site, found),
+            statuses=[{"id": one.value, "name": one.value.capitalize()} for one in RunStatus],
+            chosen={"status": where.status.value if where.status else "", "step": where.step or ""},
+            older="" if following is None else following.hex(),
+            document=msgspec.json.format(msgspec.json.encode(workflow), indent=2).decode(),
+        )
+    )
+
+
+@route("GET", "/ui/runs/*", page=True)
+async def run(site: Site, request: PageRequest, text: str) -> Response:
+    """What the steps of one run did."""
+    row = await _the_run(site, text)
+    runs = await site.parts.ledger.plans.runs_of(row.tenant, row.event_id, row.user)
+    told = [explanation(one, None) for one in merged(runs) if one.workflow == row.workflow]
+    (shown,) = await _rows(site, [row])
+    workflow = site.parts.ledger.setup.workflows.all(row.tenant).get(row.workflow)
+    return Response(
+        body=pages.render(
+            "run.html",
+            here="workflows",
+            below=True,
+            run=shown,
+            event_id=id_text(row.event_id),
+            workflow_key=row.workflow if workflow is not None else "",
+            workflow=workflow_name(workflow, row.workflow),
+            lane=str(row.lane),
+            history=[msgspec.to_builtins(step) for one in told for step in one.steps],
+            waits=row.status is RunStatus.WAITING,
+        )
+    )
+
+
+@route("POST", "/ui/runs/*/cancel")
+async def cancel(site: Site, request: PageRequest, text: str) -> Response:
+    """End a run that waits, and go back to its page, which says what became of it."""
+    row = await _the_run(site, text)
+    await site.parts.services.runs.cancel(row)
+    return Response(status=303, headers={"location": f"/ui/runs/{id_text(row.id)}"})
+
+
+async def _the_run(site: Site, text: str) -> RunRow:
+    try:
+        row = await site.parts.ledger.runs.get(site.tenant(), RunId(parse_id(text)))
+    except ValueError:
+        row = None
+    if row is None:
+        raise NotFound(
+            "There is no such run: one that never waits is in the explanation of its messages only."
+        )
+    return row
+
+
+def _wanted(request: PageRequest, workflow: Workflow) -> tuple[RunFilter, RunId | None]:
+    """What the address asks for, and the run before which to go on."""
+    status, before = request.query.get("status", ""), request.query.get("before", "")
+    try:
+        where = RunFilter(
+            workflow=workflow.key,
+            status=RunStatus(status) if status else None,
+            step=request.query.get("step") or None,
+        )
+        return where, RunId(bytes.fromhex(before)) if before else None
+    except ValueError:
+        raise InvalidInput("This address asks for runs in a way that does not exist.") from None
+
+
+async def _rows(site: Site, found: Sequence[RunRow]) -> list[dict[str, Any]]:
+    faces = await people(site.parts.ledger.users, [row.user for row in found])
+    return [
+        {
+            "id": id_text(row.id),
+            "person": faces[row.user],
+            "status": row.status.value.capitalize(),
+            "tone": TONES.get(row.status, ""),
+            "why": because(row.reason),
+            "step": row.step,
+            "version": row.version,
+            "started": when(row.started_at),
+            "due": None if row.due_at is None else when(row.due_at),
+            "updated": when(row.updated_at),
+        }
+        for row in found
+    ]
+
+
+def _node(step: Step, waiting: int) -> dict[str, Any]:
+    said = words(step)
+    return {
+        "key": step.key,
+        "type": step.type.value,
+        "title": _cut(f"{step.type.value.replace('_', ' ').capitalize()} {step.key}"),
+        "words": _cut(said),
+        "whole": said if step.when is None else f"{said}, if {step.when}",
+        "when": step.when is not None,
+        "waiting": f"{waiting:,}" if waiting else "",
+    }
+
+
+def _listed(steps: Sequence[Step], at: Counter[str], depth: int) -> Iterator[dict[str, Any]]:
+    """The steps as lines, those inside of others further in."""
+    for step in steps:
+        yield _node(step, at[step.key]) | {"depth": depth, "say": words(step), "condition": step.when or ""}
+        for case in step.cases:
+            yield {"case": case.when or "otherwise", "depth": depth + 1}
+            yield from _listed(case.steps, at, depth + 2)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CUT else f"{text[: CUT - 1]}…"
