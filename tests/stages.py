@@ -9,6 +9,7 @@ from typing import Any
 from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.flow.coverage import Coverage
+from clarion.flow.groups import Groups
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import InFlight, Queues
@@ -65,8 +66,18 @@ class Stages:
         """What the claimer settles without a call."""
         priority, coverage = PriorityGate(clock), Coverage(ledger.setup)
         self.intake = Intake(ledger, broker, Schemas(ledger.setup), coverage, priority, vault, clock, random)
+        self.groups = Groups(ledger, clock)
         self.planner = Planner(
-            ledger, self.lease, broker, self.queues, coverage, NoDelivery(), priority, vault, clock
+            ledger,
+            self.lease,
+            broker,
+            self.queues,
+            self.groups,
+            coverage,
+            NoDelivery(),
+            priority,
+            vault,
+            clock,
         )
         self.continuations = ContinuationClaimer(ledger, self.lease, self.planner, priority, clock)
         self.claimer = Claimer(ledger, self.lease, self.queues, self._settle, priority, vault, clock)

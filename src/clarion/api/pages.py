@@ -39,6 +39,10 @@ class At:
         """Whether this is not the first page."""
         return self._text is not None
 
+    def bound_to(self, asked: str) -> At:
+        """The same place in a list that also depends on what the body of the request asks for."""
+        return At(self._text, blake2b(self._bound + asked.encode(), digest_size=6).digest())
+
     def after(self, start: K) -> K:
         """The position to go on behind; `start` on the first page. Refuses what is no cursor of this list."""
         if self._text is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,12 +15,16 @@ from clarion.api.categories import check_caps
 from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
+from clarion.api.times import text_or_none
 from clarion.errors import InvalidInput, check_all
+from clarion.model.audience import Attribute, SearchableField
 from clarion.model.channel import Channel
 from clarion.model.setup import FrequencyCap, Replies, Tenant
 from clarion.model.user import Value
 from clarion.rules import validation
 
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""Names that a condition can write behind a dot."""
 MOST_SEGMENTS = 255
 """A text message cannot have more parts: their number is one octet (3GPP TS 23.040, 9.2.3.24.1)."""
 
@@ -47,6 +52,25 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What people are answered who write STOP, START or HELP: `{"help": {"en": "...", "de": "..."}}`."""
     require_if_match: bool = False
     """Refuse a change of a resource without `If-Match`."""
+    attributes: dict[str, Attribute] = {}
+    """What attributes of users hold, and which of them are stored unencrypted, so that conditions can ask for them:
+    `{"plan": {"type": "string", "searchable": true}}`."""
+    only_known_attributes: bool = False
+    """Refuse attributes that are not named in `attributes`."""
+    searchable: tuple[SearchableField, ...] = ()
+    """What else of users is stored unencrypted, so that conditions can ask for it."""
+
+
+class SearchStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far all users were gone through."""
+
+    running: bool
+    done: int
+    """Users gone through since the last change."""
+    total: int
+    """Users there were then."""
+    refreshed_at: str | None
+    """When all were gone through last; null: nothing was ever searchable."""
 
 
 @get("/", opt=READ)
@@ -55,15 +79,33 @@ async def get_tenant(caller: Caller, parts: Parts) -> TenantDocument:
     return document(parts.ledger.setup.tenants.all()[caller.tenant])
 
 
+@get("/search", opt=READ)
+async def get_search(caller: Caller, parts: Parts) -> SearchStatus:
+    """How far users were gone through since `attributes` or `searchable` changed. Users who are written meanwhile are up
+    to date already."""
+    state = await parts.services.segments.opening(caller.tenant)
+    return SearchStatus(
+        running=state is not None and state.running,
+        done=0 if state is None else state.done,
+        total=0 if state is None else state.total,
+        refreshed_at=None if state is None else text_or_none(state.refreshed_at),
+    )
+
+
 @patch("/", opt=ADMIN)
 async def patch_tenant(data: dict[str, Any], caller: Caller, parts: Parts) -> TenantDocument:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays.
 
-    Live templates stay live: new rules apply from the next publication.
+    Live templates stay live: new rules apply from the next publication. A change of `attributes` or `searchable` goes
+    through all users, see `GET /v1/tenant/search`.
     """
-    return document(
-        await parts.services.setup.change_tenant(caller.tenant, lambda stored: patched(stored, data))
-    )
+
+    def changed(stored: Tenant) -> Tenant:
+        wanted = patched(stored, data)
+        parts.services.segments.require_answered(wanted)
+        return wanted
+
+    return document(await parts.services.setup.change_tenant(caller.tenant, changed))
 
 
 def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
@@ -92,8 +134,20 @@ def check(wanted: TenantDocument) -> None:
                 for locale in getattr(wanted.replies, reply)
             ),
             partial(_check_segments, wanted),
+            partial(_check_attributes, wanted),
         ]
     )
+
+
+def _check_attributes(wanted: TenantDocument) -> None:
+    if len(wanted.attributes) > validation.ATTRIBUTES:
+        raise InvalidInput(f"at most {validation.ATTRIBUTES} attributes.", pointer="#/attributes")
+    for name in wanted.attributes:
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(
+                "the name of an attribute has 1 to 64 letters, digits and `_`, and does not begin with a digit.",
+                pointer=f"#/attributes/{name}",
+            )
 
 
 def _check_segments(wanted: TenantDocument) -> None:
@@ -112,4 +166,6 @@ def fields_of(wanted: TenantDocument) -> dict[str, Any]:
     return nulls.stored(Tenant, msgspec.structs.asdict(wanted))
 
 
-router = Router("/v1/tenant", route_handlers=[get_tenant, patch_tenant], opt=one("tenant"), tags=["Set-up"])
+router = Router(
+    "/v1/tenant", route_handlers=[get_tenant, get_search, patch_tenant], opt=one("tenant"), tags=["Set-up"]
+)

@@ -11,19 +11,24 @@ from litestar import Request, Router, delete, get, patch, post, put
 from msgspec import UNSET, UnsetType
 
 from clarion.api import request_bodies
+from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
+from clarion.api.dependencies import ApiParts
 from clarion.api.guards import FOR_GOOD, READ, SEND, Caller, Parts, PathUser, the_user
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
+from clarion.api.segments import checked
 from clarion.errors import ClarionError, InvalidInput, NotFound, UserUnreadable, check_all
+from clarion.model.audience import LONGEST_WHERE
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
+from clarion.model.setup import Tenant
 from clarion.model.user import Contact, Profile, User, Value
 from clarion.ports.vault import contact_hash
-from clarion.rules import validation
+from clarion.rules import attributes, validation
 from clarion.rules.time_format import rfc3339
 
 MOST_FOUND = 200
@@ -75,12 +80,30 @@ class ContactSearch(Value, frozen=True, kw_only=True):
 
 
 class UserSearch(Value, frozen=True, kw_only=True):
-    """The address to search for: send one of the three."""
+    """What to search for: send one of the four."""
 
+    where: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_WHERE)] | None = None
+    """A condition in CEL over `user` and `now`."""
     email: str | None = None
     phone: str | None = None
     """In E.164 form."""
     contact: ContactSearch | None = None
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """How many items a list has on all its pages."""
+
+    value: int
+    exact: bool = True
+
+
+class FoundUsers(msgspec.Struct, frozen=True, kw_only=True):
+    """Users that were found."""
+
+    items: list[UserView]
+    next_cursor: str | None
+    total: Total | None
+    """null: it was not asked for."""
 
 
 class TokenBody(Value, frozen=True, kw_only=True):
@@ -109,22 +132,45 @@ async def list_users(
 
 
 @post("/search", opt=READ, status_code=200)
-async def search_users(data: UserSearch, caller: Caller, parts: Parts) -> Page[UserView]:
-    """The users who have an address: an email, a phone number, or any other contact. At most 200.
+async def search_users(
+    data: UserSearch,
+    caller: Caller,
+    parts: Parts,
+    limit: Limit = PAGE,
+    cursor: Cursor = START,
+    total: bool = False,
+) -> FoundUsers:
+    """The users for whom a condition is true, newest first; or those who have an address: an email, a phone number, or any
+    other contact, at most 200.
 
-    All spellings of an address are found. The address is not part of a URL.
+    A condition asks for what the tenant made searchable, and for channels, topics and times. All spellings of an address
+    are found. The address is not part of a URL. `total`: also how many there are.
     """
+    if data.where is not None and data == UserSearch(where=data.where):
+        wanted = checked(data.where, caller, parts)
+        at = cursor.bound_to(data.where)
+        service = parts.services.segments
+        users = await service.search(caller.tenant, wanted, UserNo(at.after(0)) if at else None, limit)
+        return FoundUsers(
+            items=[view(user) for user in users],
+            next_cursor=at.to(users[-1].no) if len(users) == limit else None,
+            total=Total(value=await service.count(caller.tenant, wanted)) if total else None,
+        )
     given = [(channel, field) for channel, field in PRIMARY if getattr(data, field) is not None]
     named = [(channel, getattr(data, field), f"#/{field}") for channel, field in given]
     if data.contact is not None:
         named.append((data.contact.channel, data.contact.address, "#/contact/address"))
-    if len(named) != 1:
-        raise InvalidInput("search by one of `email`, `phone` and `contact`.", pointer="#")
+    if len(named) != 1 or data.where is not None:
+        raise InvalidInput("search by one of `where`, `email`, `phone` and `contact`.", pointer="#")
     ((channel, address, place),) = named
     validation.check_address(channel, address, place)
     hashed = contact_hash(parts.vault, caller.tenant, channel, address)
     found = await parts.ledger.directory.with_contact(caller.tenant, channel, hashed, MOST_FOUND)
-    return Page(items=[view(user) for user in found])
+    return FoundUsers(
+        items=[view(user) for user in found],
+        next_cursor=None,
+        total=Total(value=len(found)) if total else None,
+    )
 
 
 @get("/{user_id:str}", opt=READ)
@@ -138,7 +184,7 @@ async def put_user(user_id: str, data: UserBody, caller: Caller, parts: Parts) -
     """Create or replace a user. Contacts that are left out stay."""
     if data.user_id not in (None, user_id):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
-    check_user(data, user_id)
+    check_user(data, user_id, _tenant(parts, caller))
     (user,) = await parts.services.users.change_all(caller.tenant, {user_id: replacing(data)})
     return view(user)
 
@@ -153,7 +199,7 @@ async def patch_user(
     """
     if not create:
         await the_user(parts, caller, user_id)
-    merged = merging(user_id, data)
+    merged = merging(user_id, data, _tenant(parts, caller))
 
     def changed(profile: Profile | None) -> Profile:
         if profile is None and not create:
@@ -186,12 +232,13 @@ async def put_users(
     lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
     if len(lines) > parts.limits.batch:
         raise refuse("batch_too_large", f"One call takes at most {parts.limits.batch:,} users.")
+    tenant = _tenant(parts, caller)
     errors: dict[int, ClarionError] = {}
     changes: dict[str, list[tuple[int, Change]]] = {}
     for index, line in enumerate(lines):
         try:
             request_bodies.check_depth(line, parts.limits.depth)
-            name, change = _replacing(line) if mode == "replace" else _merging(line)
+            name, change = _replacing(line, tenant) if mode == "replace" else _merging(line, tenant)
             changes.setdefault(name, []).append((index, change))
         except ClarionError as wrong:
             errors[index] = wrong
@@ -230,9 +277,11 @@ def view(user: User) -> UserView:
     )
 
 
-def check_user(body: UserBody, user_id: str) -> None:
+def check_user(body: UserBody, user_id: str, tenant: Tenant) -> None:
     """Everything in it is well-formed."""
-    check_all(_checks_of(body, user_id))
+    check_all(
+        [*_checks_of(body, user_id), partial(attributes.check, tenant, body.attributes, "#/attributes")]
+    )
 
 
 def _checks_of(body: UserBody, user_id: str) -> Iterator[partial[None]]:
@@ -274,8 +323,8 @@ def replacing(body: UserBody) -> Change:
     return replaced
 
 
-def merging(user_id: str, patch: Mapping[str, Any]) -> Change:
-    """What a JSON merge patch (RFC 7396) does."""
+def merging(user_id: str, patch: Mapping[str, Any], tenant: Tenant) -> Change:
+    """What a JSON merge patch (RFC 7396) does. Attributes that it does not name may be of any type."""
 
     def merged(before: Profile | None) -> Profile:
         profile = before or Profile()
@@ -288,23 +337,24 @@ def merging(user_id: str, patch: Mapping[str, Any]) -> Change:
         body = request_bodies.convert({**merge(kept, patch), **named}, UserBody)
         if body.user_id not in (None, user_id):
             raise InvalidInput("user_id cannot be changed: create another user.", pointer="#/user_id")
-        check_user(body, user_id)
+        changed = {name: body.attributes.get(name) for name in patch.get("attributes") or ()}
+        check_all([*_checks_of(body, user_id), partial(attributes.check, tenant, changed, "#/attributes")])
         return replacing(body)(profile)
 
     return merged
 
 
-def _replacing(line: bytes) -> tuple[str, Change]:
+def _replacing(line: bytes, tenant: Tenant) -> tuple[str, Change]:
     body = request_bodies.decode(_BODY, line)
     name = body.user_id or ""
-    check_user(body, name)
+    check_user(body, name, tenant)
     return name, replacing(body)
 
 
-def _merging(line: bytes) -> tuple[str, Change]:
+def _merging(line: bytes, tenant: Tenant) -> tuple[str, Change]:
     patch = request_bodies.decode(_PATCH, line)
     name = request_bodies.convert({"user_id": patch.get("user_id")}, UserBody).user_id or ""
-    change = merging(name, patch)
+    change = merging(name, patch, tenant)
     change(None)  # it is well-formed by itself
     return name, change
 
@@ -322,6 +372,10 @@ def _one_by_one(changes: Sequence[tuple[int, Change]], errors: dict[int, Clarion
         return profile or Profile()
 
     return changed
+
+
+def _tenant(parts: ApiParts, caller: Identity) -> Tenant:
+    return parts.ledger.setup.tenants.all()[caller.tenant]
 
 
 def _first(profile: Profile, channel: Channel) -> str | None:

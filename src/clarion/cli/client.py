@@ -120,9 +120,21 @@ class Client:
 
     def pages(self, path: str, limit: int, **query: Any) -> Iterator[Any]:
         """The items of a paged list, at most `limit`."""
+        return self._items(lambda **page: self.get(path, **page, **query), limit)
+
+    def found(self, path: str, asked: Any, limit: int) -> Iterator[Any]:
+        """The items that a search finds, at most `limit`."""
+
+        def page(**given: Any) -> Any:
+            query = urlencode({name: value for name, value in given.items() if value is not None})
+            return self.call("POST", f"{path}?{query}", asked)
+
+        return self._items(page, limit)
+
+    def _items(self, read: Callable[..., Any], limit: int) -> Iterator[Any]:
         cursor, left = None, limit
         while left > 0:
-            page = self.get(path, limit=min(left, 100), cursor=cursor, **query)
+            page = read(limit=min(left, 100), cursor=cursor)
             for item in page["items"][:left]:
                 left -= 1
                 yield item

@@ -34,6 +34,7 @@ from clarion.cli import (
     retention,
     runs,
     schedules,
+    segments,
     serve,
     setup,
     sinks,
@@ -139,6 +140,7 @@ program.add_typer(setup.categories, name="categories")
 program.add_typer(setup.integrations, name="integrations")
 program.add_typer(sources.program, name="sources")
 program.add_typer(sinks.program, name="sinks")
+program.add_typer(segments.program, name="segments")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")

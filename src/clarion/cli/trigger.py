@@ -15,6 +15,9 @@ def trigger(
     workflow: Annotated[str, typer.Argument(help="Key of the workflow.")],
     to: Annotated[list[str] | None, typer.Option("--to", help="A user; may be repeated.")] = None,
     topic: Annotated[list[str] | None, typer.Option("--topic", help="A topic; may be repeated.")] = None,
+    segments: Annotated[
+        list[str] | None, typer.Option("--segment", help="A segment; may be repeated.")
+    ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Create users of --to that do not exist yet.")
     ] = False,
@@ -55,6 +58,7 @@ def trigger(
     Examples:
       clarion trigger order-shipped --to ada --data '{"order": "A-1042", "carrier": "DHL"}'
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
+      clarion trigger flash-sale --segment pros --set percent=0.2 --dry-run
       clarion trigger otp --to ada --set code=493021 --dry-run
       clarion trigger welcome --to zoe --create
       clarion trigger flash-sale --topic readers --send-at-local 2030-06-01T09:00
@@ -66,11 +70,12 @@ def trigger(
         "recipients": [
             *({"user_id": name, "create": True} if create else name for name in to or ()),
             *({"topic": key} for key in topic or ()),
+            *({"segment": key} for key in segments or ()),
         ],
         "data": event_data(data, given or ()),
     }
     if not body["recipients"]:
-        raise typer.BadParameter("give at least one recipient with --to or --topic")
+        raise typer.BadParameter("give at least one recipient with --to, --topic or --segment")
     more = {
         "lane": lane,
         "expires_at": expires_at,

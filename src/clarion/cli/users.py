@@ -12,6 +12,7 @@ import typer
 
 from clarion.cli.documents import Column, Noun, add
 from clarion.cli.exit_codes import Exit, for_status
+from clarion.cli.messages import Limit
 from clarion.cli.options import Connect, Json, connected
 
 if TYPE_CHECKING:
@@ -78,25 +79,32 @@ add(
 @program.command()
 @connected
 def search(
+    where: Annotated[
+        str | None,
+        typer.Option("--where", help="For whom a condition is true, e.g. \"user.attributes.plan == 'pro'\"."),
+    ] = None,
     email: Annotated[str | None, typer.Option("--email", help="Who has this email address.")] = None,
     phone: Annotated[str | None, typer.Option("--phone", help="Who has this phone number.")] = None,
+    limit: Limit = 20,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Find people by an address of theirs.
+    """Find people by a condition, or by an address of theirs.
 
     \b
     Examples:
       clarion users search --email ada@example.com
       clarion users search --phone +447700900123
+      clarion users search --where "user.attributes.plan == 'pro' && 'push' in user.channels"
     """
     from clarion.cli import output
 
-    if (email is None) == (phone is None):
-        raise typer.BadParameter("name one of --email and --phone")
-    asked = {"phone": phone} if email is None else {"email": email}
-    found = connect().call("POST", "/v1/users/search", asked)["items"]
+    given = {"where": where, "email": email, "phone": phone}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if len(asked) != 1:
+        raise typer.BadParameter("name one of --where, --email and --phone")
+    found = [*connect().found("/v1/users/search", asked, limit)]
     if json:
         output.as_json(found)
     else:

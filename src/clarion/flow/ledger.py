@@ -29,6 +29,8 @@ class Ledger:
         self.deliveries = store.deliveries
         self.topics = store.topics
         self.directory = store.directory
+        self.audiences = store.audiences
+        self.segments = store.segments
         self.setup = SetupView(store.setup)
         self.plans = store.plans
         self.runs = store.runs

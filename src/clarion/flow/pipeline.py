@@ -24,6 +24,7 @@ from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.dispatch.routing import Routing
 from clarion.flow.dispatch.stored_delivery import DeliveryByStoring
 from clarion.flow.dispatch.whatsapp import WhatsAppCheck
+from clarion.flow.groups import Groups
 from clarion.flow.intake.homes import Homes, Regions
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
@@ -93,6 +94,7 @@ class Pipeline:
         self.guard = CancellationGuard(clock)
         self.schemas = Schemas(setup)
         self.coverage = Coverage(setup)
+        self.groups = Groups(ledger, clock)
         self.rendering = Rendering(setup, renderer, limited, clock)
         self.process = process = process or Process()
         sends = Role.WORKER in process.roles
@@ -134,7 +136,16 @@ class Pipeline:
             random,
         )
         self.planner = Planner(
-            ledger, lease, broker, self.queues, self.coverage, delivery, self.priority, vault, clock
+            ledger,
+            lease,
+            broker,
+            self.queues,
+            self.groups,
+            self.coverage,
+            delivery,
+            self.priority,
+            vault,
+            clock,
         )
         self._continuations = ContinuationClaimer(ledger, lease, self.planner, self.priority, clock)
         self.runs = RunClaimer(ledger, lease, self.planner, self.priority, vault, clock)

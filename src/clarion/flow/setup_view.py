@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from clarion.errors import Conflict, PreconditionFailed, Unavailable
+from clarion.model.audience import Segment
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
     Category,
@@ -73,6 +74,7 @@ class SetupView:
         """By the key of their integration."""
         self.sources: DocumentsView[Source] = DocumentsView(store.sources, self)
         self.sinks: DocumentsView[Sink] = DocumentsView(store.sinks, self)
+        self.segments: DocumentsView[Segment] = DocumentsView(store.segments, self)
         self.keys: ApiKeyStore = store.keys
 
     async def catch_up(self, revision: int | None = None) -> None:
@@ -126,6 +128,7 @@ class SetupView:
         self.whatsapp_templates.show(delta.whatsapp_templates, whole=whole)
         self.sources.show(delta.sources, whole=whole)
         self.sinks.show(delta.sinks, whole=whole)
+        self.segments.show(delta.segments, whole=whole)
         self.revision = delta.revision
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +19,18 @@ EventKey = tuple[EventId, str]
 """What an event's body is found by: its id, and the workflow it goes through."""
 
 
+class Group(NamedTuple):
+    """Users that an event goes to together: one of the two is named."""
+
+    topic: str = ""
+    segment: str = ""
+
+
+def grouped(topics: Iterable[str], segments: Iterable[str]) -> tuple[Group, ...]:
+    """Topics and segments, in the order they are planned in."""
+    return (*(Group(topic=topic) for topic in topics), *(Group(segment=segment) for segment in segments))
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event on its way through one workflow. This is what gets sealed and logged."""
 
@@ -28,8 +41,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     users: tuple[UserNo, ...] = ()
     topics: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
     after: UserNo = NO_USER
-    """`topics` are planned behind this user: what a `Continuation` says, and entries of older versions."""
+    """Its groups are planned behind this user: what a `Continuation` says, and entries of older versions."""
     data: msgspec.Raw = EMPTY_DATA
     """The caller's JSON object, as it came."""
     actor: str | None = None
@@ -49,6 +63,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It tells of this state of a live resource."""
     hops: int = 0
     """How many workflows started one another until this event."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All it goes to."""
+        return grouped(self.topics, self.segments)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -75,14 +94,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Continuation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of an event's way to its topics: due like a timer, and planned a page of members at a time."""
+    """What is left of an event's way to its groups: due like a timer, and planned a page of members at a time."""
 
     event_id: EventId
     workflow: str
     tenant: TenantId
     lane: Lane
-    topic: str
-    """Where it goes on; the event's topics behind this one follow."""
+    topic: str = ""
+    """Where it goes on, unless that is a segment; the event's groups behind this one follow."""
+    segment: str = ""
     after: UserNo
     """The last member who is planned."""
     setup_revision: int
@@ -90,6 +110,11 @@ class Continuation(msgspec.Struct, frozen=True, kw_only=True):
     due_at: Instant
     fence: int = 0
     """Grows with every claim; a plan with an older fence is refused."""
+
+    @property
+    def group(self) -> Group:
+        """Where it goes on."""
+        return Group(self.topic, self.segment)
 
 
 class Consumed(msgspec.Struct, frozen=True, array_like=True):

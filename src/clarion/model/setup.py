@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from clarion.model.audience import Attribute, SearchableField, Segment
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
@@ -144,6 +145,12 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Every change of one resource must name what it was made from (`If-Match`)."""
     retention: dict[RetentionKind, int | None] = {}
     """How many days data is kept, where it differs from the default; None: for ever."""
+    attributes: dict[str, Attribute] = {}
+    """What attributes of users hold, by name."""
+    only_known_attributes: bool = False
+    """Users can have no other attributes than these."""
+    searchable: tuple[SearchableField, ...] = ()
+    """What of users is stored unencrypted besides attributes, so that conditions can ask for it."""
 
 
 class UnknownPolicy(StrEnum):
@@ -545,6 +552,7 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     whatsapp_templates: tuple[DocumentNow[WhatsAppTemplates], ...] = ()
     sources: tuple[DocumentNow[Source], ...] = ()
     sinks: tuple[DocumentNow[Sink], ...] = ()
+    segments: tuple[DocumentNow[Segment], ...] = ()
 
 
 def every(steps: Iterable[Step]) -> Iterator[Step]:

@@ -14,12 +14,13 @@ from clarion.model.user import Value
 
 
 class Recipient(Value, frozen=True, kw_only=True):
-    """A user (updated with the other fields) or a topic: exactly one of the two."""
+    """A user (updated with the other fields), a topic or a segment: exactly one of the three."""
 
     user_id: str | None = None
     create: bool = False
     """Create the user if the id does not exist. Otherwise an unknown id is refused."""
     topic: str | None = None
+    segment: str | None = None
     email: str | None = None
     phone: str | None = None
     locale: str | None = None
@@ -73,7 +74,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: EventId
     accepted: int
-    """Recipients (users and topics) times workflows; 0 when no workflow matches."""
+    """Recipients (users, topics and segments) times workflows; 0 when no workflow matches."""
     created_users: tuple[str, ...] = ()
     """Users that did not exist before and were asked for."""
     repeated: bool = False

@@ -22,6 +22,8 @@ class UserChangeKind(StrEnum):
     CONSENT_WITHDRAWN = "consent.withdrawn"
     REGISTERED = "device.registered"
     DETACHED = "device.detached"
+    ENTERED = "segment.entered"
+    LEFT = "segment.left"
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,8 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     kind: UserChangeKind
     sealed_id: bytes = b""
     """The id of somebody who was erased, under the tenant's key: nobody else knows it any more."""
+    segment: str = ""
+    """The one that was entered or left."""
 
 
 class JournalPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from clarion.rules.data_types import DataType, ObjectOf, meant
+from clarion.rules.expression_tree import ExpressionNode, read
 from clarion.rules.match import closest
 
 LONGEST = 2_048
@@ -86,6 +87,11 @@ class Expression:
     def __init__(self, source: str, program: Any) -> None:
         self.source = source
         self._program = program
+
+    @property
+    def tree(self) -> ExpressionNode:
+        """What it is made of, macros expanded."""
+        return read(self._program.serialize())
 
     @property
     def may_be_condition(self) -> bool:

@@ -71,6 +71,11 @@ def attributes_of_user_event(change: UserChange, source: str, user_id: str) -> d
     return _attributes(change, source, f"user-{change.seq}", type_of_user_event(change), user_id)
 
 
+def data_of_user_event(change: UserChange, user_id: str) -> Mapping[str, Any]:
+    """Its data."""
+    return {"user_id": user_id, "segment": change.segment} if change.segment else {"user_id": user_id}
+
+
 def _attributes(change: Change | UserChange, source: str, id: str, type: str, subject: str) -> dict[str, str]:
     return {
         "specversion": "1.0",

@@ -192,17 +192,20 @@ def check_preferences(preferences: Preferences, pointer: str) -> None:
 
 
 def check_recipient(recipient: str | Recipient, place: str) -> None:
-    """A user id, or an object that names exactly one user or topic."""
+    """A user id, or an object that names exactly one user, topic or segment."""
     if isinstance(recipient, str):
         check_user_id(recipient, place)
         return
-    if recipient.topic is not None:
-        if recipient != Recipient(topic=recipient.topic):
-            raise InvalidInput("a recipient is either a user or a topic: give `topic` alone.", pointer=place)
-        check_key(recipient.topic, f"{place}/topic")
-        return
+    for group in ("topic", "segment"):
+        if (key := getattr(recipient, group)) is not None:
+            if recipient != Recipient(**{group: key}):
+                raise InvalidInput(
+                    f"a recipient is a user, a topic or a segment: give `{group}` alone.", pointer=place
+                )
+            check_key(key, f"{place}/{group}")
+            return
     if recipient.user_id is None:
-        raise InvalidInput("a recipient needs `user_id` or `topic`.", pointer=place)
+        raise InvalidInput("a recipient needs `user_id`, `topic` or `segment`.", pointer=place)
     check_all(_checks_of(recipient, recipient.user_id, place))
 
 

@@ -8,13 +8,14 @@ import msgspec
 
 from clarion.errors import UnknownReference
 from clarion.flow.coverage import Coverage
+from clarion.flow.groups import Groups
 from clarion.flow.intake.recipients import WorkflowIndex, WorkflowTrigger, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.model.event import Event
-from clarion.model.ids import Instant, TenantId, UserNo, WorkerId, new_event_id
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, new_event_id
 from clarion.model.message import Run
 from clarion.model.setup import Workflow
 from clarion.model.submission import Submission
@@ -24,8 +25,8 @@ from clarion.ports.vault import Vault
 from clarion.rules import schedule
 from clarion.rules.plan import plan_run
 
-TOPIC_SAMPLE = 100
-"""Members of each topic that a dry run looks at."""
+SAMPLE = 100
+"""Members of each topic and segment that a dry run looks at."""
 
 
 class DryRuns:
@@ -34,6 +35,7 @@ class DryRuns:
     def __init__(
         self,
         ledger: Ledger,
+        groups: Groups,
         schemas: Schemas,
         coverage: Coverage,
         vault: Vault,
@@ -41,6 +43,7 @@ class DryRuns:
         random: Random,
     ) -> None:
         self._ledger = ledger
+        self._groups = groups
         self._coverage = coverage
         self._vault = vault
         self._clock = clock
@@ -48,7 +51,7 @@ class DryRuns:
         self._schemas = schemas
 
     async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
-        """(user id, run) for every recipient and workflow, topics by their first members."""
+        """(user id, run) for every recipient and workflow, topics and segments by their first members."""
         now = self._clock.now()
         draft = PlanBatch(WorkerId(0))
         names: dict[UserNo, str] = {}
@@ -85,7 +88,8 @@ class DryRuns:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
         known = dict(await self._ledger.users.find(tenant, target.users))
         topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()
-        if unknown := list(dict.fromkeys(target.unknown(known, topics))):
+        segments = self._ledger.setup.segments.all(tenant)
+        if unknown := list(dict.fromkeys(target.unknown(known, topics, segments))):
             raise UnknownReference(unknown)
         for user_id in target.users:
             if user_id not in known:
@@ -94,8 +98,8 @@ class DryRuns:
             user = known[inline.user_id or ""]
             known[user.id] = msgspec.structs.replace(user, profile=merged_profile(user.profile, inline))
         known_users = {user.no: user for user in known.values()}
-        for topic in target.topics:
-            members = await self._ledger.topics.members(tenant, topic, UserNo(0), TOPIC_SAMPLE)
+        for group in target.groups:
+            members = await self._groups.page(tenant, group, NO_USER, SAMPLE) or ()
             for no, user in (await self._ledger.users.get(members)).items():
                 known_users.setdefault(no, user)
         return list(known_users.values())

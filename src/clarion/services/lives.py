@@ -280,10 +280,11 @@ class LiveService:
         workflows = self._ledger.setup.workflows.all(live.tenant)
         targets = resolve(WorkflowIndex(workflows), submission, live.updated_at)
         self._schemas.check(live.tenant, targets, live.state)
+        segments = self._ledger.setup.segments.all(live.tenant)
         for target in targets if live.joined else ():
             users = await self._ledger.users.find(live.tenant, target.users)
             topics = await self._ledger.directory.topics(live.tenant, target.topics) if target.topics else ()
-            if unknown := list(dict.fromkeys(target.unknown(users, topics))):
+            if unknown := list(dict.fromkeys(target.unknown(users, topics, segments))):
                 raise UnknownReference(unknown)
 
     async def _store(self, live: Live, after: int | None) -> bool:
@@ -367,8 +368,8 @@ def _without(these: Recipients, those: Recipients) -> tuple[str | Recipient, ...
     return tuple(one for one in these if _name(one) not in known)
 
 
-def _name(one: str | Recipient) -> tuple[str | None, str | None]:
-    return (one, None) if isinstance(one, str) else (one.user_id, one.topic)
+def _name(one: str | Recipient) -> tuple[str | None, str | None, str | None]:
+    return (one, None, None) if isinstance(one, str) else (one.user_id, one.topic, one.segment)
 
 
 def _live_key(one: ActivityAddress) -> str:

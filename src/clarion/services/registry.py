@@ -47,6 +47,7 @@ from clarion.services.retries import Retries
 from clarion.services.runs import RunService
 from clarion.services.schedules import ScheduleService
 from clarion.services.seen_countries import SeenCountries
+from clarion.services.segments import SegmentService
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
 from clarion.services.sinks import SinkService
@@ -76,6 +77,7 @@ class Services:
     users: UserService
     devices: DeviceService
     topics: TopicService
+    segments: SegmentService
     suppressions: SuppressionService
     consents: ConsentService
     setup: SetupService
@@ -155,12 +157,13 @@ class Services:
             vault,
             clock,
         )
+        setup_service = SetupService(setup)
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         cancellations = Cancellations(ledger, pipeline.guard, clock)
         users = UserService(ledger.users, inbox_actions, countries)
-        pipeline.runs.calls = StepCallService(users, pipeline.submit)
-        dry_runs = DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random)
+        pipeline.runs.calls = StepCallService(setup.tenants, users, pipeline.submit)
+        dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
@@ -174,8 +177,9 @@ class Services:
             devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
             consents=consents,
+            segments=SegmentService(ledger, pipeline.groups, setup_service, pipeline.priority, clock),
             suppressions=SuppressionService(ledger.suppressions, vault, clock),
-            setup=SetupService(setup),
+            setup=setup_service,
             retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
             retries=retries,
@@ -236,6 +240,7 @@ class Services:
             "read-queues": self.report_queues.run,
             "fetch-receipts": self.receipt_fetcher.run,
             "seen-countries": self.seen_countries.run,
+            "segments": self.segments.run,
         }
         pipeline.readiness.watch("report queues", lambda: self.report_queues.trouble)
         pipeline.readiness.watch("fetched receipts", lambda: self.receipt_fetcher.trouble)
@@ -261,6 +266,8 @@ class Services:
             **{f"source_lag.{source}": lag for source, lag in self.sources.loops.lags().items()},
             **{f"sink_events.{outcome}": count for outcome, count in self.sinks.events.items()},
             **{f"sink_lag.{sink}": lag for sink, lag in self.sinks.loops.lags().items()},
+            "segment_users.refreshed": self.segments.refreshed,
+            "segment_users.updated": self.segments.updated,
             "operation_items.done": self.operations.done,
             "operation_items.failed": self.operations.failed,
             **{f"deleted.{kind}": self.retention.deleted[kind] for kind in RetentionKind},

@@ -258,7 +258,8 @@ class ScheduleService:
         for target in targets:
             users = await self._ledger.users.find(tenant, target.users)
             topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()
-            if unknown := list(dict.fromkeys(target.unknown(users, topics))):
+            segments = self._ledger.setup.segments.all(tenant)
+            if unknown := list(dict.fromkeys(target.unknown(users, topics, segments))):
                 raise UnknownReference(unknown)
 
     def _zone(self, tenant: TenantId) -> str:

@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from clarion.errors import NotFound
 from clarion.flow.setup_view import DocumentsView, SetupView
+from clarion.model.audience import Segment
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
 from clarion.model.sink import Sink
 from clarion.model.source import Source
 from clarion.rules.match import nearest
 
-D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink)
+D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segment)
 
 
 class SetupService:
@@ -28,6 +29,7 @@ class SetupService:
             Integration: setup.integrations,
             Source: setup.sources,
             Sink: setup.sinks,
+            Segment: setup.segments,
         }
 
     async def put(self, tenant: TenantId, document: D, before: D | None) -> D:

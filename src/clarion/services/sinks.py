@@ -249,7 +249,7 @@ class SinkService:
             user_id = self._opened_id(tenant, one) if one.sealed_id else ids.get(one.user)
             if user_id is not None:  # Else the person was erased since, which is told by an event of its own.
                 attributes = out_events.attributes_of_user_event(one, source, user_id)
-                made[one.seq] = attributes, {"user_id": user_id}
+                made[one.seq] = attributes, out_events.data_of_user_event(one, user_id)
         events: list[OutEvent] = []
         dead: list[tuple[OutEvent, str]] = []
         for _, (attributes, data) in sorted(made.items()):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from clarion.errors import Busy, ClarionError, InvalidInput, NotFound, Unavailable
+from clarion.flow.setup_view import TenantsView
 from clarion.model.event import Event
 from clarion.model.ids import TenantId, id_text
 from clarion.model.run import CallResult, StepCall
@@ -15,6 +16,7 @@ from clarion.model.setup import StepType
 from clarion.model.status import Reason
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import Profile, User
+from clarion.rules import attributes
 from clarion.rules.validation import check_attributes
 from clarion.services.users import UserService
 
@@ -27,7 +29,8 @@ Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptanc
 class StepCallService:
     """Implements `flow.plan.runs.StepCalls`."""
 
-    def __init__(self, users: UserService, submit: Submit) -> None:
+    def __init__(self, tenants: TenantsView, users: UserService, submit: Submit) -> None:
+        self._tenants = tenants
         self._users = users
         self._submit = submit
 
@@ -41,14 +44,15 @@ class StepCallService:
         """The values are those of the moment when the step was reached: set again, they are the same."""
         names = {"set": sorted(request["set"]), "unset": list(request["unset"])}
 
-        def changed(profile: Profile) -> Profile:
+        def to(profile: Profile) -> Profile:
             kept = {name: one for name, one in profile.attributes.items() if name not in request["unset"]}
-            attributes = {**kept, **request["set"]}
-            check_attributes(attributes, "#/set")
-            return msgspec.structs.replace(profile, attributes=attributes)
+            changed = {**kept, **request["set"]}
+            check_attributes(changed, "#/set")
+            return msgspec.structs.replace(profile, attributes=changed)
 
         try:
-            await self._users.change(user.tenant, user.id, changed)
+            attributes.check(self._tenants.all()[user.tenant], request["set"], "#/set")
+            await self._users.change(user.tenant, user.id, to)
         except (InvalidInput, NotFound) as refused:
             return CallResult(reason=Reason.STEP_FAILED, told={**names, "error": str(refused)})
         return CallResult(told=names)

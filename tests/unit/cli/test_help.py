@@ -65,15 +65,11 @@ def test_the_commands_are_the_promised_ones():
         + [f"inbound {verb}" for verb in ("list", "show", "resolve")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
+        + [f"segments {verb}" for verb in ("members", "preview", "status")]
         + [
             f"{noun} {verb}"
             for noun in (
-                "categories",
-                "integrations",
-                "schedules",
-                "sinks",
-                "sources",
-                "topics",
+                *("categories", "integrations", "schedules", "segments", "sinks", "sources", "topics"),
                 "users",
                 "workflows",
             )

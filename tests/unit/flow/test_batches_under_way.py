@@ -62,6 +62,7 @@ class House:
             stages.lease,
             self.broker,
             self.queues,
+            stages.groups,
             Coverage(self.ledger.setup),
             NoDelivery(),
             PriorityGate(stages.clock),

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from clarion.errors import Conflict
+from clarion.model.audience import Segment
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
     Category,
@@ -32,6 +33,8 @@ D = TypeVar("D", bound=Document)
 Row = tuple[str, TenantId, str, bytes | None]
 """Shelf, tenant, key, and the body that is live."""
 
+SEGMENTS = "segment"
+"""The shelf of segments."""
 NO_VERSION = 2**62
 """Above every version."""
 
@@ -100,6 +103,7 @@ class DocumentKinds:
         self.whatsapp_templates = DocumentKind("whatsapp", WhatsAppTemplates, vault)
         self.sources = DocumentKind("source", Source, vault, sealed=True)
         self.sinks = DocumentKind("sink", Sink, vault, sealed=True)
+        self.segments = DocumentKind(SEGMENTS, Segment, vault)
 
     def delta(self, after: int, revision: int, tenants: Iterable[bytes], rows: Sequence[Row]) -> SetupDelta:
         """What changed between two revisions."""
@@ -118,6 +122,7 @@ class DocumentKinds:
             whatsapp_templates=self.whatsapp_templates.now(rows),
             sources=self.sources.now(rows),
             sinks=self.sinks.now(rows),
+            segments=self.segments.now(rows),
         )
 
 

@@ -105,7 +105,7 @@ def resource_kinds(
         "live": kind(_LIVE),
         "schedule": kind(_SCHEDULE),
         "draft": live("draft", draft_revision, "d"),
-        **{shelf: live(shelf, "body") for shelf in ("category", "integration", "source", "sink")},
+        **{shelf: live(shelf, "body") for shelf in ("category", "integration", "source", "sink", "segment")},
         **{shelf: live(shelf, "version", "v") for shelf in ("workflow", "template", "partial")},
     }
 

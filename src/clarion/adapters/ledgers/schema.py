@@ -35,7 +35,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0048"
+REVISION = "0049"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -241,12 +241,13 @@ continuations = Table(
     _number("due_at"),
     _number("holder", null=True),
     _number("fence", default=0),
+    _text("segment", default=""),
     _one_of("lane", Lane),
     Index("continuations_due", "lane", "tenant", "due_at"),
     sqlite_with_rowid=False,
 )
 Index("continuations_held", continuations.c.holder, sqlite_where=continuations.c.holder.is_not(None))
-"""What is left of events to topics."""
+"""What is left of events to topics and segments: where it goes on is one of the two."""
 
 runs = Table(
     "runs",
@@ -304,10 +305,12 @@ users = Table(
     _text("inbox_epoch"),
     _number("created_at"),
     _number("updated_at"),
+    Column("open_attributes", Text, info={"json": True}),
     UniqueConstraint("tenant", "user_id"),
     Index("users_tenant", "tenant"),
     sqlite_autoincrement=True,
 )
+"""`open_attributes`: what conditions can ask for, as JSON (PostgreSQL: JSONB with an index)."""
 
 erased = Table("erased", metadata, _key("user"))
 """The numbers of people who were erased: what an older copy of the keyring has to learn."""
@@ -404,6 +407,51 @@ subscriptions = Table(
     Index("subscriptions_user", "user"),
     sqlite_with_rowid=False,
 )
+
+segment_members = Table(
+    "segment_members",
+    metadata,
+    _key("tenant"),
+    _text_key("segment"),
+    _key("user"),
+    Index("segment_members_user", "user"),
+    sqlite_with_rowid=False,
+)
+
+segment_changes = Table(
+    "segment_changes",
+    metadata,
+    _counted("seq"),
+    _number("tenant"),
+    _number("user"),
+    Index("segment_changes_tenant", "tenant", "seq"),
+    sqlite_autoincrement=True,
+)
+"""Users who were changed since the segments of their tenant were brought up to date."""
+
+segment_looks = Table(
+    "segment_looks",
+    metadata,
+    _key("user"),
+    _number("tenant"),
+    _number("due_at"),
+    Index("segment_looks_due", "tenant", "due_at"),
+)
+"""When time alone may change which segments a user belongs to."""
+
+refreshes = Table(
+    "refreshes",
+    metadata,
+    _key("tenant"),
+    _text_key("key"),
+    _text("definition"),
+    _number("position", null=True),
+    _number("done"),
+    _number("total"),
+    _number("refreshed_at", null=True),
+    sqlite_with_rowid=False,
+)
+"""How far all users were gone through for a segment, or, with an empty key, to open attributes."""
 
 # ── workers ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -78,6 +78,11 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
         "Rows deleted because their retention period ended.",
         ("kind",),
     ),
+    ("pipeline", "segment_users"): MetricHelp(
+        "clarion_segment_users_total",
+        "Users gone through for segments and attributes, by outcome.",
+        ("outcome",),
+    ),
     ("pipeline", "operation_items"): MetricHelp(
         "clarion_operation_items_total", "Messages processed by bulk operations, by outcome.", ("outcome",)
     ),

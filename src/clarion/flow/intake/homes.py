@@ -73,11 +73,11 @@ class Homes:
             raise self._misdirected(user)
 
     def narrowed(self, tenant: TenantId, trigger: WorkflowTrigger) -> WorkflowTrigger | None:
-        """For the users at home here and the topics; None when nobody is left."""
+        """For the users at home here and the groups; None when nobody is left."""
         users = tuple([user for user in trigger.users if self._is_at_home(tenant, user)])
         if len(users) == len(trigger.users):
             return trigger
-        if not (users or trigger.topics):
+        if not (users or trigger.has_groups):
             return None
         kept = frozenset(users)
         return replace(
@@ -96,8 +96,8 @@ class Homes:
         except ClarionError:
             return True, False  # which says what is wrong
         users = {user for trigger in triggers for user in trigger.users}
-        if self._regions.other is not None and any(trigger.topics for trigger in triggers):
-            return True, True  # either region has subscribers
+        if self._regions.other is not None and any(trigger.has_groups for trigger in triggers):
+            return True, True  # either region has members
         at_home = {user for user in users if self._is_at_home(tenant, user)}
         return at_home == users or bool(at_home), at_home != users
 

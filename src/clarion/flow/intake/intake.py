@@ -144,7 +144,7 @@ class Intake:
                 event_id = submission.event_id or new_event_id(now, self._random.bytes(10))
                 accepted = 0
                 for target in targets:
-                    accepted += len(target.users) + len(target.topics)
+                    accepted += len(target.users) + len(target.topics) + len(target.segments)
                 new = created.get(index, ())
                 numbers = tuple([users[user_id].no for user_id in new]) if new else ()
                 claim = self._claim(tenant, submission, _Answer(event_id, accepted, numbers), now)
@@ -282,10 +282,11 @@ class Intake:
             dict.fromkeys([user_id for _, targets in resolved for one in targets for user_id in one.users])
         )
         topics = await self._topics(tenant, resolved)
+        segments = self._ledger.setup.segments.all(tenant)
 
         async def merge() -> tuple[Resolved, Mapping[str, User], Mapping[int, Sequence[str]]]:
             users = dict(await self._ledger.users.find(tenant, wanted))
-            going, created, refused = _sorted_out(resolved, users, topics)
+            going, created, refused = _sorted_out(resolved, users, topics, segments)
             puts = _puts([target for _, targets in going for target in targets], users)
             for user in await self._ledger.users.put(tenant, puts) if puts else ():
                 users[user.id] = user
@@ -321,6 +322,7 @@ class Intake:
             at=now,
             users=tuple([users[user_id].no for user_id in target.users]),
             topics=target.topics,
+            segments=target.segments,
             data=submission.data,
             actor=submission.actor,
             overrides=submission.overrides,
@@ -335,7 +337,7 @@ class Intake:
             live=submission.live,
             hops=submission.hops,
         )
-        sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
+        sole = users[target.users[0]] if len(target.users) == 1 and not target.has_groups else None
         if sole is not None and sole.unreadable:
             sole = None  # Their key may be broken: what is sealed with it could not be opened either.
         return sealed_entry(event, sole, self._vault, self._ledger.setup.revision)
@@ -397,7 +399,7 @@ def _same(submission: Submission, first: IdempotencyResult) -> bool:
 
 
 def _sorted_out(
-    resolved: Resolved, users: Mapping[str, User], topics: Collection[str]
+    resolved: Resolved, users: Mapping[str, User], topics: Collection[str], segments: Collection[str]
 ) -> tuple[Resolved, dict[int, Sequence[str]], dict[int, ClarionError]]:
     """The submissions that can go on, whom each of them creates, and the errors of those that name the unknown.
 
@@ -417,7 +419,7 @@ def _sorted_out(
         if _all_known(targets, known):
             going.append((index, targets))
             continue
-        if unknown := [one for target in targets for one in target.unknown(known, topics)]:
+        if unknown := [one for target in targets for one in target.unknown(known, topics, segments)]:
             refused[index] = UnknownReference(list(dict.fromkeys(unknown)))
             continue
         going.append((index, targets))
@@ -439,7 +441,7 @@ def _leave_people(targets: Sequence[WorkflowTrigger]) -> bool:
 def _all_known(targets: Sequence[WorkflowTrigger], known: set[str]) -> bool:
     """Whether they name people only, and all of them exist."""
     for one in targets:  # noqa: SIM110 - asked for every event
-        if one.topics or not known.issuperset(one.users):
+        if one.has_groups or not known.issuperset(one.users):
             return False
     return True
 

@@ -9,6 +9,7 @@ import msgspec
 
 from clarion.errors import InvalidInput, NotFound, UnknownName
 from clarion.model.channel import Channel
+from clarion.model.event import Group, grouped
 from clarion.model.ids import Instant
 from clarion.model.lru import Lru
 from clarion.model.setup import Workflow
@@ -18,8 +19,9 @@ from clarion.rules import match, schedule, validation
 from clarion.rules.endpoints import TENANT_USER
 
 MAX_RECIPIENTS = 1_000
-"""Explicit recipients of one event; use a topic for more."""
+"""Explicit recipients of one event; use a topic or a segment for more."""
 CREATE_USER = 'Create the user first, or name them as {"user_id": ..., "create": true}.'
+CREATE_SEGMENT = "Create the segment first: PUT /v1/segments/{key}."
 CREATE_TOPIC = "Create the topic first: PUT /v1/topics/{key}."
 TYPES_KEPT = 1_000
 """Types of events whose listeners are remembered."""
@@ -35,6 +37,8 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
     """User ids, each once."""
     topics: tuple[str, ...] = ()
     """Topic keys, each once."""
+    segments: tuple[str, ...] = ()
+    """Segment keys, each once."""
     inline: tuple[Recipient, ...] = ()
     """Users that came with fields to be kept."""
     creates: frozenset[str] = frozenset()
@@ -57,10 +61,12 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
         inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
         named = (r if isinstance(r, str) else r.user_id for r in recipients)
         topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
+        segments = (r.segment for r in recipients if not isinstance(r, str) and r.segment is not None)
         return WorkflowTrigger(
             workflow=workflow,
             users=tuple(dict.fromkeys(name for name in named if name is not None)),
             topics=tuple(dict.fromkeys(topics)),
+            segments=tuple(dict.fromkeys(segments)),
             inline=inline,
             creates=frozenset([one.user_id or "" for one in inline if one.create]),
             recipients=recipients,
@@ -68,13 +74,35 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
             listed=listed,
         )
 
-    def unknown(self, users: Collection[str], topics: Collection[str]) -> Iterator[UnknownName]:
+    @property
+    def has_groups(self) -> bool:
+        """Whether it goes to more than the users it names."""
+        return bool(self.topics or self.segments)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All it goes to."""
+        return grouped(self.topics, self.segments)
+
+    def placed_inline(self) -> Iterator[tuple[Recipient, str]]:
+        """Users that came with attributes, and the JSON pointers of these."""
+        for index, one in enumerate(self.recipients if self.inline else ()):
+            if not isinstance(one, str) and one.attributes:
+                yield one, f"{self.place}/{index}/attributes" if self.listed else f"{self.place}/attributes"
+
+    def unknown(
+        self, users: Collection[str], topics: Collection[str], segments: Collection[str]
+    ) -> Iterator[UnknownName]:
         """The recipients that neither exist nor are to be created, with their places."""
         for index, one in enumerate(self.recipients):
             place = f"{self.place}/{index}" if self.listed else self.place
-            user_id, topic = (one, None) if isinstance(one, str) else (one.user_id, one.topic)
+            named = Recipient(user_id=one) if isinstance(one, str) else one
+            user_id, topic, segment = named.user_id, named.topic, named.segment
             if topic is not None and topic not in topics:
                 yield UnknownName("topic", topic, f"{place}/topic", CREATE_TOPIC)
+            if segment is not None and segment not in segments:
+                near = match.closest(segment, segments)
+                yield UnknownName("segment", segment, f"{place}/segment", CREATE_SEGMENT, near)
             if user_id is None or user_id not in self.users:
                 continue  # or at home in another region
             if user_id in users or user_id in self.creates or user_id == TENANT_USER:
@@ -156,13 +184,14 @@ def _target(
 ) -> WorkflowTrigger:
     if not recipients:
         raise InvalidInput(
-            "No recipients: name at least one user or topic (for a CloudEvent: its subject, or the "
+            "No recipients: name at least one user, topic or segment (for a CloudEvent: its subject, or the "
             "workflow's recipients pointer into data).",
             pointer="#/recipients",
         )
     if len(recipients) > MAX_RECIPIENTS:
         raise InvalidInput(
-            f"At most {MAX_RECIPIENTS} recipients in one event; use a topic for more.", pointer="#/recipients"
+            f"At most {MAX_RECIPIENTS} recipients in one event; use a topic or a segment for more.",
+            pointer="#/recipients",
         )
     return WorkflowTrigger.of(workflow, recipients, place, listed=listed)
 

@@ -1,8 +1,9 @@
-"""Checks the data of an event against the schemas of its workflow and of the templates that uses."""
+"""Checks what comes with an event: its data against the schemas of its workflow and of the templates that uses, and
+attributes of recipients against what the tenant says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from clarion.flow.intake.recipients import WorkflowTrigger
 from clarion.flow.setup_view import SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Template, Workflow
+from clarion.rules import attributes
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +43,11 @@ class Schemas:
         self._setup = setup
         self._compiled: dict[TenantId, Compiled] = {}
 
-    def check(self, tenant: TenantId, targets: Iterable[WorkflowTrigger], data: msgspec.Raw) -> None:
+    def check(self, tenant: TenantId, targets: Sequence[WorkflowTrigger], data: msgspec.Raw) -> None:
         """Raises InvalidData with every mismatch. Costs a few look-ups when nothing has a schema."""
+        for target in targets:
+            for recipient, place in target.placed_inline():
+                attributes.check(self._setup.tenants.all()[tenant], recipient.attributes or {}, place)
         known = self._of(tenant)
         if not known.of_templates and not known.of_workflows:
             return

@@ -14,6 +14,7 @@ from msgspec import DecodeError
 
 from clarion.errors import SealBroken, Unavailable
 from clarion.flow.coverage import Coverage
+from clarion.flow.groups import Groups
 from clarion.flow.lanes import InFlight, Queues, StoredDelivery
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
@@ -42,7 +43,9 @@ from clarion.rules.programs import compiled
 log = structlog.get_logger(__name__)
 
 FANOUT_PAGE = 500
-"""Members of a topic planned at once; the rest is a `Continuation`."""
+"""Members of a group planned at once; the rest is a `Continuation`."""
+UNKNOWN_MS = 1_000
+"""How long an event waits for the members of a segment that all users are gone through for."""
 CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
 """Runs planned between two looks at more urgent work."""
 BATCH = {Lane.CRITICAL: 512, Lane.HIGH: 512, Lane.NORMAL: 512, Lane.BULK: 128}
@@ -67,6 +70,7 @@ class Planner:
         lease: WorkerLease,
         broker: Broker,
         queues: Queues,
+        groups: Groups,
         coverage: Coverage,
         delivery: StoredDelivery,
         priority: PriorityGate,
@@ -75,6 +79,7 @@ class Planner:
     ) -> None:
         self._ledger = ledger
         self._lease = lease
+        self._groups = groups
         self._coverage = coverage
         self._delivery = delivery
         self._broker = broker
@@ -187,10 +192,12 @@ class Planner:
         if event is None:
             draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
             return
-        members = await self._members(event, entry, draft, now) if event.topics else {}
-        draft.again |= bool(event.topics)
-        targets = _targets(event, members)
-        if not targets and event.after == NO_USER:
+        spread = bool(event.topics or event.segments)
+        members = await self._members(event, entry, draft, now) if spread else {}
+        draft.again |= spread
+        waits, members = members is None, members or {}
+        targets = event.users if not spread else tuple(dict.fromkeys((*event.users, *members)))
+        if not targets and event.after == NO_USER and not waits:
             draft.nobody(entry, workflow, now)
         chunk = CHUNK[entry.lane]
         for no in targets:
@@ -359,8 +366,14 @@ class Planner:
         await self._ledger.setup.catch_up(left.setup_revision)
         event = opened(entry, {}, self._vault)
         if event is not None:
-            topics = event.topics[event.topics.index(left.topic) :]
-            event = msgspec.structs.replace(event, users=(), topics=topics, after=left.after)
+            groups = event.groups[event.groups.index(left.group) :]
+            event = msgspec.structs.replace(
+                event,
+                users=(),
+                topics=tuple(group.topic for group in groups if group.topic),
+                segments=tuple(group.segment for group in groups if group.segment),
+                after=left.after,
+            )
         rest = msgspec.structs.replace(entry, event=event, setup_revision=left.setup_revision)
         await self._plan_entry(draft, rest, {}, self._clock.now())
         await self._commit(left.lane, draft)
@@ -474,15 +487,18 @@ class Planner:
 
     async def _members(
         self, event: Event, entry: Entry, draft: PlanBatch, now: Instant
-    ) -> dict[UserNo, User]:
-        """One page of the first topic; what is left is due."""
-        topic = event.topics[0]
-        page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
-        members = dict(await self._ledger.users.get(page))
-        if len(page) == FANOUT_PAGE:
-            left = topic, page[-1]
-        elif len(event.topics) > 1:
-            left = event.topics[1], NO_USER
+    ) -> dict[UserNo, User] | None:
+        """One page of the first group; what is left is due. None: its members are not known yet."""
+        group, *others = event.groups
+        page = await self._groups.page(event.tenant, group, event.after, FANOUT_PAGE)
+        members = None if page is None else dict(await self._ledger.users.get(page))
+        after, due_at = NO_USER, now
+        if page is None:
+            due_at = Instant(now + UNKNOWN_MS)
+        elif len(page) == FANOUT_PAGE:
+            after = page[-1]
+        elif others:
+            group = others[0]
         else:
             return members
         draft.continuations.append(
@@ -491,18 +507,14 @@ class Planner:
                 workflow=entry.workflow,
                 tenant=entry.tenant,
                 lane=entry.lane,
-                topic=left[0],
-                after=left[1],
+                topic=group.topic,
+                segment=group.segment,
+                after=after,
                 setup_revision=entry.setup_revision,
-                due_at=now,
+                due_at=due_at,
             )
         )
         return members
-
-
-def _targets(event: Event, members: Iterable[UserNo]) -> Sequence[UserNo]:
-    """Everyone an entry concerns, once."""
-    return event.users if not event.topics else tuple(dict.fromkeys((*event.users, *members)))
 
 
 def first_of_each(entries: Sequence[Entry]) -> Iterable[Entry]:

@@ -30,6 +30,7 @@ from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords,
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.runs import Runs
 from clarion.ports.ledger.schedules import Schedules
+from clarion.ports.ledger.segments import Audiences, SegmentMembers
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.spending import NumberRanges, Spending
 from clarion.ports.ledger.users import (
@@ -47,6 +48,7 @@ from clarion.ports.terms import Subject
 
 __all__ = [
     "ApiKeyStore",
+    "Audiences",
     "Captures",
     "Consents",
     "Continuations",
@@ -79,6 +81,7 @@ __all__ = [
     "Retention",
     "Runs",
     "Schedules",
+    "SegmentMembers",
     "SetAsides",
     "SetupStore",
     "Spending",
@@ -107,6 +110,8 @@ class Store(Protocol):
     deliveries: Deliveries
     topics: Topics
     directory: Directory
+    audiences: Audiences
+    segments: SegmentMembers
     setup: SetupStore
     plans: Plans
     runs: Runs

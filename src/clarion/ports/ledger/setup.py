@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from clarion.model.audience import Segment
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     ApiKey,
@@ -72,6 +73,7 @@ class SetupStore(Protocol):
     """By the key of their integration."""
     sources: DocumentStore[Source]
     sinks: DocumentStore[Sink]
+    segments: DocumentStore[Segment]
     keys: ApiKeyStore
 
     async def delta(self, after: int) -> SetupDelta:

@@ -4,12 +4,14 @@ Every store does the same three steps in one transaction: it loads what is store
 (`Stored`), calls `decide`, and writes what comes out (`Decisions`). Nothing else may write about these keys meanwhile.
 """
 
+from clarion.rules.exact.audiences import chooses, compared_with, next_look
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.consents import added
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 from clarion.rules.exact.endpoints import health
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
 from clarion.rules.exact.number_ranges import confirmed, is_blocked, unblocked
+from clarion.rules.exact.open_attributes import open_definition, open_json, open_values
 from clarion.rules.exact.operations import StepRefusal, closed, refused, stepped
 from clarion.rules.exact.quotas import take
 from clarion.rules.exact.receipts import recorded, rounds, says_more
@@ -32,7 +34,9 @@ __all__ = [
     "added",
     "charge",
     "checked",
+    "chooses",
     "closed",
+    "compared_with",
     "confirmed",
     "counts_from",
     "decide",
@@ -44,6 +48,10 @@ __all__ = [
     "lifted_by",
     "needed",
     "needs_reply",
+    "next_look",
+    "open_definition",
+    "open_json",
+    "open_values",
     "recorded",
     "recount",
     "refused",

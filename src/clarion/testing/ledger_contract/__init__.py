@@ -30,6 +30,7 @@ from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
 from clarion.testing.ledger_contract.runs import RUNS_CONTRACT
 from clarion.testing.ledger_contract.schedules import SCHEDULES_CONTRACT
+from clarion.testing.ledger_contract.segments import SEGMENTS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -44,6 +45,7 @@ LEDGER_CONTRACT = (
     *CONSENTS_CONTRACT,
     *DEVICES_CONTRACT,
     *ENDPOINTS_CONTRACT,
+    *SEGMENTS_CONTRACT,
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
     *LEASES_CONTRACT,

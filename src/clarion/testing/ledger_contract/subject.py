@@ -115,11 +115,11 @@ class LedgerSubject:
 
     def left(self, entry: Entry, after: int = 1, **fields: Any) -> Continuation:
         """What is left of an event to a topic."""
-        given: dict[str, Any] = {"tenant": entry.tenant, "lane": entry.lane, "due_at": self.now} | fields
+        given: dict[str, Any] = {"tenant": entry.tenant, "lane": entry.lane, "due_at": self.now}
+        given |= {"topic": "all"} | fields
         return Continuation(
             event_id=entry.event_id,
             workflow=entry.workflow,
-            topic="all",
             after=UserNo(after),
             setup_revision=3,
             **given,

@@ -7,6 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory import segments
 from clarion.adapters.ledgers.memory.suppressions import allow
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -61,6 +62,7 @@ class MemoryDevices:
                 seen_at=at,
                 last_error=last.last_error if last is not None and same_token else None,
             )
+            segments.changed(tables, tenant, [user])
             return state
 
         return await self._transactions.write(put)

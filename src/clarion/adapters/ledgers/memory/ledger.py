@@ -31,6 +31,7 @@ from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.runs import MemoryRuns
 from clarion.adapters.ledgers.memory.schedules import MemorySchedules
+from clarion.adapters.ledgers.memory.segments import MemoryAudiences, MemorySegmentMembers
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
 from clarion.adapters.ledgers.memory.spending import MemoryNumberRanges, MemorySpending
@@ -80,6 +81,8 @@ class MemoryLedger(Store):
         self.deliveries = MemoryDeliveries(tables)
         self.topics = MemoryTopics(tables, transactions)
         self.directory = MemoryDirectory(tables)
+        self.audiences = MemoryAudiences(tables, transactions)
+        self.segments = MemorySegmentMembers(tables, transactions)
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
         self.runs = runs = MemoryRuns(tables, transactions, leases)

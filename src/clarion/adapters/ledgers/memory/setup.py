@@ -7,9 +7,11 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.documents import SEGMENTS
 from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.errors import Conflict
+from clarion.model.audience import Segment
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     INBOX,
@@ -214,6 +216,7 @@ class MemorySetup(SetupStore):
         )
         self.sources = self._sources = MemoryDocuments[Source]("source", *parts)
         self.sinks = self._sinks = MemoryDocuments[Sink]("sink", *parts)
+        self.segments = self._segments = MemoryDocuments[Segment](SEGMENTS, *parts)
         self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
         self.keys = MemoryKeys(tables, transactions)
 
@@ -236,6 +239,7 @@ class MemorySetup(SetupStore):
             whatsapp_templates=self._whatsapp_templates.now(),
             sources=self._sources.now(),
             sinks=self._sinks.now(),
+            segments=self._segments.now(),
         )
 
     def on_change(self, changed: Callable[[], None]) -> None:

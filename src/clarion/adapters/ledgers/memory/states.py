@@ -134,7 +134,10 @@ KINDS: Mapping[str, Find] = {
     "schedule": _schedule,
     **{
         kind: _live(kind)
-        for kind in ("category", "integration", "source", "sink", "draft", "workflow", "template", "partial")
+        for kind in (
+            *("category", "integration", "source", "sink", "segment"),
+            *("draft", "workflow", "template", "partial"),
+        )
     },
 }
 

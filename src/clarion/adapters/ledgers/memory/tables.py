@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from clarion.adapters.ledgers.refresh_rows import RefreshRow
 from clarion.model.channel import Channel, Lane
 from clarion.model.consent import Consent, ConsentId
 from clarion.model.device import DeviceState
@@ -147,6 +148,14 @@ class Tables:
         self.deliveries: Table[int, Delivery] = self._table()
         self.topics: Table[tuple[TenantId, str], str] = self._table()
         """Their names."""
+        self.open_attributes: Table[UserNo, Mapping[str, Any]] = self._table()
+        self.segment_members: Table[tuple[TenantId, str], frozenset[UserNo]] = self._table()
+        self.segment_changes: Table[int, tuple[TenantId, UserNo]] = self._table()
+        """Users who were changed since the segments were brought up to date."""
+        self.segment_looks: Table[UserNo, tuple[TenantId, Instant]] = self._table()
+        """When time alone may change which segments a user belongs to."""
+        self.refreshes: Table[tuple[TenantId, str], RefreshRow] = self._table()
+        """How far all users were gone through for a segment, or to open attributes."""
         self.subscriptions: Table[tuple[TenantId, str], frozenset[UserNo]] = self._table()
         self.tenants: Table[str, Mapping[TenantId, Tenant]] = self._table()
         """All of them under one name, so that nobody who walks them is disturbed."""

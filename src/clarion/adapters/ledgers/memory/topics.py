@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from clarion.adapters.ledgers.memory import segments
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.memory.users import owners
@@ -30,6 +31,7 @@ class MemoryTopics:
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         def delete() -> bool:
+            segments.changed(self._tables, tenant, self._members(tenant, key))
             self._tables.subscriptions.pop((tenant, key), None)
             return self._tables.topics.pop((tenant, key), None) is not None
 
@@ -44,6 +46,7 @@ class MemoryTopics:
             self._tables.topics.setdefault((tenant, key), "")
             members = self._members(tenant, key)
             new = set(users) - members
+            segments.changed(self._tables, tenant, new)
             self._tables.subscriptions[tenant, key] = members | new
             return len(new)
 
@@ -53,6 +56,7 @@ class MemoryTopics:
         def unsubscribe() -> int:
             members = self._members(tenant, key)
             gone = members & set(users)
+            segments.changed(self._tables, tenant, gone)
             self._tables.subscriptions[tenant, key] = members - gone
             return len(gone)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory import segments
 from clarion.adapters.ledgers.memory.consents import add
 from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.rows import MessageRows
@@ -145,6 +146,10 @@ class MemoryUsers:
         record(tables, self._sealing.erased(user.tenant, no, user.id, self._clock.now()))
         del tables.users[no]
         del tables.user_numbers[user.tenant, user.id]
+        tables.open_attributes.pop(no, None)
+        tables.segment_looks.pop(no, None)
+        for place, members in list(tables.segment_members.items()):
+            tables.segment_members[place] = members - {no}
         tables.inboxes.pop(no, None)
         tables.offsets.pop(no, None)
         for card in [card for card in tables.cards if card[0] == no]:
@@ -171,6 +176,8 @@ def store(tables: Tables, user: User, profile: Profile, now: Instant) -> None:
     """The user with another profile."""
     changed = replace(user, profile=profile, revision=user.revision + 1, updated_at=now)
     tables.users[user.no] = with_suppressions(tables, changed)
+    segments.reopen_user(tables, changed)
+    segments.changed(tables, user.tenant, [user.no])
     record(tables, user_changes(user if user.revision else None, changed, now))
 
 

@@ -107,7 +107,7 @@ class Target:
                 f"SELECT {_listed(table.columns)} FROM {table.name} WHERE {table.only}"
             )
             while some := await cursor.fetch(ROWS_AT_ONCE):
-                yield [tuple(row) for row in some]
+                yield [self._as_moved(table, row) for row in some]
 
     async def named(self, table: Moved, rows: Sequence[Row]) -> list[Row]:
         """The rows that are there under the keys of these."""
@@ -120,7 +120,7 @@ class Target:
             f"SELECT {_listed(table.columns)} FROM {table.name} WHERE ({_listed(key)}) IN (SELECT * FROM unnest({its}))",
             *values,
         )
-        return [tuple(row) for row in found]
+        return [self._as_moved(table, row) for row in found]
 
     async def finish(self, numbers: dict[str, int]) -> None:
         """Somebody may serve from now on. `numbers`: the highest number each table ever gave out."""
@@ -139,6 +139,14 @@ class Target:
     async def analyze(self) -> None:
         """So that the server knows how much there is of everything."""
         await self._connection.execute("ANALYZE")
+
+    def _as_moved(self, table: Moved, row: Row) -> Row:
+        """The row as the file has it: JSON as it is written there, not as this server does."""
+        types = self._types[table.name]
+        return tuple(
+            canonical(value) if types[column] == "jsonb" and value is not None else value
+            for column, value in zip(table.columns, row, strict=True)
+        )
 
     async def _put(self, table: Moved, rows: Sequence[Row]) -> None:
         key = self._keys[table.name]
@@ -168,6 +176,11 @@ class Target:
         types = self._types[table.name]
         its = ", ".join(f"${place}::{types[column]}[]" for place, column in enumerate(columns, 1))
         return its, [list(column) for column in zip(*rows, strict=True)]
+
+
+def canonical(text: str) -> str:
+    """The JSON as every ledger writes it."""
+    return msgspec.json.encode(msgspec.json.decode(text), order="deterministic").decode()
 
 
 def _listed(columns: Sequence[str]) -> str:

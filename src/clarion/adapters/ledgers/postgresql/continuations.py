@@ -1,4 +1,4 @@
-"""What is left of events to topics."""
+"""What is left of events to topics and segments."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ CLAIM = f"""
     )
     UPDATE continuations AS c SET holder = $3, fence = c.fence + 1 FROM taken
     WHERE c.event_id = taken.event_id AND c.workflow = taken.workflow
-    RETURNING c.event_id, c.workflow, c.tenant, c.lane, c.topic, c.after_user, c.setup_revision, c.due_at, c.fence
+    RETURNING c.event_id, c.workflow, c.tenant, c.lane, c.topic, c.segment, c.after_user,
+        c.setup_revision, c.due_at, c.fence
 """
 """Of each tenant the one that has waited longest. What another worker is taking at this moment is its own."""
 END = """
     DELETE FROM continuations WHERE event_id = $1 AND workflow = $2 AND holder = $3 AND fence = $4 RETURNING fence
 """
 ADD = """
-    INSERT INTO continuations (event_id, workflow, tenant, lane, topic, after_user, setup_revision, due_at, fence)
-    SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-        $8::bigint[], $9::bigint[])
+    INSERT INTO continuations
+        (event_id, workflow, tenant, lane, topic, segment, after_user, setup_revision, due_at, fence)
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[])
     ON CONFLICT (event_id, workflow) DO UPDATE SET tenant = excluded.tenant, lane = excluded.lane, topic = excluded.topic,
+        segment = excluded.segment,
         after_user = excluded.after_user, setup_revision = excluded.setup_revision, due_at = excluded.due_at,
         holder = NULL, fence = excluded.fence
 """
@@ -86,6 +89,7 @@ async def add(connection: Connection, left: Sequence[Continuation]) -> None:
                 c.tenant,
                 c.lane.value,
                 c.topic,
+                c.segment,
                 c.after,
                 c.setup_revision,
                 c.due_at,
@@ -102,13 +106,14 @@ async def left(connection: Connection, event_id: EventId, tenant: TenantId) -> b
 
 
 def _continuation(row: Record) -> Continuation:
-    event_id, workflow, tenant, lane, topic, after, setup_revision, due_at, fence = row
+    event_id, workflow, tenant, lane, topic, segment, after, setup_revision, due_at, fence = row
     return Continuation(
         event_id=EventId(event_id),
         workflow=workflow,
         tenant=tenant,
         lane=Lane(lane),
         topic=topic,
+        segment=segment,
         after=after,
         setup_revision=setup_revision,
         due_at=due_at,

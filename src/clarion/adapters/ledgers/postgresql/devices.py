@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from clarion.adapters.ledgers.postgresql import open_users
 from clarion.adapters.ledgers.postgresql.database import Again, Database
 from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, storable, stored_text
 from clarion.adapters.ledgers.user_sealing import require_readable
@@ -88,6 +89,7 @@ class PostgresDevices:
             ]
             profiles.append((owner, owner.profile.with_device(device)))
             await self._replace(connection, tenant, profiles)
+            await open_users.changed(connection, tenant, [user])
             return state(await connection.fetchrow(PUT, *place, user, device.hash or None, at))
 
         return await self._database.write(put)

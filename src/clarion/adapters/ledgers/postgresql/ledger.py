@@ -47,6 +47,7 @@ from clarion.adapters.ledgers.postgresql.revision import require_current
 from clarion.adapters.ledgers.postgresql.revisions import CHANNEL as SETUP
 from clarion.adapters.ledgers.postgresql.runs import PostgresRuns
 from clarion.adapters.ledgers.postgresql.schedules import PostgresSchedules
+from clarion.adapters.ledgers.postgresql.segments import PostgresAudiences, PostgresSegmentMembers
 from clarion.adapters.ledgers.postgresql.set_aside import PostgresSetAsides
 from clarion.adapters.ledgers.postgresql.settlement_effects import PostgresSettlementEffects
 from clarion.adapters.ledgers.postgresql.setup import PostgresSetup
@@ -118,6 +119,8 @@ class PostgresLedger(Store):
         self.endpoints = PostgresEndpoints(database, user_rows, suppressions)
         self.topics = PostgresTopics(database)
         self.directory = PostgresDirectory(database, user_rows)
+        self.audiences = PostgresAudiences(database, user_rows)
+        self.segments = PostgresSegmentMembers(database)
         self.setup = setup = PostgresSetup(database, vault)
         self.spending = PostgresSpending(database)
         self.quotas = PostgresQuotas(database)

@@ -17,6 +17,8 @@ SPENDING = 0x436C0011
 """Budgets and ranges of numbers of a tenant."""
 VERIFICATIONS = 0x436C0012
 """The codes of an address."""
+SEGMENTS = 0x436C0014
+"""The members of the segments of a tenant."""
 SENDER = 0x436C0013
 """What somebody wrote to us."""
 

@@ -242,6 +242,7 @@ class PostgresSetup(SetupStore):
         self.whatsapp_templates = PostgresDocuments(kinds.whatsapp_templates, *parts)
         self.sources = PostgresDocuments(kinds.sources, *parts)
         self.sinks = PostgresDocuments(kinds.sinks, *parts)
+        self.segments = PostgresDocuments(kinds.segments, *parts)
         self.tenants = PostgresTenants(revisions, integrations)
         self.keys = PostgresApiKeys(database)
 

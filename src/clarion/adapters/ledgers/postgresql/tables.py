@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from sqlalchemy import BigInteger, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
@@ -21,6 +22,9 @@ _DIALECT = PGDialect()  # type: ignore[no-untyped-call]
 OWN: Mapping[str, tuple[str, ...]] = queue_tables.OWN
 """The statements that make a table, instead of those that follow from `schema`; or that make one that only this engine has.
 None at all: this engine has no such table."""
+
+INDEXES = ("CREATE INDEX users_open ON users USING gin (open_attributes jsonb_path_ops)",)
+"""Those that only this engine has."""
 
 OPTIONS: Mapping[str, str] = queue_tables.OPTIONS
 """What is said about the storage of a table that follows from `schema`, such as `fillfactor = 80`."""
@@ -35,6 +39,7 @@ def statements() -> tuple[str, ...]:
             made += _created(_here(table))
     for own in OWN.values():
         made += own
+    made += INDEXES
     names = ", ".join(f"({code}, '{status.value}')" for status, code in CODES.items())
     return (*made, f"INSERT INTO statuses (code, name) VALUES {names}")
 
@@ -45,6 +50,8 @@ def _here(table: Table) -> Table:
     for column in here.columns:
         if isinstance(column.type, Integer):
             column.type = BigInteger()
+        elif column.info.get("json"):
+            column.type = JSONB()
         elif isinstance(column.type, Text):
             column.type = Text(collation="C")  # by bytes, as everywhere else
     return here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clarion.adapters.ledgers.postgresql import open_users
 from clarion.adapters.ledgers.postgresql.database import Database
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.topic import Topic
@@ -46,6 +47,8 @@ class PostgresTopics:
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         async def delete(connection: Any) -> bool:
+            await open_users.tenant(connection, tenant)
+            await connection.execute(open_users.MEMBERS_CHANGED, tenant, key)
             gone = await connection.fetch(DELETE, tenant, key)
             await connection.execute(EMPTY, tenant, key)
             return bool(gone)
@@ -57,13 +60,20 @@ class PostgresTopics:
 
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         async def subscribe(connection: Any) -> int:
+            await open_users.tenant(connection, tenant)
+            await open_users.changed(connection, tenant, users)
             await connection.execute(ENSURE, tenant, key)
             return len(await connection.fetch(SUBSCRIBE, tenant, key, users))
 
         return await self._database.write(subscribe)
 
     async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
-        return len(await self._database.write(lambda c: c.fetch(UNSUBSCRIBE, tenant, key, users)))
+        async def unsubscribe(connection: Any) -> int:
+            await open_users.tenant(connection, tenant)
+            await open_users.changed(connection, tenant, users)
+            return len(await connection.fetch(UNSUBSCRIBE, tenant, key, users))
+
+        return await self._database.write(unsubscribe)
 
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         return [row[0] for row in await self._database.rows(MEMBERS, tenant, key, after, limit)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.postgresql import consents, journal, runs
+from clarion.adapters.ledgers.postgresql import consents, journal, open_users, runs
 from clarion.adapters.ledgers.postgresql.database import Again, Database
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
 from clarion.adapters.ledgers.user_cache import UserCache
@@ -68,14 +68,15 @@ HELD = "SELECT no FROM users WHERE tenant = $1 AND user_id = $2 FOR UPDATE"
 NUMBERS = "SELECT nextval(pg_get_serial_sequence('users', 'no')) FROM generate_series(1, $1)"
 ADD = """
     INSERT INTO users
-        (no, tenant, user_id, wrapped_key, profile, revision, inbox_epoch, created_at, updated_at)
+        (no, tenant, user_id, wrapped_key, profile, revision, inbox_epoch, created_at, updated_at, open_attributes)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::bigint[], $7::text[],
-        $8::bigint[], $9::bigint[])
+        $8::bigint[], $9::bigint[], $10::jsonb[])
     ON CONFLICT (tenant, user_id) DO NOTHING RETURNING no
 """
 REPLACE = """
-    UPDATE users SET profile = new.profile, revision = new.revision, updated_at = new.at
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) AS new (no, revision, at, profile)
+    UPDATE users SET profile = new.profile, revision = new.revision, updated_at = new.at, open_attributes = new.opened
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::jsonb[])
+        AS new (no, revision, at, profile, opened)
     WHERE users.no = new.no
 """
 SOME_KEYS = "SELECT wrapped_key FROM users ORDER BY no LIMIT 3"
@@ -179,6 +180,7 @@ class PostgresUserRows:
             users, key=lambda user: user.id
         )  # whoever adds the same people waits, and is not in the way
         added = [replace(user, no=UserNo(no)) for user, no in zip(ordered, numbers, strict=True)]
+        opened = await open_users.opened(connection, added)
         there = await connection.fetch(
             ADD,
             numbers,
@@ -190,6 +192,7 @@ class PostgresUserRows:
             [user.inbox_epoch for user in added],
             [user.created_at for user in added],
             [user.updated_at for user in added],
+            [opened[user.no] for user in added],
         )
         if len(there) < len(added):
             raise Again
@@ -200,15 +203,19 @@ class PostgresUserRows:
     ) -> list[User]:
         """Stores the profiles that changed, and the contacts of all; as they are now."""
         if changed:
+            opened = await open_users.opened(connection, changed)
             await connection.execute(
                 REPLACE,
                 [user.no for user in changed],
                 [user.revision for user in changed],
                 [user.updated_at for user in changed],
                 [self.sealing.sealed(user) for user in changed],
+                [opened[user.no] for user in changed],
             )
             await connection.execute(CONTACTS_DROP, [user.no for user in changed])
         users = [*changed, *added]
+        if users:
+            await open_users.changed(connection, users[0].tenant, [user.no for user in users])
         known_by = contacts(users)
         if not known_by:
             return [replace(user, suppressed=frozenset()) for user in users]

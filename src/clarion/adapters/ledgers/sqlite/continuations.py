@@ -1,4 +1,4 @@
-"""What is left of events to topics."""
+"""What is left of events to topics and segments."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CLAIM = """
         SELECT event_id, workflow FROM continuations
         WHERE lane = ?1 AND tenant = ?2 AND due_at = ?4 AND (holder IS NULL OR holder = ?3) LIMIT 1
     )
-    RETURNING event_id, workflow, topic, after_user, setup_revision, due_at, fence
+    RETURNING event_id, workflow, topic, segment, after_user, setup_revision, due_at, fence
 """
 END = "DELETE FROM continuations WHERE event_id = ? AND workflow = ? AND holder = ? AND fence = ?"
 ADD = """
     INSERT OR REPLACE INTO continuations
-        (event_id, workflow, tenant, lane, topic, after_user, setup_revision, due_at, fence)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (event_id, workflow, tenant, lane, topic, segment, after_user, setup_revision, due_at, fence)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 LEFT = "SELECT 1 FROM continuations WHERE event_id = ? AND tenant = ? LIMIT 1"
 """Whether some of an event is left."""
@@ -57,9 +57,9 @@ class SqliteContinuations:
             return []
         claimed = []
         for tenant, since in connection.execute(DUE, (lane.value, now, worker, limit)).fetchall():
-            ((event_id, workflow, topic, after, setup_revision, due_at, fence),) = connection.execute(
-                CLAIM, (lane.value, tenant, worker, since)
-            ).fetchall()
+            ((event_id, workflow, topic, segment, after, setup_revision, due_at, fence),) = (
+                connection.execute(CLAIM, (lane.value, tenant, worker, since)).fetchall()
+            )
             claimed.append(
                 Continuation(
                     event_id=EventId(event_id),
@@ -67,6 +67,7 @@ class SqliteContinuations:
                     tenant=tenant,
                     lane=lane,
                     topic=topic,
+                    segment=segment,
                     after=after,
                     setup_revision=setup_revision,
                     due_at=due_at,
@@ -85,7 +86,7 @@ def ended(connection: sqlite3.Connection, plan: PlanCommit) -> bool:
 def add(connection: sqlite3.Connection, left: Sequence[Continuation]) -> None:
     """These are due."""
     for c in left:
-        place = (c.topic, c.after, c.setup_revision, c.due_at, c.fence)
+        place = (c.topic, c.segment, c.after, c.setup_revision, c.due_at, c.fence)
         connection.execute(ADD, (c.event_id, c.workflow, c.tenant, c.lane.value, *place))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import device_statements as sql
-from clarion.adapters.ledgers.sqlite import user_statements
+from clarion.adapters.ledgers.sqlite import open_users, user_statements
 from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
@@ -59,6 +59,7 @@ class SqliteDevices:
             profiles.append((owner, owner.profile.with_device(device)))
             written = self._replace(connection, tenant, profiles)
             connection.execute(sql.DEVICE_PUT, (*place, user, device.hash or None, at))
+            open_users.changed(connection, tenant, [user])
             if allowed:
                 written = [*written, *self._users(connection, [user]).values()]
             return state(rows(connection, sql.DEVICE, place)[0]), written

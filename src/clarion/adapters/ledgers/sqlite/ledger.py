@@ -45,6 +45,7 @@ from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.runs import SqliteRuns
 from clarion.adapters.ledgers.sqlite.schedules import SqliteSchedules
+from clarion.adapters.ledgers.sqlite.segments import SqliteAudiences, SqliteSegmentMembers
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
@@ -124,6 +125,8 @@ class SqliteLedger(Store):
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
         self.directory = SqliteDirectory(readers, user_rows)
+        self.audiences = SqliteAudiences(writer, readers, user_rows)
+        self.segments = SqliteSegmentMembers(writer, readers)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
         canceled = CanceledEvents(local)
         effects = SettlementEffects(caps, terminations, inboxes)

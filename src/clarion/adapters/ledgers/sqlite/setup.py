@@ -291,6 +291,7 @@ class SqliteSetup(SetupStore):
         self.whatsapp_templates = SqliteDocuments(kinds.whatsapp_templates, *parts)
         self.sources = SqliteDocuments(kinds.sources, *parts)
         self.sinks = SqliteDocuments(kinds.sinks, *parts)
+        self.segments = SqliteDocuments(kinds.segments, *parts)
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite import open_users
 from clarion.adapters.ledgers.sqlite.files import changed
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -68,6 +69,7 @@ class SqliteTopics:
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         def delete(connection: sqlite3.Connection) -> int:
+            connection.execute(open_users.MEMBERS_CHANGED, (tenant, key))
             EMPTY(connection, of_tenant=tenant, of_topic=key)
             return DELETE(connection, of_tenant=tenant, of_topic=key)
 
@@ -80,14 +82,17 @@ class SqliteTopics:
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         def subscribe(connection: sqlite3.Connection) -> int:
             ENSURE(connection, of_tenant=tenant, of_topic=key, new_name="")
+            open_users.changed(connection, tenant, users)
             return changed(connection, SUBSCRIBE, (encoded(users), tenant, key))
 
         return await self._writer.call(subscribe, rows=max(1, len(users)))
 
     async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
-        return await self._writer.call(
-            lambda c: changed(c, UNSUBSCRIBE, (encoded(users), tenant, key)), rows=max(1, len(users))
-        )
+        def unsubscribe(connection: sqlite3.Connection) -> int:
+            open_users.changed(connection, tenant, users)
+            return changed(connection, UNSUBSCRIBE, (encoded(users), tenant, key))
+
+        return await self._writer.call(unsubscribe, rows=max(1, len(users)))
 
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         found = await self._readers.call(

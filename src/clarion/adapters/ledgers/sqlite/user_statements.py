@@ -64,15 +64,18 @@ USERS_ADD = insert(
         "updated_at": field(5),
         "wrapped_key": bytes_at(6, 7),
         "profile": bytes_at(8, 9),
+        "open_attributes": field(10),
     },
 )
 
 USERS_REPLACE = f"""
     WITH new AS MATERIALIZED (
-        SELECT value ->> 0 AS no, value ->> 1 AS revision, value ->> 2 AS at, {bytes_at(3, 4)} AS profile
+        SELECT value ->> 0 AS no, value ->> 1 AS revision, value ->> 2 AS at, {bytes_at(3, 4)} AS profile,
+            value ->> 5 AS opened
         FROM json_each(?1)
     )
-    UPDATE users SET profile = new.profile, revision = new.revision, updated_at = new.at
+    UPDATE users SET profile = new.profile, revision = new.revision, updated_at = new.at,
+        open_attributes = new.opened
     FROM new WHERE users.no = new.no
 """
 
@@ -131,6 +134,8 @@ ERASE = (
     "DELETE FROM recent_messages WHERE id IN (SELECT id FROM user_messages WHERE user = ?1)",
     "DELETE FROM user_messages WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
+    "DELETE FROM segment_members WHERE user = ?1",
+    "DELETE FROM segment_looks WHERE user = ?1",
     "DELETE FROM inbound WHERE user = ?1",
     """DELETE FROM inbound WHERE user = 0
         AND (tenant, sender) IN (SELECT tenant, hash FROM contact_hashes WHERE contact_hashes.user = ?1)""",

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import consents, journal, runs
+from clarion.adapters.ledgers.sqlite import consents, journal, open_users, runs
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
@@ -163,6 +163,10 @@ class UserRows:
         """Those that exist."""
         return self.opened(connection, sql.USERS_BY_ID, (encoded(ids), tenant))
 
+    def by_number(self, connection: sqlite3.Connection, numbers: Sequence[UserNo]) -> list[User]:
+        """Those that exist."""
+        return self.opened(connection, sql.USERS_BY_NUMBER, (encoded(numbers),))
+
     def opened(self, connection: sqlite3.Connection, statement: str, parameters: Any) -> list[User]:
         """The users a statement finds, with their keys, profiles and suppressions; none whose key was destroyed.
 
@@ -239,7 +243,7 @@ class UserRows:
         """Recognise contacts by how addresses are spelled today, in a transaction: each that changed, before and after."""
         moved: list[tuple[TenantId, Channel, bytes, bytes]] = []
         changed: list[User] = []
-        for user in self.opened(connection, sql.USERS_BY_NUMBER, (encoded(list(numbers)),)):
+        for user in self.by_number(connection, list(map(UserNo, numbers))):
             profile = self._sealing.hashed(user.tenant, user.profile)
             pairs = zip(user.profile.contacts, profile.contacts, strict=True)
             other = [(user.tenant, old.channel, old.hash, new.hash) for old, new in pairs if old != new]
@@ -259,7 +263,7 @@ class UserRows:
     def _add(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
         if not users:
             return
-        tail = BlobTail()
+        tail, opened = BlobTail(), open_users.opened(connection, users)
         packed = []
         for user in users:
             key, profile = self._keyring.wrap(user.no, user.key), self._sealing.sealed(user)
@@ -276,19 +280,25 @@ class UserRows:
                     len(key),
                     tail.add(profile),
                     len(profile),
+                    opened[user.no],
                 )
             )
         connection.execute(sql.USERS_ADD, (encoded(packed), tail.joined()))
+        open_users.changed(connection, users[0].tenant, [user.no for user in users])
 
     def _change(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
         if not users:
             return
-        tail = BlobTail()
+        tail, opened = BlobTail(), open_users.opened(connection, users)
         packed = []
         for user in users:
             profile = self._sealing.sealed(user)
-            packed.append((user.no, user.revision, user.updated_at, tail.add(profile), len(profile)))
+            place = (tail.add(profile), len(profile))
+            packed.append((user.no, user.revision, user.updated_at, *place, opened[user.no]))
         connection.execute(sql.USERS_REPLACE, (encoded(packed), tail.joined()))
+        for tenant in dict.fromkeys(user.tenant for user in users):
+            numbers = [user.no for user in users if user.tenant == tenant]
+            open_users.changed(connection, tenant, numbers)
 
     def _open(self, row: list[Any]) -> User | None:
         no, tenant, user_id, wrapped, profile, revision, inbox_epoch, created_at, updated_at = row

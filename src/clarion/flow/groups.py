@@ -1,0 +1,77 @@
+"""Groups of users that events go to: topics and segments, page by page, as of every write that was answered before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+
+import structlog
+
+from clarion.flow.ledger import Ledger
+from clarion.model.audience import CheckedSegment, Segment
+from clarion.model.event import Group
+from clarion.model.ids import NO_USER, TenantId, UserNo
+from clarion.model.setup import Tenant
+from clarion.ports.clock import Clock
+from clarion.rules.audience import condition
+from clarion.rules.expressions import ExpressionError
+
+log = structlog.get_logger(__name__)
+
+UPDATED_AT_ONCE = 1_000
+"""Users whose segments are brought up to date in one transaction."""
+MOST_UPDATES = 20
+"""Transactions that somebody who reads members waits for; what is changed in bulk meanwhile follows."""
+
+
+class Groups:
+    """There is one per process."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._checked: dict[TenantId, tuple[Tenant, Mapping[str, Segment], Mapping[str, CheckedSegment]]] = {}
+
+    def segments(self, tenant: TenantId) -> Mapping[str, CheckedSegment]:
+        """Those of a tenant whose condition it can answer, by key."""
+        of, stored = self._ledger.setup.tenants.all()[tenant], self._ledger.setup.segments.all(tenant)
+        known = self._checked.get(tenant)
+        if known is not None and known[0] is of and known[1] is stored:
+            return known[2]
+        checked = {}
+        for key, segment in stored.items():
+            try:
+                checked[key] = CheckedSegment(key=key, where=condition(segment.where, of))
+            except ExpressionError as wrong:
+                log.warning("segment_not_answered", tenant=tenant, segment=key, error=str(wrong))
+        self._checked[tenant] = of, stored, checked
+        return checked
+
+    async def update(self, tenant: TenantId) -> int:
+        """Bring some of the users who were changed up to date in all segments; how many there were."""
+        segments = list(self.segments(tenant).values())
+        return await self._ledger.segments.update(tenant, segments, self._clock.now(), UPDATED_AT_ONCE)
+
+    async def catch_up(self, tenant: TenantId) -> None:
+        """When this returns, segments know of every user who was changed before, unless there are very many."""
+        for _ in range(MOST_UPDATES):
+            # In a context of its own: on what terms a request came does not matter to what was written before it.
+            if await asyncio.create_task(self.update(tenant), context=Context()) < UPDATED_AT_ONCE:
+                return
+
+    async def page(
+        self, tenant: TenantId, group: Group, after: UserNo, limit: int
+    ) -> Sequence[UserNo] | None:
+        """The members of a group behind this one, in order of number. None: they are not known yet, ask again later."""
+        if group.topic:
+            return await self._ledger.topics.members(tenant, group.topic, after, limit)
+        if after == NO_USER:
+            segment = self.segments(tenant).get(group.segment)
+            if segment is None:
+                return ()
+            state = (await self._ledger.segments.states(tenant)).get(group.segment)
+            if state is None or state.running or state.definition != segment.definition:
+                return None
+            await self.catch_up(tenant)
+        return await self._ledger.segments.members(tenant, group.segment, after, limit)
