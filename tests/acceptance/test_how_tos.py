@@ -17,6 +17,7 @@ from bench.wire import Api
 from tests.architecture.source_tree import ROOT
 
 HOW_TOS = [
+    "digests",
     "idempotency",
     "preferences-and-caps",
     "schedule-workflows",

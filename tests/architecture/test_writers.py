@@ -29,6 +29,7 @@ READS = frozenset(
         "find",
         "get",
         "head",
+        "items",
         "health",
         "known",
         "named",

@@ -24,7 +24,9 @@ from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
 from clarion.flow import live_states, provider_scores, run_states, sealing
 from clarion.flow.intake import intake
+from clarion.flow.plan import digests
 from clarion.model.content import InAppContent
+from clarion.model.digest import ItemContent
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, part_id, run_id
 from clarion.model.live import Live
@@ -156,6 +158,7 @@ STORED = [
         packed_journal._pack,
         of(packed_journal._unpack_steps),
     ),
+    Stored("item of a digest", ItemContent, digests._encode, of(digests._decode)),
     Stored("run that waits", of(run_states._decode).type, run_states._encode, of(run_states._decode)),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),

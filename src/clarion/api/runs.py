@@ -21,12 +21,45 @@ from clarion.api.stored_documents import found
 from clarion.api.times import text_or_none
 from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Lane
+from clarion.model.digest import DigestClose, DigestRow
 from clarion.model.ids import RunId, id_text, parse_id
 from clarion.model.run import RunFilter, RunRow, RunStatus
 from clarion.model.status import Reason
 from clarion.model.user import Value
 from clarion.rules.explain import StepExplanation, merged
 from clarion.rules.time_format import rfc3339
+
+ITEMS = 100
+"""Of a digest, shown with its run."""
+
+
+class DigestView(msgspec.Struct, frozen=True, kw_only=True):
+    """The digest that a run waits for or tells of."""
+
+    opened_at: str
+    closes_at: str
+    """When it closes; with items that move its end, at the earliest."""
+    closed_at: str | None
+    """From when on it takes no more. Null: it is open."""
+    closed_by: DigestClose | None
+    """Why it closed."""
+    items: int
+    withdrawn: int
+    """Items whose events were canceled while it was open."""
+    total: int | None
+    """How many events its run tells of. Null: it has not gone on yet."""
+
+
+class DigestItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of a digest."""
+
+    event_id: str
+    run_id: str
+    """The run that ended in the digest."""
+    at: str
+    """When its event happened."""
+    withdrawn_at: str | None
+    """When its event was canceled, while the digest was open."""
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +82,16 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """When it goes on. Null: it is over."""
     started_at: str
     updated_at: str
+    digest: DigestView | None
+    """Null: it does not begin with one."""
 
 
 class RunDetail(RunView, frozen=True, kw_only=True):
     """The same, with what its steps did."""
 
     history: list[StepExplanation]
+    items: list[DigestItemView]
+    """The first 100 items of its digest."""
 
 
 class RunsCancel(Value, frozen=True, kw_only=True):
@@ -119,7 +156,20 @@ async def get_run(run_id: str, caller: Caller, parts: Parts) -> RunDetail:
     runs = await parts.ledger.plans.runs_of(caller.tenant, row.event_id, row.user)
     its = [run for run in merged(runs) if run.workflow == row.workflow]
     told = await explained(parts, its, {row.user: shown.user_id})
-    return RunDetail(**msgspec.structs.asdict(shown), history=[step for one in told for step in one.steps])
+    items = await parts.ledger.digests.items([row.event_id]) if shown.digest is not None else ()
+    return RunDetail(
+        **msgspec.structs.asdict(shown),
+        history=[step for one in told for step in one.steps],
+        items=[
+            DigestItemView(
+                event_id=id_text(one.event_id),
+                run_id=id_text(one.run),
+                at=rfc3339(one.at),
+                withdrawn_at=text_or_none(one.withdrawn_at),
+            )
+            for one in items[:ITEMS]
+        ],
+    )
 
 
 @post("/{run_id:str}/cancel", opt=SEND, status_code=200)
@@ -160,6 +210,11 @@ async def _the_run(parts: ApiParts, caller: Identity, text: str) -> RunRow:
 
 async def _views(parts: ApiParts, rows: Sequence[RunRow]) -> list[RunView]:
     names = await names_of(parts, {row.user for row in rows})
+    digests = {
+        one.id: _digest(one)
+        for tenant in {row.tenant for row in rows}
+        for one in await parts.ledger.digests.get(tenant, [row.event_id for row in rows])
+    }
     return [
         RunView(
             id=id_text(row.id),
@@ -174,9 +229,22 @@ async def _views(parts: ApiParts, rows: Sequence[RunRow]) -> list[RunView]:
             due_at=text_or_none(row.due_at),
             started_at=rfc3339(row.started_at),
             updated_at=rfc3339(row.updated_at),
+            digest=digests.get(row.event_id),
         )
         for row in rows
     ]
+
+
+def _digest(row: DigestRow) -> DigestView:
+    return DigestView(
+        opened_at=rfc3339(row.opened_at),
+        closes_at=rfc3339(row.closes_at),
+        closed_at=text_or_none(row.closed_at),
+        closed_by=row.cause,
+        items=row.items,
+        withdrawn=row.withdrawn,
+        total=row.total,
+    )
 
 
 router = Router("/v1/runs", route_handlers=[list_runs, get_run, cancel_run, cancel_runs], tags=["Events"])

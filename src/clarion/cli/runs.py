@@ -89,6 +89,8 @@ def show_(run_id: Id, *, connect: Connect, json: Json = False) -> None:
         return
     output.field("workflow", f"{run['workflow']} (version {run['version']})")
     output.field("status", run["status"] if not run["reason"] else f"{run['status']} ({run['reason']})")
+    if (digest := run["digest"]) is not None and digest["closed_at"] is None:
+        output.field("digest", f"{digest['items']} items; closes {output.clock(digest['closes_at'])}")
     for step in run["history"]:
         output.field(output.clock(step["at"]), step["text"])
 

@@ -34,6 +34,7 @@ class Ledger:
         self.setup = SetupView(store.setup)
         self.plans = store.plans
         self.runs = store.runs
+        self.digests = store.digests
         self.leases = store.leases
         self.messages = store.messages
         self.spending = store.spending

@@ -20,6 +20,11 @@ def opened_state(row: RunRow, user: User, vault: Vault) -> RunState:
     return _decode(vault.open(user.key, row.sealed or b""))
 
 
+def sealed_state(state: RunState, user: User, vault: Vault) -> bytes:
+    """Where a run waits, for whoever has the user's key."""
+    return vault.seal(user.key, _encode(state))
+
+
 def row_after(
     planned: Planned, event: Event, user: User, waited: Waited | None, vault: Vault, now: Instant
 ) -> RunRow | None:
@@ -47,7 +52,7 @@ def row_after(
         updated_at=now,
         reason=advance.reason,
         cancellation_key=planned.cancellation_key,
-        sealed=None if state is None else vault.seal(user.key, _encode(state)),
+        sealed=None if state is None else sealed_state(state, user, vault),
         fence=0 if before is None else before.fence,
         zoned=user.revision if state is not None and state.zoned else None,
     )

@@ -63,6 +63,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It tells of this state of a live resource."""
     hops: int = 0
     """How many workflows started one another until this event."""
+    digest_of: int | None = None
+    """It is a digest, of so many events."""
 
     @property
     def groups(self) -> tuple[Group, ...]:

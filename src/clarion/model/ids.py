@@ -52,6 +52,11 @@ def part_id(run: RunId, number: int) -> RunId:
     return RunId(_derive(run, b"p%d" % number)) if number else run
 
 
+def digest_id(opener: RunId) -> EventId:
+    """The id of the event that the digest becomes which this run opened."""
+    return EventId(_derive(opener, b"d"))
+
+
 def message_id(run: RunId, step: str, channel: str) -> MessageId:
     """The id of the message of `step` on `channel` in a run; always the same for the same inputs."""
     return MessageId(_derive(run, b"m%s/%s" % (step.encode(), channel.encode())))

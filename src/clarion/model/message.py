@@ -74,7 +74,7 @@ class StepTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, a
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`, `done`, `failed`,
-    `ended` or `error`."""
+    `collected`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
     at: Instant
     due_at: Instant | None = None
     """When a wait ends."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.model.channel import Channel
+from clarion.model.digest import DigestItem, DigestTotal
 from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.inbox import InboxChange
@@ -82,6 +83,10 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     run_rows: tuple[RunRow, ...] = ()
     """Runs that wait now, or are over after they waited. Those with a fence were claimed: what is planned of one is
     not stored when its claim is lost. A new one is not stored when its run is known, a duplicate, or of a canceled event."""
+    items: tuple[DigestItem, ...] = ()
+    """Runs that end in a digest. Each joins the open one of its slot or opens it, and the explanation of its run says which."""
+    digest_totals: tuple[DigestTotal, ...] = ()
+    """Digests whose runs are among these."""
     settled: tuple[Settlement, ...] = ()
     """What became already of messages the worker keeps, each with the record that is its delivery: final, and suppressing
     no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""

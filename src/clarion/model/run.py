@@ -23,6 +23,7 @@ class RunStatus(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     FAILED = "failed"
+    MERGED = "merged"
 
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -261,6 +261,7 @@ class StepType(StrEnum):
     WAIT = "wait"
     BRANCH = "branch"
     EXPERIMENT = "experiment"
+    DIGEST = "digest"
     UPDATE_USER = "update_user"
     TRIGGER = "trigger"
 
@@ -282,6 +283,29 @@ class Case(Value, frozen=True, kw_only=True, omit_defaults=False):
     when: str | None = None
     """A condition in CEL. null: the case for everything else, the last one."""
     steps: tuple[Step, ...] = ()
+
+
+class KeptItems(Value, frozen=True, kw_only=True):
+    """Which items of a digest its template gets. All of them are counted."""
+
+    first: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    last: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+
+
+class FlushWhat(StrEnum):
+    """What goes on with an item that does not wait."""
+
+    ALL = "all"
+    ALONE = "alone"
+
+
+class Flush(Value, frozen=True, kw_only=True):
+    """Which items do not wait for the end of a digest."""
+
+    when: str
+    """A condition in CEL."""
+    what: FlushWhat = FlushWhat.ALL
+    """`all`: the digest closes with it; `alone`: it goes on by itself, and the digest is left as it is."""
 
 
 class Step(Value, frozen=True, kw_only=True):
@@ -306,7 +330,7 @@ class Step(Value, frozen=True, kw_only=True):
     until: str | None = None
     """`wait`: until when, in words (`next weekday 09:00`) or in CEL (`data.starts_at`)."""
     timezone: str = "recipient"
-    """`wait`: whose clock `for` and `until` go by: `recipient`, `tenant`, or an IANA name."""
+    """`wait`, `digest`: whose clock `for`, `until` and `at` go by: `recipient`, `tenant`, or an IANA name."""
     earliest_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
     """`wait`: no sooner than so many seconds after the step is reached."""
     at_most_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
@@ -314,7 +338,8 @@ class Step(Value, frozen=True, kw_only=True):
     cases: tuple[Case, ...] = ()
     """`branch`: the first whose condition is true runs, the others do not."""
     by: str | None = None
-    """`experiment`: what a recipient is assigned by, in CEL; null: `user.id`."""
+    """`experiment`: what a recipient is assigned by, in CEL; null: `user.id`. `digest`: what is collected together, as a JSON
+    pointer into data or in CEL; null: everything of a user."""
     arms: dict[str, Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]] = {}
     """`experiment`: the arms and their weights."""
     holdout: str | None = None
@@ -329,6 +354,22 @@ class Step(Value, frozen=True, kw_only=True):
     """`trigger`: a user id or a list of them, in CEL; null: the same user."""
     data: str | None = None
     """`trigger`: the data of its event, a map in CEL; null: those of this event."""
+    window_s: Annotated[int, msgspec.Meta(ge=1, le=35 * 86_400)] | None = None
+    """`digest`: how long it collects."""
+    at: str | None = None
+    """`digest`: it collects until this time instead, as in `weekdays 08:30`."""
+    max_s: Annotated[int, msgspec.Meta(ge=1, le=35 * 86_400)] | None = None
+    """`digest`: every item makes it collect for another `window_s`, and never longer than this in all."""
+    keep: KeptItems | None = None
+    """`digest`: which items its template gets; null: the first 100."""
+    max_items: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    """`digest`: it closes with so many; null: 10,000."""
+    flush: Flush | None = None
+    """`digest`: what does not wait."""
+    look_back_s: Annotated[int, msgspec.Meta(ge=1, le=35 * 86_400)] | None = None
+    """`digest`: an item goes on at once when none closed so shortly before."""
+    empty_goes_on: bool = False
+    """`digest`: its run goes on although all of its items were canceled or expired."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -133,6 +133,10 @@ class Reason(StrEnum):
     WORKFLOW_DELETED = "workflow_deleted"
     LADDER_SATISFIED = "ladder_satisfied"
     EXPIRED = "expired"
+    # runs
+    MERGED_INTO_DIGEST = "merged_into_digest"
+    EMPTY_DIGEST = "empty_digest"
+    KEY_MISSING = "key_missing"
     # failures
     TEMPLATE_ERROR = "template_error"
     RENDER_LIMIT = "render_limit"

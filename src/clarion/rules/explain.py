@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.digest import DigestClose
 from clarion.model.ids import EventId, MessageId, UserNo, id_text, run_id
 from clarion.model.message import ChannelDecision, Run, StepTrace, Verdict
 from clarion.model.setup import Money, StepType
@@ -64,7 +65,7 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`,
-    `done`, `failed`, `ended` or `error`."""
+    `done`, `failed`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -127,7 +128,9 @@ def merged(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-_OPEN_ENDS = frozenset({"waits", "calls", "held_out", "expired", "failed", "ended"})
+_OPEN_ENDS = frozenset(
+    {"waits", "calls", "held_out", "expired", "failed", "ended", "joined", "opened", "passed"}
+)
 """Results behind which nothing else happens, or not yet."""
 
 
@@ -170,6 +173,8 @@ def _told(trace: StepTrace) -> str:
             return f"takes case {said['case'] + 1}" + (
                 f" because {said['when']} is true" if said["when"] else ""
             )
+        case "opened" | "joined" | "passed" | "closed":
+            return _of_digest(trace.result, said, until)
         case "expired":
             return f"ends the run because it would wait until {until}, when everything behind it has expired"
         case "failed":
@@ -195,6 +200,36 @@ def _done(trace: StepTrace) -> str:
         return f"starts the workflow {said['workflow']} for {said['recipients']}: event {said['event_id']}"
     changed = [*(f"sets {name}" for name in said["set"]), *(f"removes {name}" for name in said["unset"])]
     return ", ".join(changed)
+
+
+def _of_digest(result: str, said: Mapping[str, Any], until: str) -> str:
+    """What became of an item, or of the digest, as the rest of a sentence."""
+    ends = f"which collects until {until}" if until else f"which {_closed_by(said)}"
+    if result == "opened":
+        return f"opens a digest, {ends}"
+    if result == "joined":
+        return f"joins a digest as its item {said['items']}, {ends}"
+    if result == "passed":
+        return f"goes on as a digest of its own, {ends}"
+    left = " and ".join(f"{said[one]} {one}" for one in ("withdrawn", "expired") if said[one])
+    without = f", without {left} of its {said['items']} items" if left else ""
+    return f"the digest {_closed_by(said)}, and tells of {said['total']} events{without}"
+
+
+def _closed_by(said: Mapping[str, Any]) -> str:
+    """Why a digest is closed, as the rest of a sentence."""
+    return _CLOSED[DigestClose(said["closed_by"])]
+
+
+_CLOSED = {
+    DigestClose.TIME: "closed at its time",
+    DigestClose.FLUSH: "closed at once because the item does not wait",
+    DigestClose.MAX_ITEMS: "closed because it was full",
+    DigestClose.LOOK_BACK: "closed at once because none had closed shortly before",
+    DigestClose.ALONE: "is closed because the item does not wait for others",
+    DigestClose.CRITICAL: "is closed because the category is critical",
+    DigestClose.CANCELED: "was canceled",
+}
 
 
 def _channel(

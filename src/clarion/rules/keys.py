@@ -24,6 +24,14 @@ def cancellation_key(tenant: TenantId, workflow: str, value: Any, hash: KeyedHas
     return hash("cancellation", b"%d\0%s\0%s" % (tenant, workflow.encode(), _encode(value)))
 
 
+def digest_slot(
+    tenant: TenantId, user: UserNo, workflow: str, step: str, by: str, value: bytes, hash: KeyedHash
+) -> bytes:
+    """What is collected together: of one user and step, with an equal value behind the same expression."""
+    where = b"%d\0%d\0%s\0%s" % (tenant, user, workflow.encode(), step.encode())
+    return hash("digest", b"%s\0%s\0%s" % (where, by.encode(), value))
+
+
 class EventKeys:
     """The keys of one run. Data is decoded only when a pointer asks for it, and then once."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.model.channel import Channel
+from clarion.model.digest import DigestTold
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
@@ -31,11 +32,11 @@ from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, live, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
 from clarion.rules.interpreter import advance
-from clarion.rules.keys import EventKeys, KeyedHash, cancellation_key
+from clarion.rules.keys import EventKeys, KeyedHash, cancellation_key, digest_slot
 from clarion.rules.match import MISSING, resolve
 from clarion.rules.programs import compiled
 from clarion.rules.steps.program import Program
-from clarion.rules.steps.walk import Advance, Facts
+from clarion.rules.steps.walk import Advance, Collected, Facts
 from clarion.rules.time_format import rfc3339
 
 
@@ -54,6 +55,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the run has come to; None: its workflow only sends, so that it is over."""
     cancellation_key: bytes | None = None
     """Of a run that waits."""
+    slot: bytes | None = None
+    """Of a run that ends in a digest: what is collected together."""
 
 
 class Waited(NamedTuple):
@@ -65,6 +68,8 @@ class Waited(NamedTuple):
     """Those of its earlier parts as they are now, where its conditions ask for them."""
     result: CallResult | None = None
     """What came of the call it waits for."""
+    digest: DigestTold | None = None
+    """It has collected until now."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -196,16 +201,31 @@ class _Draft:
             templates={key: self._version(key) for key in self._workflow.templates()},
             messages={} if waited is None else waited.messages,
             result=None if waited is None else waited.result,
+            digest=None if waited is None else waited.digest,
         )
         came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)
         planned = self.finished()
-        waits = came_to.state is not None
+        collected = came_to.collected
+        waits = came_to.state is not None or collected is not None
         return msgspec.structs.replace(
             planned,
             run=msgspec.structs.replace(planned.run, steps=came_to.steps),
             advance=came_to,
             cancellation_key=self._cancellation_key() if waits else None,
             dedupe=planned.dedupe or (self._dedupe(self._keys) if waits and self._keys is not None else None),
+            slot=None if collected is None else self._slot(collected),
+        )
+
+    def _slot(self, collected: Collected) -> bytes:
+        step = collected.step
+        return digest_slot(
+            self._event.tenant,
+            self._user.no,
+            self._workflow.key,
+            step.key,
+            step.by or "",
+            collected.key,
+            self._hash,
         )
 
     def _sent(self, step: Step) -> list[Message]:

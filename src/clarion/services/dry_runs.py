@@ -14,6 +14,7 @@ from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.flow.plan.batch import PlanBatch
+from clarion.flow.plan.digests import item_of
 from clarion.model.event import Event
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, new_event_id
 from clarion.model.message import Run
@@ -80,6 +81,8 @@ class DryRuns:
                 )
                 draft.add(planned)
                 draft.messages += planned.messages
+                if (item := item_of(planned, event, user, self._vault, now)) is not None:
+                    draft.items.append(item)
         result = await self._ledger.plans.preview(draft.commit())
         final = {run.id: run for run in (*draft.runs, *result.runs)}
         return [(names[run.user], run) for run in final.values()]

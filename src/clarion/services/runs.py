@@ -32,6 +32,7 @@ class RunService:
 
     def __init__(self, ledger: Ledger, cancellations: Cancellations, vault: Vault, clock: Clock) -> None:
         self._runs = ledger.runs
+        self._digests = ledger.digests
         self._records = ledger.records
         self._cancellations = cancellations
         self._vault = vault
@@ -40,6 +41,7 @@ class RunService:
     async def cancel_keyed(self, tenant: TenantId, workflow: str, value: Any) -> StoppedRuns:
         """Cancel the runs of a workflow that wait and whose cancellation key has this value."""
         key = cancellation_key(tenant, workflow, value, self._vault.hash)
+        items = await self._withdrawn(tenant, workflow, key)
         where = RunFilter(workflow=workflow, cancellation_key=key)
         runs = messages = 0
         while True:
@@ -48,7 +50,16 @@ class RunService:
             for run in stopped:
                 messages += await self._messages(run)
             if len(stopped) < SLICE or terms.dry_running():
-                return StoppedRuns(runs, messages)
+                return StoppedRuns(runs + items, messages)
+
+    async def _withdrawn(self, tenant: TenantId, workflow: str, key: bytes) -> int:
+        """Runs that have come to a digest which is still open."""
+        items = 0
+        while True:
+            found = await self._digests.withdraw(tenant, workflow, key, self._clock.now(), SLICE)
+            items += found
+            if found < SLICE or terms.dry_running():
+                return items
 
     async def cancel(self, run: RunRow) -> RunRow | None:
         """Cancel one run; as it is then. None: it waits no more."""

@@ -140,3 +140,33 @@ async def test_there_are_no_others(admin):
         assert (await admin.problem("GET", f"/v1/runs/{id_}"))["status"] == 404
         assert (await admin.problem("POST", f"/v1/runs/{id_}/cancel"))["status"] == 404
     assert (await admin.problem("GET", "/v1/runs?workflow=nothing"))["status"] == 422
+
+
+async def test_digests_are_listed_and_explained(clarion, admin, sender):
+    """An event says which digest it went into, and the digest what it tells of; what is canceled by its key is not told."""
+    steps = [
+        {"key": "collect", "type": "digest", "by": "/order", "window_s": 3_600},
+        {"key": "tell", "template": "paid", "to": SMS},
+    ]
+    await admin.ok("PUT", "/v1/workflows/series", {**SERIES, "steps": steps, "cancellation_key": "/id"})
+    asked = {"recipients": ["ada"], "data": {"id": "1", "order": "A-1"}}
+    (dry,) = (await sender.ok("POST", "/v1/workflows/series/trigger?dry_run=true", asked))["runs"]
+    assert dry["steps"][0]["result"] == "opened"
+    event = (await trigger(sender, "ada"))["event_id"]
+    (run,) = await waiting(clarion, admin, 1)
+    digest = run["digest"]
+    assert (digest["items"], digest["closed_at"], digest["total"]) == (1, None, None)
+    assert digest["closes_at"] == run["due_at"]
+    told = await admin.ok("GET", f"/v1/events/{event}/explanation?user_id=ada")
+    assert told["text"] == (
+        f"Nothing is sent so far. Step 'collect': opens a digest, which collects until {run['due_at']}."
+    )
+    assert told["runs"][0]["steps"][0]["inputs"]["digest"] == run["event_id"]
+    detail = await admin.ok("GET", f"/v1/runs/{run['id']}")
+    assert [(one["event_id"], one["withdrawn_at"]) for one in detail["items"]] == [(event, None)]
+    canceled = await sender.ok("POST", "/v1/runs/cancel", {"workflow": "series", "cancellation_key": "1"})
+    assert canceled == {"runs": 1, "messages": 0}
+    (run,) = await waiting(clarion, admin, 1)
+    assert run["digest"]["withdrawn"] == 1
+    canceled = await sender.ok("POST", f"/v1/runs/{run['id']}/cancel")
+    assert (canceled["status"], canceled["digest"]["closed_by"]) == ("canceled", "canceled")

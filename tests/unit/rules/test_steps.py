@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clarion.model.channel import Channel
-from clarion.model.setup import Case, SendAll, Step, StepType, Workflow
+from clarion.model.setup import Case, Flush, KeptItems, SendAll, Step, StepType, Workflow
 from clarion.rules.programs import compiled
 from clarion.rules.steps.faults import faults, placed
 
@@ -40,6 +40,11 @@ def update(**more: Any) -> Step:
     return Step(key="mark", type=StepType.UPDATE_USER, **more)
 
 
+def digest(**more: Any) -> Step:
+    """A digest."""
+    return Step(**{"key": "collect", "type": StepType.DIGEST, "window_s": 60, **more})
+
+
 def send(key: str, when: str | None = None) -> Step:
     """A send under a condition."""
     return Step(key=key, template="note", to=TO, when=when)
@@ -60,6 +65,32 @@ def nested(depth: int) -> Step:
         ((SEND, SEND), "#/steps/1/key", "'hello' is used twice"),
         ((SEND, fork(Case(steps=(SEND,)))), "#/steps/1/cases/0/steps/0/key", "used twice"),
         ((Step(key="a", to=TO),), "#/steps/0", "needs `template`"),
+        ((digest(window_s=None), SEND), "#/steps/0", "`window_s`, or until which time as `at`"),
+        ((digest(at="daily 08:30"), SEND), "#/steps/0", "one of the two"),
+        ((digest(window_s=None, at="sometimes"), SEND), "#/steps/0/at", "no time"),
+        ((digest(window_s=None, at="2026-12-24 09:00"), SEND), "#/steps/0/at", "a date comes once"),
+        ((digest(window_s=None, at="daily 08:30", max_s=90), SEND), "#/steps/0/max_s", "`window_s` says"),
+        ((digest(timezone="tenant"), SEND), "#/steps/0/timezone", "goes with `at`"),
+        (
+            (digest(window_s=None, at="daily 08:30", timezone="Mars"), SEND),
+            *("#/steps/0/timezone", "nor an IANA time zone"),
+        ),
+        ((digest(max_s=59), SEND), "#/steps/0/max_s", "write at least 60"),
+        ((digest(by="/a~b"), SEND), "#/steps/0/by", "is written '~0'"),
+        ((digest(by="dta.order"), SEND), "#/steps/0/by", "did you mean `data`"),
+        ((digest(flush=Flush(when="data.n +")), SEND), "#/steps/0/flush/when", "column"),
+        ((digest(flush=Flush(when="'a'")), SEND), "#/steps/0/flush/when", "neither"),
+        ((digest(keep=KeptItems()), SEND), "#/steps/0/keep", "one of the two"),
+        ((digest(keep=KeptItems(first=1, last=1)), SEND), "#/steps/0/keep", "one of the two"),
+        (
+            (send("early"), digest(), send("late", "steps.early.read")),
+            *("#/steps/2/when", "no step `early` before"),
+        ),
+        (
+            (fork(Case(steps=(digest(),))), send("late", "steps.fork.case == 0")),
+            *("#/steps/1/when", "no step `fork` before"),
+        ),
+        ((digest(), send("late", "data.items.size() > data.sum")), "#/steps/1/when", "`sum`"),
         ((Step(key="a", template="note"),), "#/steps/0", "needs `to`"),
         ((SEND, Step(key="b", type=StepType.WAIT)), "#/steps/1", "needs one of `for_s`, `for` and"),
         ((SEND, Step(key="b", for_s=9, template="note", to=TO)), "#/steps/1/for_s", 'say `"type": "wait"`'),

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.consent import ConsentAction
+from clarion.model.digest import DigestClose
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.reading import DeadRecordKind, ReadingKind
 from clarion.model.receipt import ReceiptKind
@@ -35,7 +36,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0049"
+REVISION = "0050"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -282,6 +283,54 @@ Index("runs_user", runs.c.user, sqlite_where=_WAITING)
 Index("runs_key", runs.c.cancellation_key, sqlite_where=_WAITING)
 Index("runs_held", runs.c.holder, sqlite_where=runs.c.holder.is_not(None))
 """Runs that wait, and what became of those that did. A run that never waits has no row."""
+
+digests = Table(
+    "digests",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _text("workflow"),
+    _text("step"),
+    _blob("slot", null=True),
+    _number("number"),
+    _number("opened_at"),
+    _number("closes_at"),
+    _number("latest_at", null=True),
+    _number("window_ms"),
+    _number("most_items"),
+    _number("touched_at"),
+    _number("items", default=0),
+    _number("withdrawn", default=0),
+    _number("closed_at", null=True),
+    _text("cause", null=True),
+    _number("total", null=True),
+    _one_of("cause", DigestClose),
+    Index("digests_slot", "slot", "number", unique=True),
+    sqlite_with_rowid=False,
+)
+Index("digests_user", digests.c.user, sqlite_where=digests.c.total.is_(None))
+"""Digests that take items, and those that did: one is open in a slot at most, that with the highest number."""
+
+digest_items = Table(
+    "digest_items",
+    metadata,
+    _blob("id", key=True),
+    _blob("digest_id"),
+    _blob("event_id"),
+    _number("at"),
+    _number("withdrawn_at", null=True),
+    _blob("content", null=True),
+    _blob("cancellation_key", null=True),
+    Index("digest_items_digest", "digest_id", "at", "id"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "digest_items_key",
+    digest_items.c.cancellation_key,
+    sqlite_where=digest_items.c.cancellation_key.is_not(None),
+)
+"""The runs that ended in a digest, each once, by their ids."""
 
 canceled_events = Table(
     "canceled_events",

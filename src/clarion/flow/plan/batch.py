@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.flow.lanes import InFlight
 from clarion.model.channel import Channel
+from clarion.model.digest import DigestItem, DigestTold, DigestTotal
 from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, StepTrace
@@ -51,6 +52,9 @@ class PlanBatch:
         self.run_rows: list[RunRow] = []
         """Runs that wait now, or are over after they waited."""
         self.in_flight: list[InFlight] = []
+        self.items: list[DigestItem] = []
+        """Runs that end in a digest."""
+        self.digest_totals: list[DigestTotal] = []
         self.settled: list[Settlement] = []
         """What became already of some that are held."""
         self.consumed: Consumed | None = None
@@ -154,6 +158,12 @@ class PlanBatch:
         )
         over = {"due_at": None, "sealed": None, "updated_at": now}
         self.run_rows.append(msgspec.structs.replace(row, status=status, reason=reason, **over))
+        self.digest_totals.append(DigestTotal(run=row.id, digest=row.event_id, total=0))
+
+    def tell(self, row: RunRow, digest: DigestTold, entry: Entry) -> None:
+        """The run of a digest goes on with it. `entry`: the event that it is."""
+        self.digest_totals.append(DigestTotal(run=row.id, digest=row.event_id, total=digest.total))
+        self.bodies += (entry,)
 
     def _run(
         self,
@@ -194,5 +204,7 @@ class PlanBatch:
             continued=self.continued,
             continuations=tuple(self.continuations),
             run_rows=tuple(self.run_rows),
+            items=tuple(self.items),
+            digest_totals=tuple(self.digest_totals),
             settled=tuple(self.settled),
         )

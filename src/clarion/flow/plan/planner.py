@@ -20,6 +20,7 @@ from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
+from clarion.flow.plan.digests import item_of
 from clarion.flow.plan.leftovers import Leftovers
 from clarion.flow.priority import PriorityGate
 from clarion.flow.run_states import row_after
@@ -292,6 +293,8 @@ class Planner:
         draft.add(planned)
         if row is not None:
             draft.run_rows.append(row)
+        if (item := item_of(planned, event, user, self._vault, now)) is not None:
+            draft.items.append(item)
         for message, decision in zip(planned.messages, planned.decisions, strict=True):
             if message.status is not Status.QUEUED:
                 draft.messages.append(message)

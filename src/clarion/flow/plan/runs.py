@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -14,20 +13,23 @@ from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
+from clarion.flow.plan.digests import digest_step, event_of, parts
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.run_states import opened_state
-from clarion.flow.sealing import opened
+from clarion.flow.sealing import opened, sealed_entry
 from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
+from clarion.model.digest import DigestRow, DigestTold, StoredItem
 from clarion.model.event import Event
-from clarion.model.ids import Instant, RunId
+from clarion.model.ids import EventId, Instant, RunId, WorkerId
 from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Waited
+from clarion.rules.steps.digest import closing_time
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,6 @@ CALLS = 64
 """Calls of steps under way at once."""
 HELD_CALLS = 1_024
 """Runs that a process keeps for the sake of their calls."""
-_NONE: Mapping[RunId, CallResult] = MappingProxyType({})
 
 
 class StepCalls(Protocol):
@@ -45,6 +46,15 @@ class StepCalls(Protocol):
 
     async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
         """What came of it. Doing it again is harmless. Raises Busy or Unavailable when it is to be done again."""
+
+
+class _Known(NamedTuple):
+    """What is known of some claimed runs beside their rows."""
+
+    digests: Mapping[RunId, DigestRow]
+    """Those of which they tell."""
+    results: Mapping[RunId, CallResult]
+    """What came of calls that they wait for."""
 
 
 class _Woken(NamedTuple):
@@ -55,6 +65,8 @@ class _Woken(NamedTuple):
     event: Event
     user: User
     setup: PlanSetup
+    digest: DigestTold | None
+    """The digest that its event is, when that has just closed."""
 
 
 class RunClaimer:
@@ -98,16 +110,40 @@ class RunClaimer:
         besides = tuple(self._calling)
         claimed = await self._ledger.runs.claim(worker, lane, CLAIM, self._clock.now(), besides)
         if claimed:
-            await self._go_on(lane, claimed)
+            digests = await self._closed(worker, claimed)
+            going = [row for row in claimed if row.id not in digests or digests[row.id].closed_at is not None]
+            for part in parts(going, digests):
+                await self._go_on(lane, part, _Known(digests, {}))
         self.woken += len(claimed)
         return len(claimed) == CLAIM
 
-    async def _go_on(
-        self, lane: Lane, rows: Sequence[RunRow], results: Mapping[RunId, CallResult] = _NONE
-    ) -> None:
+    async def _closed(self, worker: WorkerId, rows: Sequence[RunRow]) -> Mapping[RunId, DigestRow]:
+        """The digests that some of these wait for. The runs of those that are still open wait again when this returns."""
+        draft, now = PlanBatch(worker), self._clock.now()
+        setups = {row.id: await self._planner.setup_of_run(draft, row) for row in rows}
+        steps = {row.id: step for row in rows if (step := digest_step(setups[row.id], row)) is not None}
+        if not steps:
+            return {}
+        collecting = [row for row in rows if row.id in steps]
+        timed = [row for row in collecting if steps[row.id].at is not None]
+        users = await self._ledger.users.get([row.user for row in timed]) if timed else {}
+        moved = {}
+        for row in timed:
+            setup, user = setups[row.id], users.get(row.user)
+            at = (
+                None
+                if setup is None or user is None
+                else closing_time(steps[row.id], user, setup.tenant, row.started_at)
+            )
+            if at is not None and at != row.due_at:
+                moved[row.event_id] = max(at, now)
+        found = await self._ledger.digests.close(worker, collecting, moved, now)
+        return {row.run: row for row in found}
+
+    async def _go_on(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> None:
         """One that cannot be planned or stored has failed, and stops no other. Raises Unavailable and GivenUp."""
         try:
-            await self._planner.store_runs(lane, await self._draft(lane, rows, results))
+            await self._planner.store_runs(lane, await self._draft(lane, rows, known))
             return
         except (Unavailable, GivenUp):
             raise
@@ -116,19 +152,17 @@ class RunClaimer:
             failed = fault
         if len(rows) > 1:
             for row in rows:
-                await self._go_on(lane, [row], results)
+                await self._go_on(lane, [row], known)
             return
         draft = PlanBatch(await self._lease.lasting())
         draft.end_run(rows[0], RunStatus.FAILED, reason_of(failed), self._clock.now())
         await self._planner.store_runs(lane, draft)
 
-    async def _draft(
-        self, lane: Lane, rows: Sequence[RunRow], results: Mapping[RunId, CallResult]
-    ) -> PlanBatch:
+    async def _draft(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> PlanBatch:
         draft, now = PlanBatch(await self._lease.lasting()), self._clock.now()
         woken = []
-        for one in await self._woken(draft, rows, now):
-            if one.state.call is None or one.row.id in results:
+        for one in await self._woken(draft, rows, known.digests, now):
+            if one.state.call is None or one.row.id in known.results:
                 woken.append(one)
             elif one.row.id not in self._calling:
                 self._calling[one.row.id] = asyncio.create_task(self._call(lane, one, one.state.call))
@@ -141,12 +175,15 @@ class RunClaimer:
         ]
         messages = await self._ledger.receipts.messages(asked) if asked else {}
         for one in woken:
-            waited = Waited(one.row, one.state, messages, result=results.get(one.row.id))
+            waited = Waited(one.row, one.state, messages, known.results.get(one.row.id), one.digest)
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:
                 log.exception("run_failed", workflow=one.row.workflow, error=type(fault).__name__)
                 draft.end_run(one.row, RunStatus.FAILED, reason_of(fault), now)
+            else:
+                if one.digest is not None:
+                    draft.tell(one.row, one.digest, sealed_entry(one.event, one.user, self._vault, 0))
         return draft
 
     async def _call(self, lane: Lane, one: _Woken, call: StepCall) -> None:
@@ -155,7 +192,7 @@ class RunClaimer:
             async with self._places:
                 result = await self._performed(one, call)
             if result is not None:
-                await self._go_on(lane, [one.row], {one.row.id: result})
+                await self._go_on(lane, [one.row], _Known({}, {one.row.id: result}))
         except (Unavailable, GivenUp):
             log.warning("call_not_stored", workflow=one.row.workflow)
         finally:
@@ -172,10 +209,14 @@ class RunClaimer:
             log.exception("step_failed", workflow=one.row.workflow, error=type(fault).__name__)
             return CallResult(reason=reason_of(fault))
 
-    async def _woken(self, draft: PlanBatch, rows: Sequence[RunRow], now: Instant) -> list[_Woken]:
+    async def _woken(
+        self, draft: PlanBatch, rows: Sequence[RunRow], digests: Mapping[RunId, DigestRow], now: Instant
+    ) -> list[_Woken]:
         """Those that can go on; the others end in the draft."""
         users = await self._ledger.users.get([row.user for row in rows])
-        bodies = await self._ledger.events.bodies([*{(row.event_id, row.workflow): None for row in rows}])
+        waited = {(row.event_id, row.workflow): None for row in rows if row.id not in digests}
+        bodies = await self._ledger.events.bodies([*waited]) if waited else {}
+        items = await self._items([row for row in rows if row.id in digests])
         woken = []
         for row in rows:
             user = users.get(row.user)
@@ -185,13 +226,28 @@ class RunClaimer:
             elif setup is None:
                 draft.end_run(row, RunStatus.CANCELED, Reason.WORKFLOW_DELETED, now)
             else:
+                digest = None
                 try:
-                    event = opened(bodies[row.event_id, row.workflow], users, self._vault)
-                    assert event is not None
+                    if row.id in digests:
+                        step = digest_step(setup, row)
+                        assert step is not None
+                        held = items.get(row.event_id, ())
+                        event, digest = event_of(digests[row.id], row, step, held, user, self._vault, now)
+                    else:
+                        found = opened(bodies[row.event_id, row.workflow], users, self._vault)
+                        assert found is not None
+                        event = found
                     state = opened_state(row, user, self._vault)
                 except Exception as fault:
                     log.exception("run_unreadable", workflow=row.workflow, error=type(fault).__name__)
                     draft.end_run(row, RunStatus.FAILED, Reason.UNREADABLE, now)
                 else:
-                    woken.append(_Woken(row, state, event, user, setup))
+                    woken.append(_Woken(row, state, event, user, setup, digest))
         return woken
+
+    async def _items(self, rows: Sequence[RunRow]) -> Mapping[EventId, Sequence[StoredItem]]:
+        """What the digests of these hold."""
+        found: dict[EventId, list[StoredItem]] = {}
+        for item in await self._ledger.digests.items([row.event_id for row in rows]) if rows else ():
+            found.setdefault(item.digest, []).append(item)
+        return found

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from clarion.ports.ledger.conversations import Conversations
+from clarion.ports.ledger.digests import Digests
 from clarion.ports.ledger.events import (
     Continuations,
     EventLog,
@@ -56,6 +57,7 @@ __all__ = [
     "DeadRecords",
     "Deliveries",
     "Devices",
+    "Digests",
     "Directory",
     "DocumentStore",
     "Endpoints",
@@ -115,6 +117,7 @@ class Store(Protocol):
     setup: SetupStore
     plans: Plans
     runs: Runs
+    digests: Digests
     leases: Leases
     messages: Messages
     spending: Spending

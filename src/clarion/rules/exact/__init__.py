@@ -8,6 +8,7 @@ from clarion.rules.exact.audiences import chooses, compared_with, next_look
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.consents import added
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
+from clarion.rules.exact.digests import Slots
 from clarion.rules.exact.endpoints import health
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
 from clarion.rules.exact.number_ranges import confirmed, is_blocked, unblocked
@@ -27,6 +28,7 @@ __all__ = [
     "Decisions",
     "DedupeHolder",
     "KeyHolder",
+    "Slots",
     "StepRefusal",
     "Stored",
     "StoredSpending",

@@ -1,4 +1,5 @@
-"""Dedupe, caps, collapse and thread order, in this order. Each message sees the decisions about the messages before it."""
+"""Dedupe, caps, collapse and thread order, in this order, then digests. Each message sees the decisions about the messages
+before it."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from clarion.model.ids import Instant, MessageId, RunId, id_text
-from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
+from clarion.model.message import ChannelDecision, Message, Run, StepTrace, Verdict, packed
 from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
 from clarion.model.run import RunRow
 from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
+from clarion.rules.exact.digests import Arrival, Slots
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
 NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
@@ -20,7 +22,7 @@ NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 
 def needed(plan: PlanCommit) -> bool:
     """Whether a plan asks for any exact check."""
-    return bool(plan.charges or plan.dedupes or plan.collapses or plan.turns)
+    return bool(plan.charges or plan.dedupes or plan.collapses or plan.turns or plan.items)
 
 
 def decide(plans: Sequence[PlanCommit], stored: Stored) -> Decisions:
@@ -59,6 +61,8 @@ class _Checks:
         self._duplicates: set[RunId] = set()
         self._latest: dict[bytes, MessageId] = {}
         self._last: dict[bytes, MessageId] = {}
+        self._digests = Slots(stored.digests)
+        self._taken: dict[RunId, Arrival] = {}
 
     def cancel(self) -> None:
         """Nothing of a canceled event is sent, and nothing of it is counted. Before all other checks."""
@@ -70,6 +74,13 @@ class _Checks:
 
     def decide(self, plan: PlanCommit) -> None:
         """All checks of one plan."""
+        self._of_messages(plan)
+        for item in plan.items:
+            canceled = item.event_id in self._stored.canceled
+            if not canceled and item.part not in self._stored.known and item.part not in self._duplicates:
+                self._taken[item.part] = self._digests.take(item)
+
+    def _of_messages(self, plan: PlanCommit) -> None:
         charges = by_message(plan.charges)
         if not (plan.dedupes or plan.collapses or plan.turns):
             for message_id, its in charges.items():
@@ -106,7 +117,12 @@ class _Checks:
             threads=self._last,
             threaded=self._threaded,
             superseded=self._superseded,
-            run_rows=[row for plan in plans for row in plan.run_rows if self._goes_on(row)],
+            run_rows=[
+                *(row for plan in plans for row in plan.run_rows if self._goes_on(row)),
+                *self._digests.opened.values(),
+            ],
+            digests=self._digests,
+            digest_totals=[one for plan in plans for one in plan.digest_totals if one.run not in known],
             waits=bool(self._waiter),
         )
 
@@ -262,6 +278,8 @@ class _Checks:
             channels = tuple(map(self._with_verdicts, run.channels))
             changed = any(new is not old for new, old in zip(channels, run.channels, strict=True))
             grown = replace(run, channels=channels) if changed else run
+            if (taken := self._taken.get(run.id)) is not None:
+                grown = replace(grown, steps=(*run.steps[:-1], _collected(run.steps[-1], taken)))
             if run.steps and (why := self._ended_at_once(run)) is not None:
                 grown = replace(
                     grown, steps=(*run.steps, replace(run.steps[-1], result="ended", inputs={"reason": why}))
@@ -284,6 +302,11 @@ class _Checks:
             return replace(plan, said=both)
         message = self._new[plan.message_id]
         return replace(plan, status=message.status, reason=message.reason, due_at=message.due_at, said=both)
+
+
+def _collected(step: StepTrace, taken: Arrival) -> StepTrace:
+    inputs = {**step.inputs, **taken.inputs}
+    return replace(step, result=taken.result, due_at=taken.closes_at, inputs=inputs)
 
 
 def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:

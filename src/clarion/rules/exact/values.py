@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
+from clarion.model.digest import DigestRow, DigestTotal
 from clarion.model.ids import EventId, Instant, MessageId, RunId
 from clarion.model.message import Message, Run
 from clarion.model.plan import DedupeClaim, PlanResult
 from clarion.model.run import RunRow
 from clarion.model.status import Status
 from clarion.rules.exact.counts import Counted, Counts
+from clarion.rules.exact.digests import Slots
 
 
 class DedupeHolder(NamedTuple):
@@ -46,6 +48,8 @@ class Stored(NamedTuple):
     collapses: Mapping[bytes, KeyHolder] = {}
     threads: Mapping[bytes, KeyHolder] = {}
     """The last of each thread. One that ended while it waited left its place to what it waited for."""
+    digests: Mapping[bytes, DigestRow] = {}
+    """The last digest of each slot."""
 
 
 class Decisions(NamedTuple):
@@ -68,5 +72,9 @@ class Decisions(NamedTuple):
     out of the counts."""
     run_rows: Sequence[RunRow]
     """Runs that wait now, or are over after they waited."""
+    digests: Slots
+    """What became of items."""
+    digest_totals: Sequence[DigestTotal]
+    """What runs of digests told."""
     waits: bool
     """Some message waits for its turn."""

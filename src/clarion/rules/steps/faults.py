@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from clarion.model.setup import Step, StepType, every
-from clarion.rules.data_types import ANYTHING, DataType, type_of_value
+from clarion.rules.data_types import (
+    ANYTHING,
+    DataType,
+    ListOf,
+    Scalar,
+    fields_of,
+    pointer_fault,
+    type_of_value,
+)
 from clarion.rules.expressions import ExpressionError, checked, compiled, counted
 from clarion.rules.match import closest
 from clarion.rules.steps.kind import StepFault
@@ -21,6 +29,17 @@ DEPTH = 8
 """Branches inside branches."""
 
 _OF_EVERY = ("key", "type", "when", "on_error")
+DIGESTED = fields_of(
+    {
+        "items": ListOf(Scalar.ANY),
+        "total": Scalar.WHOLE,
+        "first_at": Scalar.TEXT,
+        "last_at": Scalar.TEXT,
+        "actors": ListOf(Scalar.TEXT),
+        "previous": Scalar.ANY,
+    }
+)
+"""What the run of a digest goes on with."""
 _REFERENCE = re.compile(
     r"""(?<![\w.])steps\s*(?:\.\s*(?P<name>\w+)|\[\s*(?P<quote>['"])(?P<key>[^'"]*)(?P=quote)\s*\])"""
     r"""(?:\s*\.\s*(?P<field>\w+)(?!\s*\())?"""
@@ -71,7 +90,17 @@ def _of_list(
         for number, case in enumerate(step.cases):
             inside = {**known, step.key: step}
             yield from _of_list(case.steps, f"{at}/cases/{number}/steps", inside, seen, depth + 1, data)
-        known[step.key] = step
+        known, data = _behind(step, known, data)
+
+
+def _behind(step: Step, before: Mapping[str, Step], data: DataType) -> tuple[dict[str, Step], DataType]:
+    """What surely was there for whatever comes behind a step, and what its data are. A digest goes on with data of its own,
+    and without what its items did before."""
+    if step.type is StepType.DIGEST:
+        return {step.key: step}, DIGESTED
+    if any(one.type is StepType.DIGEST for one in every([step])):
+        return {}, ANYTHING
+    return {**before, step.key: step}, data
 
 
 def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
@@ -90,6 +119,8 @@ def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
 
 
 def _of_expressions(step: Step, at: str, before: Mapping[str, Step], data: DataType) -> Iterator[StepFault]:
+    if step.by is not None and step.by.startswith("/") and (wrong := pointer_fault(data, step.by)):
+        yield StepFault(f"{at}/by", f"{wrong}.")
     outputs = {key: output for key, one in before.items() if (output := KINDS[one.type].output) is not None}
     known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
     types = tuple((name, known[name]) for name in VARIABLES)

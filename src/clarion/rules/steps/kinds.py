@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from clarion.model.setup import Step, StepType
 from clarion.rules.steps.branch import BranchStep
+from clarion.rules.steps.digest import DigestStep
 from clarion.rules.steps.experiment import ExperimentStep
 from clarion.rules.steps.kind import Asked, StepKind
 from clarion.rules.steps.send import SendStep
@@ -18,6 +19,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.WAIT: WaitStep(),
     StepType.BRANCH: BranchStep(),
     StepType.EXPERIMENT: ExperimentStep(),
+    StepType.DIGEST: DigestStep(),
     StepType.UPDATE_USER: UpdateUserStep(),
     StepType.TRIGGER: TriggerStep(),
 }

@@ -13,13 +13,11 @@ from clarion.model.status import Reason
 from clarion.rules import moments
 from clarion.rules.expressions import ExpressionError
 from clarion.rules.moments import Moment, MomentError
-from clarion.rules.quiet_hours import check_zone, local_clock
-from clarion.rules.schedule import zone_of
+from clarion.rules.quiet_hours import local_clock
+from clarion.rules.steps.clock import RECIPIENT, zone_faults, zone_for
 from clarion.rules.steps.kind import Asked, StepFault, StepKind
 from clarion.rules.steps.walk import Advance, Walk
 
-RECIPIENT, TENANT = "recipient", "tenant"
-"""What `timezone` may say instead of an IANA name."""
 WAYS = ("for_s", "for", "until")
 """What a wait may end by: one of them."""
 _CALENDAR = ("timezone", "earliest_s", "at_most_s")
@@ -65,9 +63,7 @@ class WaitStep(StepKind):
             _moment(step)
         except MomentError as wrong:
             yield StepFault(f"{at}/{given[0]}", f"{wrong}.")
-        if step.timezone not in (RECIPIENT, TENANT) and not check_zone(step.timezone):
-            detail = f"{step.timezone!r} is neither `{RECIPIENT}`, nor `{TENANT}`, nor an IANA time zone."
-            yield StepFault(f"{at}/timezone", detail)
+        yield from zone_faults(step, at)
         if step.earliest_s is not None and step.at_most_s is not None and step.earliest_s > step.at_most_s:
             yield StepFault(f"{at}/at_most_s", "`at_most_s` is at least `earliest_s`.")
 
@@ -102,10 +98,7 @@ def _due(walk: Walk, step: Step, anchor: Instant) -> _Due | None:
     """None: never. Raises ExpressionError and MomentError."""
     if step.for_s is not None:
         return _Due(Instant(anchor + step.for_s * 1_000 + jitter(walk, step)), {})
-    zone = step.timezone
-    if zone in (RECIPIENT, TENANT):
-        user, tenant = walk.facts.user, walk.facts.tenant
-        zone = zone_of(user, tenant) if zone == RECIPIENT else tenant.timezone
+    zone = zone_for(step, walk.facts.user, walk.facts.tenant)
     at = _instant(walk, step, zone, anchor)
     latest = None if step.at_most_s is None else Instant(anchor + step.at_most_s * 1_000)
     if at is None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from clarion.model.digest import DigestClose, DigestRule, DigestTold
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, RunId, call_id, id_text
 from clarion.model.message import Message, StepTrace
@@ -54,6 +55,24 @@ class Facts(NamedTuple):
     """Those of its earlier parts as they are now, where the program asks for them."""
     result: CallResult | None = None
     """What came of the call it waits for; None: nothing yet."""
+    digest: DigestTold | None = None
+    """The digest that its event is, when that has just closed."""
+
+
+class Collected(NamedTuple):
+    """A run that ends in a digest, to go on with others."""
+
+    step: Step
+    key: bytes
+    """The value that it is collected by, always written the same."""
+    rule: DigestRule
+    closes: DigestClose | None
+    """It waits for no others."""
+    outputs: Mapping[str, Mapping[str, Any]]
+    """What steps before it left."""
+    templates: Mapping[str, int]
+    """The versions that the digest sends if the run opens it."""
+    expires_at: Instant | None
 
 
 class Advance(NamedTuple):
@@ -66,7 +85,9 @@ class Advance(NamedTuple):
     """What it needs to go on; None: it is over."""
     steps: tuple[StepTrace, ...]
     reason: Reason | None = None
-    """Why it did not finish."""
+    """Why it did not finish, or finished early."""
+    collected: Collected | None = None
+    """It ends in a digest."""
 
 
 Send = Callable[[Step], Iterable[Message]]
@@ -125,7 +146,7 @@ class Walk:
         state = RunState(
             step=step.key,
             due_at=due_at,
-            outputs={key: value for key, value in self.outputs.items() if key not in self.messages},
+            outputs=self._left(),
             messages=self.messages,
             templates=self.templates,
             anchor=anchor,
@@ -155,6 +176,16 @@ class Walk:
             return None
         return self.end(step.key, RunStatus.FAILED, reason)
 
+    def collect(self, step: Step, key: bytes, rule: DigestRule, closes: DigestClose | None) -> Advance:
+        """The run is over: a digest goes on with it."""
+        collected = Collected(step, key, rule, closes, self._left(), self.templates, self.facts.expires_at)
+        over = self.end(step.key, RunStatus.MERGED, Reason.MERGED_INTO_DIGEST)
+        return over._replace(collected=collected)
+
+    def _left(self) -> Mapping[str, Mapping[str, Any]]:
+        """What steps left, but those that sent: that is looked up when it is asked for."""
+        return {key: value for key, value in self.outputs.items() if key not in self.messages}
+
     # -- expressions ---------------------------------------------------------------------------------------
 
     def is_true(self, step: Step, source: str) -> bool:
@@ -178,8 +209,9 @@ class Walk:
     def _known(self) -> dict[str, Any]:
         facts, workflow = self.facts, self.program.workflow
         event, user, tenant = facts.event, facts.user, facts.tenant
+        data = _decode(event.data)
         return {
-            "data": typed(_decode(event.data), self.program.data),
+            "data": data if event.digest_of is not None else typed(data, self.program.data),
             "event": {
                 "id": id_text(event.id),
                 "type": event.type,

@@ -13,6 +13,7 @@ from clarion.testing.ledger_contract.consents import CONSENTS_CONTRACT
 from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
 from clarion.testing.ledger_contract.conversations import CONVERSATIONS_CONTRACT
 from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
+from clarion.testing.ledger_contract.digests import DIGESTS_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
@@ -51,6 +52,7 @@ LEDGER_CONTRACT = (
     *LEASES_CONTRACT,
     *CONTINUATIONS_CONTRACT,
     *RUNS_CONTRACT,
+    *DIGESTS_CONTRACT,
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,

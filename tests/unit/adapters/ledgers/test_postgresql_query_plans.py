@@ -14,6 +14,7 @@ from clarion.adapters.ledgers.postgresql import (
     conversations,
     deliveries,
     devices,
+    digests,
     directory,
     endpoints,
     erasure,
@@ -67,6 +68,12 @@ FILL = f"""
         SELECT {HASH}, n % 5, n, {HASH}, 'w' || n % 40, 1, 'normal', CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'finished' END,
             's', 1, CASE WHEN n % 2 = 0 THEN n END, 0, 0, {HASH}, CASE WHEN n % 500 = 0 THEN 1 END
         FROM generate_series(1, 4000) AS n;
+    INSERT INTO digests (id, tenant, "user", workflow, step, slot, number, opened_at, closes_at, window_ms, most_items,
+        touched_at, closed_at, total)
+        SELECT {HASH}, n % 5, n, 'w', 's', {HASH}, n, 0, n, 1, 1, 0, CASE WHEN n % 2 = 0 THEN n END,
+            CASE WHEN n % 2 = 0 THEN 1 END
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO digest_items SELECT {HASH}, {HASH}, {HASH}, n, NULL, '', {HASH} FROM generate_series(1, 4000) AS n;
     INSERT INTO lives SELECT n % 5, 'l' || n, {HASH}, 1, '', 0, NULL, CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO schedules SELECT n % 5, 's' || n, {HASH}, 1, '', CASE WHEN n % 500 = 0 THEN n END
@@ -239,8 +246,8 @@ STATEMENTS |= {
     "captures of a user": (captures.PAGE_OF_USER, 1, END, [], 0, END, 50, 1),
     "captures of a message": (captures.OF_MESSAGE, 1, DIGEST),
     "a page of calls": (deliveries.PAGE, 1, DIGEST, END, None, 0, END, 50),
-    "whether a run is due": (runs.ANY_DUE, "normal", 50, 1),
-    "runs that are due": (runs.CLAIM, "normal", 50, 1, 50),
+    "whether a run is due": (runs.ANY_DUE, "normal", 50, 1, [DIGEST]),
+    "runs that are due": (runs.CLAIM, "normal", 50, 1, [DIGEST], 50),
     "a run": (runs.GET, DIGEST, 1),
     "a page of runs": (runs.PAGE, 1, ANY_ID, 50),
     "runs that a plan goes on with": (runs.HELD, [DIGEST]),
@@ -251,6 +258,25 @@ STATEMENTS |= {
     "runs of a user that end": (runs.END_OF_USER, "", 0, 1),
     "whether a run of an event waits": (runs.WAITS, DIGEST, DIGEST, DIGEST, 1),
     "runs that wait, by version": (runs.WAITING, 1, "w1"),
+    "the last digests of slots": (digests.LATEST, [DIGEST]),
+    "digests to close at another time": (digests.MOVE, [DIGEST], [1]),
+    "digests to close": (digests.CLOSE, [DIGEST], 50),
+    "runs whose digests stay open": (digests.GIVE_BACK, [DIGEST], [DIGEST], [1], 1),
+    "runs whose digests have closed": (digests.DUE, [DIGEST], [1]),
+    "digests that closed": (digests.WITH_PREVIOUS, [DIGEST]),
+    "some digests": (digests.GET, [DIGEST], 1),
+    "items of digests": (digests.ITEMS, [DIGEST]),
+    "digests that were told": (digests.TOLD, [DIGEST], [1]),
+    "items that were told": (digests.EMPTIED, [DIGEST]),
+    "open digests of an event": (digests.OPEN_OF_EVENT, DIGEST, DIGEST, DIGEST),
+    "items of an event": (digests.OF_EVENT, DIGEST, DIGEST, DIGEST),
+    "open digests by key": (digests.OPEN_OF_KEY, DIGEST, 1, "w"),
+    "items by key": (digests.OF_KEY, DIGEST, [DIGEST], 50),
+    "items to withdraw": (digests.WITHDRAW, [DIGEST], [DIGEST], 1),
+    "digests that end": (digests.END, [DIGEST], 1),
+    "digests of a user that end": (digests.END_OF_USER, 1, 1),
+    "old digests": (retention_statements.DIGESTS_OLD, b"", ANY_ID, 50),
+    "digests to drop": (retention_statements.DIGESTS_DROP, [DIGEST]),
     "old runs": (retention_statements.RUNS_OLD, b"", ANY_ID, 50),
     "old messages": (retention_statements.MESSAGES_OLD, b"", ANY_ID, 5),
     "old messages that go": (retention_statements.MESSAGES_DROP, [DIGEST]),

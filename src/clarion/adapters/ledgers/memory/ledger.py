@@ -10,6 +10,7 @@ from clarion.adapters.ledgers.memory.consents import MemoryConsents
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.conversations import MemoryConversations
 from clarion.adapters.ledgers.memory.devices import MemoryDevices
+from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inbound import MemoryInbound
@@ -85,14 +86,15 @@ class MemoryLedger(Store):
         self.segments = MemorySegmentMembers(tables, transactions)
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
-        self.runs = runs = MemoryRuns(tables, transactions, leases)
+        self.digests = digests = MemoryDigests(tables, transactions)
+        self.runs = runs = MemoryRuns(tables, transactions, leases, digests)
         self.users = MemoryUsers(tables, transactions, rows, runs, vault, clock, random)
         self.events = MemoryEvents(tables, transactions, log, records, rows, runs)
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.partitions = partitions = MemoryPartitions(tables, transactions)
         self.plans = MemoryPlans(
-            tables, transactions, log, rows, messages, leases, continuations, partitions, runs
+            tables, transactions, log, rows, messages, leases, continuations, partitions, runs, digests
         )
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.calls import shown
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
+from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
@@ -49,6 +50,7 @@ class MemoryPlans:
         continuations: MemoryContinuations,
         partitions: MemoryPartitions,
         runs: MemoryRuns,
+        digests: MemoryDigests,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
@@ -59,6 +61,7 @@ class MemoryPlans:
         self._continuations = continuations
         self._partitions = partitions
         self._runs = runs
+        self._digests = digests
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
@@ -96,7 +99,9 @@ class MemoryPlans:
         known_runs = {run.id: self._tables.runs[run.id] for run in plan.runs if run.id in self._tables.runs}
         decisions = decide([plan], self._load(plan, known_runs))
         self._store(decisions, plan.worker)
+        self._digests.store(decisions.digests)
         self._runs.store(decisions.run_rows)
+        self._digests.tell(decisions.digest_totals)
         (result,) = decisions.results
         inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))
         self._continuations.follow(plan)
@@ -119,6 +124,7 @@ class MemoryPlans:
                 if c.key in tables.collapses
             },
             threads={t.key: self._last(tables.threads[t.key]) for t in plan.turns if t.key in tables.threads},
+            digests=self._digests.latest(item.slot for item in plan.items),
         )
 
     def _counts(self, charges: Sequence[CapCharge]) -> Counts:

@@ -108,6 +108,11 @@ class MemoryRetention:
         for row in [row for row in tables.run_rows.values() if row.due_at is None]:
             if row.id < bound(cutoffs, row.tenant):
                 del tables.run_rows[row.id]
+        for digest in [one for one in tables.digests.values() if one.total is not None]:
+            if digest.id < bound(cutoffs, digest.tenant):
+                del tables.digests[digest.id]
+                for item in [one for one in tables.digest_items.values() if one.digest == digest.id]:
+                    del tables.digest_items[item.run]
         return Counter(tenant for _, tenant in old)
 
     def _forget(self, message: Message) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -21,10 +22,13 @@ from clarion.model.status import Reason
 class MemoryRuns:
     """Implements `ports.ledger.Runs`."""
 
-    def __init__(self, tables: Tables, transactions: Transactions, leases: MemoryLeases) -> None:
+    def __init__(
+        self, tables: Tables, transactions: Transactions, leases: MemoryLeases, digests: MemoryDigests
+    ) -> None:
         self._tables = tables
         self._transactions = transactions
         self._leases = leases
+        self._digests = digests
 
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
@@ -120,16 +124,19 @@ class MemoryRuns:
             for row in rows
         ]
         self.store(ended)
+        self._digests.end([row.event_id for row in ended], at)
         return ended
 
     def end_of_event(self, event_id: EventId, at: Instant) -> None:
         """Nothing more of the event happens."""
         rows = [row for row in self._waiting() if row.event_id == event_id]
         self.end(rows, Reason.CANCELED_BY_CALLER, at)
+        self._digests.withdraw_event(event_id, at)
 
     def end_of_user(self, user: UserNo, at: Instant) -> None:
         """The person is deleted."""
         self.end([row for row in self._waiting() if row.user == user], Reason.USER_DELETED, at)
+        self._digests.end_of_user(user, at)
 
     def _waiting(self) -> Iterable[RunRow]:
         return [row for row in self._tables.run_rows.values() if row.due_at is not None]

@@ -11,6 +11,7 @@ from clarion.adapters.ledgers.refresh_rows import RefreshRow
 from clarion.model.channel import Channel, Lane
 from clarion.model.consent import Consent, ConsentId
 from clarion.model.device import DeviceState
+from clarion.model.digest import DigestRow, StoredItem
 from clarion.model.endpoint import Delivery
 from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, Position, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
@@ -168,6 +169,8 @@ class Tables:
         self.run_rows: Table[RunId, RunRow] = self._table()
         self.run_holders: Table[RunId, WorkerId] = self._table()
         """Who holds a run that is due."""
+        self.digests: Table[EventId, DigestRow] = self._table()
+        self.digest_items: Table[RunId, StoredItem] = self._table()
         self.messages: Table[MessageId, Message] = self._table()
         self.due: Table[MessageId, Instant] = self._table()
         """Messages with a due time."""

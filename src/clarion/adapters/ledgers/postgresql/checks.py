@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from asyncpg import Record
 
+from clarion.adapters.ledgers.postgresql import digests
 from clarion.adapters.ledgers.postgresql.database import Connection
+from clarion.adapters.ledgers.postgresql.locks import USERS
 from clarion.adapters.ledgers.postgresql.lookups import is_each
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
@@ -32,8 +34,6 @@ from clarion.rules.exact import (
 )
 
 _STATUS = tuple(Status)
-
-LOCK = "SELECT 1 FROM users WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE"
 
 USES = """
     SELECT "user", route, counted_at FROM user_messages WHERE "user" = ANY($1::bigint[]) AND counted_at > $2
@@ -96,7 +96,9 @@ COUNTED = f"""
 async def lock(connection: Connection, plans: Sequence[PlanCommit]) -> None:
     """The users of these plans are locked from now on."""
     users = {m.user for plan in plans for m in plan.messages}
-    await connection.execute(LOCK, sorted(users.union(row.user for plan in plans for row in plan.run_rows)))
+    users.update(row.user for plan in plans for row in plan.run_rows)
+    users.update(item.opens.user for plan in plans for item in plan.items)
+    await connection.execute(USERS, sorted(users))
 
 
 async def load(
@@ -120,11 +122,13 @@ async def load(
         dedupes={key: DedupeHolder(RunId(run), expires_at) for key, run, expires_at in dedupes},
         collapses=await _holders(connection, collapses, kinds),
         threads=await _holders(connection, threads, kinds),
+        digests=await digests.latest(connection, [*{item.slot for plan in plans for item in plan.items}]),
     )
 
 
 async def store(connection: Connection, decisions: Decisions, terminations: PostgresTerminations) -> None:
     """Everything that was decided but runs and messages."""
+    await digests.store(connection, decisions.digests)
     if claims := decisions.dedupes:
         columns = ([c.run_id for c in claims.values()], [c.expires_at for c in claims.values()])
         await connection.execute(DEDUPES_ADD, list(claims), *columns)
@@ -143,7 +147,7 @@ async def charge(
     connection: Connection, charges: Sequence[CapCharge], kinds: PostgresMessageKinds, share: Share
 ) -> frozenset[MessageId]:
     """Messages that waited go on now, if they may; those that are over a cap."""
-    await connection.execute(LOCK, sorted({charge.user for charge in charges}))
+    await connection.execute(USERS, sorted({charge.user for charge in charges}))
     counts = await _counts(connection, charges, kinds, share)
     found = await connection.fetch(CHARGEABLE, list(dict.fromkeys(c.message_id for c in charges)))
     await kinds.load(connection, [route for _, _, route, _ in found])

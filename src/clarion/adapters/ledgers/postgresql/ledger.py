@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.postgresql.conversations import PostgresConversati
 from clarion.adapters.ledgers.postgresql.database import Database, open_database
 from clarion.adapters.ledgers.postgresql.deliveries import PostgresDeliveries
 from clarion.adapters.ledgers.postgresql.devices import PostgresDevices
+from clarion.adapters.ledgers.postgresql.digests import PostgresDigests
 from clarion.adapters.ledgers.postgresql.directory import PostgresDirectory
 from clarion.adapters.ledgers.postgresql.endpoints import PostgresEndpoints
 from clarion.adapters.ledgers.postgresql.erasure import PostgresEraser
@@ -133,6 +134,7 @@ class PostgresLedger(Store):
         self.leases = leases = PostgresLeases(database)
         self.continuations = PostgresContinuations(database, leases)
         self.runs = PostgresRuns(database, leases)
+        self.digests = PostgresDigests(database)
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         effects = PostgresSettlementEffects(terminations, inboxes)
         scans = {queue: QueueScan() for queue in QUEUES}

@@ -22,6 +22,8 @@ SEGMENTS = 0x436C0014
 SENDER = 0x436C0013
 """What somebody wrote to us."""
 
+USERS = "SELECT 1 FROM users WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE"
+"""What is decided exactly about a user is decided by one transaction at a time. In order, so that nobody waits for one another."""
 LOCK = "SELECT pg_advisory_xact_lock($1, of) FROM unnest($2::int[]) AS of"
 
 

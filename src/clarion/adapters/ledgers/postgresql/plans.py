@@ -9,7 +9,15 @@ import msgspec
 
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, MessageKind, kind_of
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
-from clarion.adapters.ledgers.postgresql import checks, continuations, cursors, journal, new_rows, partitions
+from clarion.adapters.ledgers.postgresql import (
+    checks,
+    continuations,
+    cursors,
+    digests,
+    journal,
+    new_rows,
+    partitions,
+)
 from clarion.adapters.ledgers.postgresql import runs as waiting_runs
 from clarion.adapters.ledgers.postgresql.combined import Combined
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
@@ -146,11 +154,13 @@ class PostgresPlans:
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
             await waiting_runs.store(connection, [row for plan in plans for row in plan.run_rows])
+            await digests.tell(connection, [one for plan in plans for one in plan.digest_totals])
             return await self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         share = self._database.share
         decisions = decide(plans, await checks.load(connection, plans, known, canceled, self._kinds, share))
         await checks.store(connection, decisions, self._terminations)
         await waiting_runs.store(connection, decisions.run_rows)
+        await digests.tell(connection, decisions.digest_totals)
         return await self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
     async def _add(

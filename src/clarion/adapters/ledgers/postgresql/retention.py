@@ -68,6 +68,7 @@ class PostgresRetention:
             RetentionKind.MESSAGES: [
                 self._messages,
                 _runs,
+                _digests,
                 _planned,
                 _journal,
                 partial(_pointers, "collapses"),
@@ -235,6 +236,13 @@ async def _runs(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Foun
     old = [one for one, tenant in found if one < bound(cutoffs, tenant)]
     delete = _deleting("DELETE FROM runs WHERE id = ANY($1::bytea[]) AND due_at IS NULL", old)
     return _Found({}, delete, _following(found))
+
+
+async def _digests(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    """Digests that were told, with their items."""
+    found = await connection.fetch(sql.DIGESTS_OLD, place, highest_bound(cutoffs), SLICE)
+    old = [one for one, tenant in found if one < bound(cutoffs, tenant)]
+    return _Found({}, _deleting(sql.DIGESTS_DROP, old), _following(found))
 
 
 async def _planned(connection: Connection, cutoffs: Cutoffs, place: bytes) -> _Found:

@@ -87,6 +87,13 @@ EVENTS_NEEDED = f"""
 """
 CANCELED_DROP = "DELETE FROM canceled_events WHERE event_id = ANY($1::bytea[])"
 RUNS_OLD = "SELECT id, tenant FROM runs WHERE id > $1 AND id < $2 AND due_at IS NULL ORDER BY id LIMIT $3"
+DIGESTS_OLD = (
+    "SELECT id, tenant FROM digests WHERE id > $1 AND id < $2 AND total IS NOT NULL ORDER BY id LIMIT $3"
+)
+DIGESTS_DROP = """
+    WITH gone AS (DELETE FROM digests WHERE id = ANY($1::bytea[]) RETURNING id)
+    DELETE FROM digest_items WHERE digest_id = ANY(ARRAY(SELECT id FROM gone))
+"""
 PLANNED_OLD = "SELECT id, tenant FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
 PLANNED_DROP = "DELETE FROM events WHERE id = ANY($1::bytea[])"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+from clarion.adapters.ledgers.postgresql import digests
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
@@ -114,7 +115,9 @@ class PostgresRuns:
             found = await connection.fetch(CANCELABLE.format(wanted), tenant, limit, *asked.values())
             ids = [row["id"] for row in found]
             ended = await connection.fetch(END, Reason.CANCELED_BY_CALLER.value, at, ids) if ids else []
-            return [run_of(row) for row in ended]
+            rows = [run_of(row) for row in ended]
+            await digests.end(connection, [row.event_id for row in rows], at)
+            return rows
 
         return sorted(await self._database.write(cancel), key=lambda row: row.id)
 
@@ -147,11 +150,14 @@ async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -
     """Nothing more of the event happens."""
     why = (Reason.CANCELED_BY_CALLER.value, at)
     await connection.execute(END_OF_EVENT, *why, *children_range(event_id), event_id)
+    await digests.end(connection, [event_id], at)
+    await digests.withdraw_event(connection, event_id, at)
 
 
 async def end_of_user(connection: Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
     await connection.execute(END_OF_USER, Reason.USER_DELETED.value, at, user)
+    await digests.end_of_user(connection, user, at)
 
 
 async def look_again(connection: Connection, users: Sequence[UserNo], at: Instant) -> None:

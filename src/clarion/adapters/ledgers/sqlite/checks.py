@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import check_statements as sql
+from clarion.adapters.ledgers.sqlite import digests
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
@@ -39,6 +40,7 @@ def load(
         },
         collapses=_holders(connection, sql.COLLAPSES_FIND, (c.key for p in plans for c in p.collapses), caps),
         threads=_holders(connection, sql.THREADS_FIND, (t.key for p in plans for t in p.turns), caps),
+        digests=digests.latest(connection, (item.slot for p in plans for item in p.items)),
     )
 
 
@@ -46,6 +48,7 @@ def store(
     connection: sqlite3.Connection, decisions: Decisions, caps: Caps, terminations: Terminations
 ) -> None:
     """Everything that was decided but runs and messages."""
+    digests.store(connection, decisions.digests)
     write = connection.execute
     if claims := decisions.dedupes:
         ids = b"".join(key + claim.run_id for key, claim in claims.items())

@@ -16,6 +16,7 @@ from clarion.adapters.ledgers.sqlite.continuations import SqliteContinuations
 from clarion.adapters.ledgers.sqlite.conversations import SqliteConversations
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
+from clarion.adapters.ledgers.sqlite.digests import SqliteDigests
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
@@ -136,6 +137,7 @@ class SqliteLedger(Store):
             writer, readers, log, routes, caps, terminations, canceled, leases, effects, recent
         )
         self.runs = SqliteRuns(writer, readers, local, leases)
+        self.digests = SqliteDigests(writer, readers)
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )

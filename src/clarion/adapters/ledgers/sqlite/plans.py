@@ -12,7 +12,7 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks, continuations, journal, partitions
+from clarion.adapters.ledgers.sqlite import checks, continuations, digests, journal, partitions
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite import runs as waiting_runs
 from clarion.adapters.ledgers.sqlite.caps import Caps
@@ -146,10 +146,12 @@ class SqlitePlans:
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
             waiting_runs.store(connection, [row for plan in plans for row in plan.run_rows])
+            digests.tell(connection, [one for plan in plans for one in plan.digest_totals])
             return self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._terminations)
         waiting_runs.store(connection, decisions.run_rows)
+        digests.tell(connection, decisions.digest_totals)
         return self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
     def _add(

@@ -83,6 +83,9 @@ OPERATION_ERRORS_OLD = """
     WHERE (operation, number) > (?1, ?2) AND operation < ?3 ORDER BY operation, number LIMIT ?4
 """
 RUNS_OLD = "SELECT id, tenant FROM runs WHERE id > ?1 AND id < ?2 AND due_at IS NULL ORDER BY id LIMIT ?3"
+DIGESTS_OLD = (
+    "SELECT id, tenant FROM digests WHERE id > ?1 AND id < ?2 AND total IS NOT NULL ORDER BY id LIMIT ?3"
+)
 PLANNED_OLD = "SELECT DISTINCT id, tenant FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2"
 POINTERS_OLD = "SELECT key, message_id FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2"
@@ -143,6 +146,7 @@ class SqliteRetention:
             RetentionKind.MESSAGES: [
                 self._messages,
                 _runs,
+                _digests,
                 self._planned,
                 self._journal,
                 _pointers_of("collapses"),
@@ -361,6 +365,18 @@ def _runs(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit:
     return _Found(
         {}, _deleting("DELETE FROM runs WHERE id = ? AND due_at IS NULL", old), _following(found, limit)
     )
+
+
+def _digests(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+    """Digests that were told, with their items."""
+    found = connection.execute(DIGESTS_OLD, (place, highest_bound(cutoffs), limit)).fetchall()
+    old = [row[:1] for row in found if row[0] < bound(cutoffs, row[1])]
+
+    def delete(connection: sqlite3.Connection) -> None:
+        connection.executemany("DELETE FROM digest_items WHERE digest_id = ?", old)
+        connection.executemany("DELETE FROM digests WHERE id = ?", old)
+
+    return _Found({}, delete, _following(found, limit))
 
 
 def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
+from clarion.adapters.ledgers.sqlite import digests
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -110,9 +111,11 @@ class SqliteRuns:
         def cancel(connection: sqlite3.Connection) -> list[RunRow]:
             found = connection.execute(statement, (tenant, *asked.values(), limit)).fetchall()
             why = (Reason.CANCELED_BY_CALLER.value, at)
-            return [
+            ended = [
                 run_of(row) for (run,) in found for row in connection.execute(END, (*why, run)).fetchall()
             ]
+            digests.end(connection, [row.event_id for row in ended], at)
+            return ended
 
         return await self._writer.call(cancel, rows=limit)
 
@@ -147,11 +150,14 @@ def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant)
     connection.execute(
         END_OF_EVENT, (Reason.CANCELED_BY_CALLER.value, at, *children_range(event_id), event_id)
     )
+    digests.end(connection, [event_id], at)
+    digests.withdraw_event(connection, event_id, at)
 
 
 def end_of_user(connection: sqlite3.Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
     connection.execute(END_OF_USER, (Reason.USER_DELETED.value, at, user))
+    digests.end_of_user(connection, user, at)
 
 
 def look_again(connection: sqlite3.Connection, users: Iterable[UserNo], at: Instant) -> None:
