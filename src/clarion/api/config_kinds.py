@@ -106,9 +106,9 @@ def _defaults(document: type[Value]) -> dict[str, Any]:
     found = {}
     for one in msgspec.structs.fields(document):
         if one.default is not msgspec.NODEFAULT:
-            found[one.name] = msgspec.to_builtins(one.default)
+            found[one.encode_name] = msgspec.to_builtins(one.default)
         elif one.default_factory is not msgspec.NODEFAULT:
-            found[one.name] = msgspec.to_builtins(one.default_factory())
+            found[one.encode_name] = msgspec.to_builtins(one.default_factory())
     return found
 
 

@@ -26,6 +26,13 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class Language(StrEnum):
+    """Of generated code."""
+
+    PYTHON = "python"
+    TYPESCRIPT = "typescript"
+
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The configuration folder.")]
 As = Annotated[Output, typer.Option("-o", "--output", help="`json` for scripts, the same as --json.")]
 Environment = Annotated[
@@ -244,6 +251,53 @@ def schemas(directory: Directory, *, connect: Connect) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
     _say(f"{len(files)} schemas are in {directory / 'schemas'}.")
+
+
+@connected
+def types(
+    language: Annotated[Language, typer.Option("--language", help="Of the generated code.")],
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Read the workflows of this folder instead of the server's."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Write into this file. Default: standard output.")
+    ] = None,
+    *,
+    connect: Connect,
+) -> None:
+    """Generate typed triggers: for each workflow a function, and the type of the data that its `data_schema` asks for.
+
+    The same schemas always give the same code.
+
+    \b
+    Examples:
+      clarion types --language python --file app/notifications.py
+      clarion types --language typescript notifications > src/notifications.ts
+    """
+    from clarion.cli.stubs import data_types, python, typescript
+
+    if directory is None:
+        documents = connect().get("/v1/config")["documents"]
+    else:
+        folder, body = _read(directory, None, None)
+        _stop_at_problems(folder)
+        documents = body["documents"]
+    language_of = {Language.PYTHON: python, Language.TYPESCRIPT: typescript}
+    code = language_of[language].written(data_types.triggers(documents))
+    if file is None:
+        print(code, end="")
+    else:
+        file.write_text(code, "utf-8")
+        _say(f"{file} has the triggers of {len(documents.get('workflows', {}))} workflows.")
+
+
+def _stop_at_problems(folder: Folder) -> None:
+    from clarion.cli import plan_output
+
+    if wrong := plan_output.located(folder, []):
+        plan_output.errors(folder, wrong)
+        raise typer.Exit(Exit.REFUSED)
 
 
 def _read(

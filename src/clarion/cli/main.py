@@ -126,6 +126,7 @@ program.command("plan", short_help="Show what a configuration folder would chang
 program.command("apply", short_help="Apply a configuration folder.")(configuration.apply)
 program.command("promote", short_help="Bring documents from one server to another.")(configuration.promote)
 program.command("schemas", short_help="Write JSON Schemas for editors.")(configuration.schemas)
+program.command("types", short_help="Generate typed triggers in Python or TypeScript.")(configuration.types)
 program.add_typer(cluster.program, name="cluster")
 program.add_typer(region.program, name="region")
 program.add_typer(users.program, name="users")
