@@ -21,6 +21,7 @@ from clarion.cli import (
     endpoints,
     events,
     explain,
+    import_folder,
     inbound,
     keys,
     live,
@@ -126,6 +127,9 @@ program.command("plan", short_help="Show what a configuration folder would chang
 program.command("apply", short_help="Apply a configuration folder.")(configuration.apply)
 program.command("promote", short_help="Bring documents from one server to another.")(configuration.promote)
 program.command("schemas", short_help="Write JSON Schemas for editors.")(configuration.schemas)
+program.command("import", short_help="Turn an export of another system into a configuration folder.")(
+    import_folder.import_
+)
 program.command("types", short_help="Generate typed triggers in Python or TypeScript.")(configuration.types)
 program.add_typer(cluster.program, name="cluster")
 program.add_typer(region.program, name="region")

@@ -49,7 +49,7 @@ def test_the_commands_are_the_promised_ones():
             "workflows runs",
             "workflows trigger",
         ]
-        + ["apply", "export", "plan", "promote", "schemas", "types"]
+        + ["apply", "export", "import", "plan", "promote", "schemas", "types"]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
         + [f"runs {verb}" for verb in ("cancel", "list", "show")]
         + [f"schedules {verb}" for verb in ("occurrences", "pause", "resume", "run", "skip")]

@@ -41,16 +41,17 @@ def write(
     kinds: Sequence[str],
     schemas: Mapping[str, Any],
     *,
+    owns: Sequence[str] = OWNED,
     prune: bool = False,
 ) -> Exported:
     """Write every document into its file. A file that says the same already stays as it is, comments and all.
 
-    `kinds`: those that have keys; the others are settings. `prune` deletes files of documents that are not there.
+    `kinds`: those that have keys; the others are settings. `owns`: of a folder that is new. `prune` deletes files of documents that are not there.
     """
     directory.mkdir(parents=True, exist_ok=True)
     files = {
         **schema_files(schemas),
-        **_settings_file(directory, tenant, kinds),
+        **_settings_file(directory, tenant, [kind for kind in owns if kind in kinds]),
         **_document_files(directory, documents, kinds),
     }
     done: list[str] = []
@@ -89,10 +90,11 @@ def schema_files(schemas: Mapping[str, Any]) -> dict[str, str]:
     return {f"{SCHEMAS}/{name}.json": _json(schema) for name, schema in schemas.items()}
 
 
-def _settings_file(directory: Path, tenant: str | None, kinds: Sequence[str]) -> dict[str, str]:
-    settings = {"format": FORMAT, "tenant": tenant, "owns": [kind for kind in OWNED if kind in kinds]}
+def _settings_file(directory: Path, tenant: str | None, owns: Sequence[str]) -> dict[str, str]:
+    settings = {"format": FORMAT, "tenant": tenant, "owns": [*owns]}
     if (directory / SETTINGS).exists():
-        settings = {**settings, **_settings_there(directory), "tenant": tenant}
+        there = _settings_there(directory)
+        settings = {**settings, **there, "tenant": tenant or there.get("tenant")}
     return {SETTINGS: _document(SETTINGS, "clarion", {k: v for k, v in settings.items() if v is not None})}
 
 
