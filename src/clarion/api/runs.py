@@ -184,6 +184,16 @@ async def cancel_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
     return shown
 
 
+@post("/{run_id:str}/acknowledge", opt=SEND, status_code=200)
+async def acknowledge_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
+    """Say that somebody has seen what the run is about. From this answer on no step that repeats until then begins another
+    round or starts to send; the run goes on behind it. A run that is over stays as it is. You may repeat the call."""
+    row = await _the_run(parts, caller, run_id)
+    now = await parts.services.runs.acknowledge(caller.tenant, row.id)
+    (shown,) = await _views(parts, [now or row])
+    return shown
+
+
 @post("/cancel", opt=SEND, status_code=200)
 async def cancel_runs(data: RunsCancel, caller: Caller, parts: Parts) -> RunsCanceled:
     """Cancel the runs of a workflow that wait and have this value behind its `cancellation_key`, whoever their users are, and
@@ -247,4 +257,6 @@ def _digest(row: DigestRow) -> DigestView:
     )
 
 
-router = Router("/v1/runs", route_handlers=[list_runs, get_run, cancel_run, cancel_runs], tags=["Events"])
+router = Router(
+    "/v1/runs", route_handlers=[list_runs, get_run, cancel_run, acknowledge_run, cancel_runs], tags=["Events"]
+)

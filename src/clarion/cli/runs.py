@@ -97,6 +97,27 @@ def show_(run_id: Id, *, connect: Connect, json: Json = False) -> None:
 
 @program.command()
 @connected
+def acknowledge(run_id: Id, *, connect: Connect, json: Json = False) -> None:
+    """Say that somebody has seen what a run is about: it repeats nothing any more.
+
+    \b
+    Example:
+      clarion runs acknowledge 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import output
+    from clarion.cli.client import segment
+
+    run = connect().call("POST", f"/v1/runs/{segment(run_id)}/acknowledge")
+    if json:
+        output.as_json(run)
+    else:
+        output.out().print(
+            "The run is acknowledged." if run["status"] == "waiting" else f"The run is {run['status']}."
+        )
+
+
+@program.command()
+@connected
 def cancel(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Id of the run.")] = None,
     workflow: Annotated[

@@ -56,6 +56,22 @@ def _branch(step: Step) -> str:
     return "the first case that is true" if len(step.cases) > 1 else "if this is true"
 
 
+def _repeat(step: Step) -> str:
+    return f"every {duration(step.every_s or 0)}, at most {step.at_most} times, until {step.until}"
+
+
+def _update_user(step: Step) -> str:
+    said = [
+        *(f"{name} = {value}" for name, value in step.set_.items()),
+        *(f"no {name}" for name in step.unset),
+    ]
+    return ", ".join(said)
+
+
+def _trigger(step: Step) -> str:
+    return step.workflow or "" if step.recipients is None else f"{step.workflow} for {step.recipients}"
+
+
 def _fields(step: Step) -> Iterator[str]:
     for name in KINDS[step.type].fields:
         value = getattr(step, name)
@@ -68,4 +84,7 @@ _WORDS: Mapping[StepType, Callable[[Step], str]] = {
     StepType.WAIT: _wait,
     StepType.EXPERIMENT: _experiment,
     StepType.BRANCH: _branch,
+    StepType.REPEAT: _repeat,
+    StepType.UPDATE_USER: _update_user,
+    StepType.TRIGGER: _trigger,
 }

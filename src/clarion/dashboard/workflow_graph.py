@@ -107,9 +107,11 @@ def _sequence(steps: Sequence[Step]) -> Drawing:
 
 def _one(step: Step) -> Drawing:
     cases = [(case.when or "otherwise", case.steps) for case in step.cases]
+    if step.steps:
+        cases = [("in every round", step.steps)]
     if not cases:
         return Drawing(WIDTH, HEIGHT, (DrawnStep(step, WIDTH / 2, 0),))
-    if step.cases[-1].when is not None:
+    if step.cases and step.cases[-1].when is not None:
         cases.append(("otherwise", ()))
     columns = [_sequence(steps) for _, steps in cases]
     width = sum(one.width for one in columns) + BESIDE * (len(columns) - 1)

@@ -214,6 +214,7 @@ def _listed(steps: Sequence[Step], at: Counter[str], depth: int) -> Iterator[dic
         for case in step.cases:
             yield {"case": case.when or "otherwise", "depth": depth + 1}
             yield from _listed(case.steps, at, depth + 2)
+        yield from _listed(step.steps, at, depth + 1)
 
 
 def _cut(text: str) -> str:

@@ -25,6 +25,15 @@ def sealed_state(state: RunState, user: User, vault: Vault) -> bytes:
     return vault.seal(user.key, _encode(state))
 
 
+def acknowledged(row: RunRow, user: User, vault: Vault, now: Instant) -> RunRow:
+    """The row once somebody has acknowledged the run, which is looked at as soon as possible."""
+    state = opened_state(row, user, vault)
+    if state.acknowledged is not None:
+        return row
+    sealed = sealed_state(msgspec.structs.replace(state, acknowledged=now), user, vault)
+    return msgspec.structs.replace(row, due_at=now, updated_at=now, sealed=sealed)
+
+
 def row_after(
     planned: Planned, event: Event, user: User, waited: Waited | None, vault: Vault, now: Instant
 ) -> RunRow | None:

@@ -63,6 +63,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From when on the step that waits counts, where its time is computed again."""
     zoned: bool = False
     """Its time goes by the clock of the user."""
+    rounds: Mapping[str, int] = {}
+    """Where its repetitions are, by step."""
+    acknowledged: Instant | None = None
+    """When somebody acknowledged it."""
     call: StepCall | None = None
     """It does not wait for a time, but for what comes of this."""
 

@@ -264,6 +264,7 @@ class StepType(StrEnum):
     DIGEST = "digest"
     UPDATE_USER = "update_user"
     TRIGGER = "trigger"
+    REPEAT = "repeat"
 
 
 class OnError(StrEnum):
@@ -328,7 +329,8 @@ class Step(Value, frozen=True, kw_only=True):
     for_: str | None = msgspec.field(default=None, name="for")
     """`wait`: how long by the calendar, an ISO 8601 period such as `P1M`."""
     until: str | None = None
-    """`wait`: until when, in words (`next weekday 09:00`) or in CEL (`data.starts_at`)."""
+    """`wait`: until when, in words (`next weekday 09:00`) or in CEL (`data.starts_at`). `repeat`: until `acknowledged`, until
+    `read`, or until a condition in CEL is true."""
     timezone: str = "recipient"
     """`wait`, `digest`: whose clock `for`, `until` and `at` go by: `recipient`, `tenant`, or an IANA name."""
     earliest_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
@@ -370,6 +372,12 @@ class Step(Value, frozen=True, kw_only=True):
     """`digest`: an item goes on at once when none closed so shortly before."""
     empty_goes_on: bool = False
     """`digest`: its run goes on although all of its items were canceled or expired."""
+    steps: tuple[Step, ...] = ()
+    """`repeat`: what is repeated."""
+    every_s: Annotated[int, msgspec.Meta(ge=1, le=30 * 86_400)] | None = None
+    """`repeat`: from the end of a round until the next one."""
+    at_most: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
+    """`repeat`: how many rounds."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -602,6 +610,7 @@ def every(steps: Iterable[Step]) -> Iterator[Step]:
         yield step
         for case in step.cases:
             yield from every(case.steps)
+        yield from every(step.steps)
 
 
 def channels_of(step: Step) -> tuple[Channel, ...]:

@@ -65,7 +65,7 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`,
-    `done`, `failed`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
+    `done`, `round`, `repeated`, `failed`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -148,6 +148,8 @@ def _step(trace: StepTrace) -> StepExplanation:
 
 _TOLD = {
     "skipped": "is skipped because {when} is false",
+    "round": "begins round {round} of at most {of}",
+    "repeated": "is over after {rounds} rounds: {by}",
     "calls": "goes on once it is done",
     "over": "the wait is over",
     "no_case": "no case is true",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from clarion.model.ids import Instant
 from clarion.model.run import RunState
-from clarion.model.setup import Step, StepType
+from clarion.model.setup import Step
 from clarion.rules.steps.kinds import KINDS
 from clarion.rules.steps.program import Program
+from clarion.rules.steps.repeat import is_over
 from clarion.rules.steps.send import output_of
 from clarion.rules.steps.walk import Advance, Facts, Send, Walk
 
@@ -19,6 +20,8 @@ def advance(program: Program, state: RunState | None, facts: Facts, now: Instant
             walk.outputs[key] = output_of([facts.messages[one] for one in ids if one in facts.messages])
         step = program.instructions[walk.at - 1].step
         assert step is not None  # a jump never waits
+        if is_over(walk, step):
+            return _walked(walk)
         stopped = KINDS[step.type].resume(walk, step, state)
         if stopped is not None:
             return stopped
@@ -29,13 +32,13 @@ def _walked(walk: Walk) -> Advance:
     """To the next wait, or to the end."""
     instructions, last = walk.program.instructions, ""
     while walk.at < len(instructions):
-        step, targets = instructions[walk.at]
+        step, targets, back = instructions[walk.at]
         walk.at += 1
         if step is None:
             (walk.at,) = targets
             continue
         last = step.key
-        if step.when is not None and not walk.is_true(step, step.when):
+        if step.when is not None and not back and not walk.is_true(step, step.when):
             _skip(walk, step, targets)
             continue
         stopped = KINDS[step.type].enter(walk, step, targets)
@@ -46,7 +49,7 @@ def _walked(walk: Walk) -> Advance:
 
 def _skip(walk: Walk, step: Step, targets: tuple[int, ...]) -> None:
     walk.say(step, "skipped", when=step.when)
-    if step.type is StepType.BRANCH:
+    if targets:
         walk.at = targets[-1]
     output = KINDS[step.type].output
     if output is not None:

@@ -131,6 +131,7 @@ class _Draft:
         "_held",
         "_keys",
         "_messages",
+        "_name",
         "_now",
         "_part",
         "_places",
@@ -169,6 +170,8 @@ class _Draft:
         self._user = user
         self._now = now
         self._held = held
+        self._name = ""
+        """Of the step that is planned, where that is not its key."""
         self._templates = templates
         self._served = served
         scheduled = schedule.start(event, user, tenant)
@@ -228,10 +231,14 @@ class _Draft:
             self._hash,
         )
 
-    def _sent(self, step: Step) -> list[Message]:
+    def _sent(self, step: Step, name: str) -> list[Message]:
         before = len(self._messages)
+        self._name = name
         self.add(step)
         return self._messages[before:]
+
+    def _id(self, step: Step, place: str) -> MessageId:
+        return message_id(self._run, self._name or step.key, place)
 
     def _cancellation_key(self) -> bytes | None:
         pointer = self._workflow.cancellation_key
@@ -308,7 +315,7 @@ class _Draft:
         for channel, decided in always.items():
             stops: tuple[MessageId, ...] = ()
             if climbing and channel in watched:
-                number = message_id(self._run, step.key, self._place(channel, decided.contact))
+                number = self._id(step, self._place(channel, decided.contact))
                 stops = (number, *climbing)
             self._message(step, channel, decided, _ALWAYS, rungs=stops)
 
@@ -322,7 +329,7 @@ class _Draft:
         beside: Sequence[Channel],
     ) -> tuple[MessageId, ...]:
         """`beside`: the channels outside the ladder whose success is its success too. The ids of the rungs."""
-        ids = tuple([message_id(self._run, step.key, self._place(c, rungs[c].contact)) for c in reached])
+        ids = tuple([self._id(step, self._place(c, rungs[c].contact)) for c in reached])
         until = to.until.value
         starts = self._start
         place = 0
@@ -419,7 +426,7 @@ class _Draft:
         """`rungs`: the ids of this message and of the rungs it may stop. `to`: for whom, also where it cannot go."""
         event, workflow, now = self._event, self._workflow, self._now
         place = self._place(channel, to or decided.contact)
-        number = rungs[0] if rungs else message_id(self._run, step.key, place)
+        number = rungs[0] if rungs else self._id(step, place)
         if place != channel:
             self._places[number] = place
             remark = remark + _endpoint(place)

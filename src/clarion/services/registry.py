@@ -146,11 +146,13 @@ class Services:
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
         inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, consents, clock)
         whatsapp = WhatsAppService(ledger, pipeline.integrations, vault, clock)
+        cancellations = Cancellations(ledger, pipeline.guard, clock)
+        runs = RunService(ledger, cancellations, pipeline.receive, vault, clock)
         callbacks = CallbackService(
             ledger,
             pipeline.integrations.plugin,
             CallbackUrls(vault, base_url),
-            ReceiptGroups(pipeline.receive),
+            ReceiptGroups(runs.receive),
             inbound_messages,
             whatsapp,
             tools.fetch,
@@ -160,7 +162,6 @@ class Services:
         setup_service = SetupService(setup)
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
-        cancellations = Cancellations(ledger, pipeline.guard, clock)
         users = UserService(ledger.users, inbox_actions, countries)
         pipeline.runs.calls = StepCallService(setup.tenants, users, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
@@ -186,7 +187,7 @@ class Services:
             set_aside_events=SetAsideEvents(ledger.events, ledger.set_aside, pipeline.broker, clock),
             cluster=ClusterService(ledger, pipeline.broker, clock),
             cancellations=cancellations,
-            runs=RunService(ledger, cancellations, vault, clock),
+            runs=runs,
             operations=OperationRunner(
                 ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
             ),

@@ -170,3 +170,25 @@ async def test_digests_are_listed_and_explained(clarion, admin, sender):
     assert run["digest"]["withdrawn"] == 1
     canceled = await sender.ok("POST", f"/v1/runs/{run['id']}/cancel")
     assert (canceled["status"], canceled["digest"]["closed_by"]) == ("canceled", "canceled")
+
+
+async def test_a_run_is_acknowledged(clarion, admin, sender):
+    """From the answer on it repeats nothing; a rehearsal acknowledges nothing, and a run without a repetition is refused."""
+    page = {"key": "page", "template": "paid", "to": SMS}
+    alarm = {"key": "alarm", "type": "repeat", "every_s": 86_400, "at_most": 9, "until": "acknowledged"}
+    await admin.ok(
+        "PUT", "/v1/workflows/alarm", {"category": "orders", "steps": [{**alarm, "steps": [page]}]}
+    )
+    await sender.ok("POST", "/v1/workflows/alarm/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    (run,) = await waiting(clarion, admin, 1)
+    path = f"/v1/runs/{run['id']}/acknowledge"
+    assert (await sender.ok("POST", f"{path}?dry_run=true"))["status"] == "waiting"
+    assert (await admin.ok("GET", f"/v1/runs/{run['id']}"))["due_at"] == run["due_at"]
+    assert (await sender.ok("POST", path))["status"] == "waiting"
+    await waiting(clarion, admin, 1, "?status=finished")
+    assert (await sender.ok("POST", path))["status"] == "finished"
+    told = await admin.ok("GET", f"/v1/runs/{run['id']}")
+    assert told["history"][-1]["text"] == "Step 'alarm': is over after 1 rounds: acknowledged."
+    await trigger(sender, "ada")
+    (other,) = await waiting(clarion, admin, 1, "?workflow=series")
+    assert (await sender.problem("POST", f"/v1/runs/{other['id']}/acknowledge"))["status"] == 409

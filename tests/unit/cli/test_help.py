@@ -51,7 +51,7 @@ def test_the_commands_are_the_promised_ones():
         ]
         + ["apply", "export", "import", "plan", "promote", "schemas", "types"]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
-        + [f"runs {verb}" for verb in ("cancel", "list", "show")]
+        + [f"runs {verb}" for verb in ("acknowledge", "cancel", "list", "show")]
         + [f"schedules {verb}" for verb in ("occurrences", "pause", "resume", "run", "skip")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"consents {verb}" for verb in ("list", "record", "state")]

@@ -35,6 +35,12 @@ def experiment(**more: Any) -> Step:
     return Step(**{"key": "ab", "type": StepType.EXPERIMENT, "arms": {"a": 1, "b": 1}, **more})
 
 
+def repeat(*steps: Step, **more: Any) -> Step:
+    """Repeats these."""
+    fields = {"key": "again", "steps": steps, "every_s": 60, "at_most": 3, "until": "acknowledged", **more}
+    return Step(type=StepType.REPEAT, **fields)
+
+
 def update(**more: Any) -> Step:
     """Changes attributes."""
     return Step(key="mark", type=StepType.UPDATE_USER, **more)
@@ -102,6 +108,23 @@ def nested(depth: int) -> Step:
         ((SEND, update(set_={"a": "1"}, unset=("a",))), "#/steps/1/unset/0", "'a' is set by the same step"),
         ((SEND, Step(key="b", set_={"a": "1"}, template="note", to=TO)), "#/steps/1/set", "update_user"),
         ((SEND, Step(key="b", type=StepType.TRIGGER)), "#/steps/1", "needs `workflow`"),
+        ((repeat(SEND, at_most=None),), "#/steps/0", "needs `at_most`"),
+        ((repeat(),), "#/steps", "at least one step that sends"),
+        ((repeat(repeat(SEND, key="inner")),), "#/steps/0/steps/0", "`repeat` cannot be repeated"),
+        ((repeat(SEND, until="steps.hello.sen"),), "#/steps/0/until", "did you mean `seen`?"),
+        ((repeat(SEND, until="'text'"),), "#/steps/0/until", "true or false"),
+        ((repeat(SEND, when="steps.hello.seen"),), "#/steps/0/when", "no step `hello` before"),
+        ((repeat(SEND, SEND),), "#/steps/0/steps/1/key", "used twice"),
+        (
+            (repeat(SEND, *(wait(key=f"w{n}") for n in range(20)), at_most=50),),
+            "#/steps/0/at_most",
+            "50 rounds of 21 steps are more than 1,000",
+        ),
+        (
+            (repeat(*(send(f"s{n}") for n in range(5)), at_most=50),),
+            "#/steps/0/at_most",
+            "50 rounds of 5 messages are more than 200",
+        ),
         (
             (SEND, Step(key="b", type=StepType.TRIGGER, workflow="v", recipients="data.")),
             "#/steps/1/recipients",

@@ -33,5 +33,9 @@ class Runs(Protocol):
         """End runs that wait (at most so many) as `canceled`, named by user, event, workflow or cancellation key; which. Whatever a worker
         plans of them meanwhile is not stored."""
 
+    async def change(self, row: RunRow) -> RunRow | None:
+        """Replace the state and the due time of a run that waits as it did when `row` was read: as it is now. Whatever a
+        worker plans of it meanwhile is not stored, and anybody may claim it. None: it has gone on since."""
+
     async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         """How many runs of a workflow wait, by its version and the step where they do."""

@@ -29,6 +29,7 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 class DigestStep(StepKind):
     """Ends the run, and another goes on with everything that came: the digest's own."""
 
+    repeatable = False
     fields = (
         "by",
         "window_s",

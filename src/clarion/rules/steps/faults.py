@@ -65,6 +65,7 @@ def placed(steps: Sequence[Step], place: str = "#/steps") -> Iterator[tuple[str,
         yield f"{place}/{index}", step
         for number, case in enumerate(step.cases):
             yield from placed(case.steps, f"{place}/{index}/cases/{number}/steps")
+        yield from placed(step.steps, f"{place}/{index}/steps")
 
 
 def _of_list(
@@ -90,6 +91,10 @@ def _of_list(
         for number, case in enumerate(step.cases):
             inside = {**known, step.key: step}
             yield from _of_list(case.steps, f"{at}/cases/{number}/steps", inside, seen, depth + 1, data)
+        yield from _of_list(step.steps, f"{at}/steps", known, seen, depth + 1, data)
+        for inside_at, inner in placed(step.steps, f"{at}/steps"):
+            if not KINDS[inner.type].repeatable:
+                yield StepFault(inside_at, f"a step of type `{inner.type}` cannot be repeated.")
         known, data = _behind(step, known, data)
 
 
@@ -121,10 +126,13 @@ def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
 def _of_expressions(step: Step, at: str, before: Mapping[str, Step], data: DataType) -> Iterator[StepFault]:
     if step.by is not None and step.by.startswith("/") and (wrong := pointer_fault(data, step.by)):
         yield StepFault(f"{at}/by", f"{wrong}.")
-    outputs = {key: output for key, one in before.items() if (output := KINDS[one.type].output) is not None}
-    known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
-    types = tuple((name, known[name]) for name in VARIABLES)
-    for place, source, condition in expressions(step):
+    for place, source, condition, behind in expressions(step):
+        there = {**before, **{one.key: one for one in step.steps}} if behind else before
+        outputs = {
+            key: output for key, one in there.items() if (output := KINDS[one.type].output) is not None
+        }
+        known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
+        types = tuple((name, known[name]) for name in VARIABLES)
         try:
             compiled(source, VARIABLES)
             _require_steps(source, outputs)

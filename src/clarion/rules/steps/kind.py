@@ -18,6 +18,8 @@ class Asked(NamedTuple):
     source: str
     condition: bool = True
     """It is true or false."""
+    behind: bool = False
+    """It is asked behind the steps inside of its own."""
 
 
 class StepFault(NamedTuple):
@@ -36,6 +38,8 @@ class StepKind:
     """Its own, beside those of every step."""
     needs: tuple[str, ...] = ()
     """Those it cannot be without."""
+    repeatable = True
+    """It may be inside of a step that repeats."""
     output: Mapping[str, Any] | None = None
     """What expressions may ask of it, as it is while the step has done nothing; None: nothing."""
 

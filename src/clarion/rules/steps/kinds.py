@@ -9,6 +9,7 @@ from clarion.rules.steps.branch import BranchStep
 from clarion.rules.steps.digest import DigestStep
 from clarion.rules.steps.experiment import ExperimentStep
 from clarion.rules.steps.kind import Asked, StepKind
+from clarion.rules.steps.repeat import RepeatStep
 from clarion.rules.steps.send import SendStep
 from clarion.rules.steps.trigger import TriggerStep
 from clarion.rules.steps.update_user import UpdateUserStep
@@ -22,6 +23,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.DIGEST: DigestStep(),
     StepType.UPDATE_USER: UpdateUserStep(),
     StepType.TRIGGER: TriggerStep(),
+    StepType.REPEAT: RepeatStep(),
 }
 
 

@@ -15,16 +15,22 @@ class Instruction(NamedTuple):
     step: Step | None
     """None: a jump."""
     targets: tuple[int, ...]
-    """Where it leads: the jump; of a branch, the beginning of each case, and last where no case is true."""
+    """Where it leads: the jump; of a branch, the beginning of each case, and last where no case is true; of a repetition, its
+    first step, and last what is behind it."""
+    back: bool = False
+    """A round ends here."""
 
 
 class Program(NamedTuple):
-    """What runs of one version of a workflow execute. Jumps lead forward only, so every run comes to its end."""
+    """What runs of one version of a workflow execute. Jumps lead forward only, but for those of repetitions, which
+    are counted: so every run comes to its end."""
 
     workflow: Workflow
     instructions: tuple[Instruction, ...]
     places: Mapping[str, int]
-    """By key of a step."""
+    """By key of a step; of one that repeats, where a round ends."""
+    repeats: Mapping[str, Step]
+    """By key of a step: the one that repeats it. A step that repeats others belongs to itself."""
     sends_only: bool
     """It sends all its messages at once, whatever the data: no step of another type, and no condition."""
     data: DataType

@@ -29,8 +29,9 @@ class SendStep(StepKind):
 
     def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> None:
         """The run does not wait for what becomes of them."""
-        messages = list(walk.send(step))
-        walk.messages[step.key] = tuple(one.id for one in messages)
+        messages = list(walk.send(step, walk.name(step)))
+        earlier = walk.messages.get(step.key, ())  # of rounds before this one
+        walk.messages[step.key] = (*earlier, *(one.id for one in messages))
         walk.outputs[step.key] = output_of(messages)
         walk.say(step, "sent", messages=len(messages))
 

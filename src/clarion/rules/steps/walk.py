@@ -90,8 +90,8 @@ class Advance(NamedTuple):
     """It ends in a digest."""
 
 
-Send = Callable[[Step], Iterable[Message]]
-"""Plans a step that sends: its messages."""
+Send = Callable[[Step, str], Iterable[Message]]
+"""Plans a step that sends, under its name in this run: its messages."""
 
 
 class Walk:
@@ -113,6 +113,9 @@ class Walk:
         self.messages: dict[str, tuple[MessageId, ...]] = {} if state is None else {**state.messages}
         """The messages of each step that sent."""
         self.templates = facts.templates if state is None else state.templates
+        self.rounds: dict[str, int] = {} if state is None else {**state.rounds}
+        """Where repetitions are, by step."""
+        self.acknowledged = None if state is None else state.acknowledged
         self._steps: list[StepTrace] = []
         self._variables: dict[str, Any] | None = None
 
@@ -121,6 +124,12 @@ class Walk:
         self._steps.append(
             StepTrace(step=step.key, type=step.type, result=result, at=self.now, due_at=due_at, inputs=inputs)
         )
+
+    def name(self, step: Step) -> str:
+        """What ids are made with: in every round another one."""
+        repeat = self.program.repeats.get(step.key)
+        number = 1 if repeat is None else self.rounds.get(repeat.key, 1)
+        return step.key if number == 1 else f"{step.key}#{number}"
 
     def wait(
         self,
@@ -152,12 +161,16 @@ class Walk:
             anchor=anchor,
             zoned=zoned,
             call=call,
+            rounds=self.rounds,
+            acknowledged=self.acknowledged,
         )
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
     def call(self, step: Step, request: Mapping[str, Any]) -> Advance:
         """The run stops here until that is done: before an event's `send_at` not sooner than then."""
-        call = StepCall(id=call_id(self.facts.run, step.key, self.now), type=step.type, request=request)
+        call = StepCall(
+            id=call_id(self.facts.run, self.name(step), self.now), type=step.type, request=request
+        )
         return self.wait(step, self.anchor, said="calls", call=call)
 
     def still(self, state: RunState) -> Advance:

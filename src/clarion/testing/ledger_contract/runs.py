@@ -114,6 +114,26 @@ async def a_run_is_kept_as_it_is_while_its_worker_is_at_work_on_it(subject: Ledg
     assert {held.id, other.id} >= {one.id}
 
 
+async def a_run_that_waits_may_be_changed(subject: LedgerSubject) -> None:
+    """Anybody may claim it then, at another time; what a worker plans of it meanwhile is not stored. Not once it has gone
+    on, and not when it is over."""
+    _, row = await _starts(subject)
+    (held,) = await _due(subject)
+    later = Instant(subject.now + DAY_MS)
+    changed = await subject.ledger.runs.change(replace(held, due_at=later, sealed=b"other", updated_at=later))
+    assert changed == replace(held, due_at=later, sealed=b"other", updated_at=later, fence=held.fence + 1)
+    message = _next(subject, row)
+    plan = subject.plan_of(message, run_rows=(subject.over(held),))
+    await subject.ledger.plans.commit(replace(plan, runs=(subject.going_on(held, message),)))
+    assert await subject.ledger.runs.get(subject.tenant, row.id) == changed
+    assert await subject.ledger.runs.change(held) is None
+    subject.clock.advance(DAY_MS / 1000)
+    (again,) = await _due(subject, worker=await subject.open_worker())
+    assert again == replace(changed, fence=changed.fence + 1)
+    await subject.ledger.runs.cancel(subject.tenant, RunFilter(user=row.user), subject.now, 9)
+    assert await subject.ledger.runs.change(replace(again, fence=again.fence + 1)) is None
+
+
 async def a_run_may_wait_again(subject: LedgerSubject) -> None:
     """Then anybody may claim it."""
     await _starts(subject)
@@ -332,6 +352,8 @@ RUNS_CONTRACT = (
     a_run_that_waits_is_stored_with_its_plan,
     a_dry_run_starts_no_run,
     a_run_goes_on_once,
+    a_run_is_kept_as_it_is_while_its_worker_is_at_work_on_it,
+    a_run_that_waits_may_be_changed,
     a_run_may_wait_again,
     what_is_over_stays_over,
     what_a_dead_worker_held_goes_on,

@@ -73,6 +73,23 @@ class MemoryRuns:
 
         return await self._transactions.write(cancel)
 
+    async def change(self, row: RunRow) -> RunRow | None:
+        def change() -> RunRow | None:
+            before = self._tables.run_rows.get(row.id)
+            if (
+                before is None
+                or before.due_at is None
+                or (before.fence, before.part) != (row.fence, row.part)
+            ):
+                return None
+            changed = replace(
+                before, due_at=row.due_at, sealed=row.sealed, updated_at=row.updated_at, fence=row.fence + 1
+            )
+            self.store([changed])
+            return changed
+
+        return await self._transactions.write(change)
+
     async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         return Counter(
             (row.version, row.step)

@@ -36,6 +36,10 @@ STORE = f"""
         $16::bytea[], $17::bigint[], $18::bigint[])
     {PUT}
 """
+CHANGE = f"""
+    UPDATE runs SET due_at = $1, state = $2, updated_at = $3, holder = NULL, fence = fence + 1
+    WHERE id = $4 AND fence = $5 AND part = $6 AND due_at IS NOT NULL RETURNING {COLUMNS}
+"""
 CANCELABLE = """
     SELECT id FROM runs WHERE tenant = $1 AND due_at IS NOT NULL{} ORDER BY id LIMIT $2 FOR UPDATE
 """
@@ -120,6 +124,15 @@ class PostgresRuns:
             return rows
 
         return sorted(await self._database.write(cancel), key=lambda row: row.id)
+
+    async def change(self, row: RunRow) -> RunRow | None:
+        asked = (row.due_at, row.sealed, row.updated_at, row.id, row.fence, row.part)
+
+        async def change(connection: Connection) -> RunRow | None:
+            changed = await connection.fetchrow(CHANGE, *asked)
+            return None if changed is None else run_of(changed)
+
+        return await self._database.write(change)
 
     async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         rows = await self._database.rows(WAITING, tenant, workflow)

@@ -31,6 +31,10 @@ GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
 PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?"
 HELD = "SELECT 1 FROM runs WHERE id = ? AND holder = ? AND fence = ?"
 STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 18)}) {PUT}"
+CHANGE = f"""
+    UPDATE runs SET due_at = ?1, state = ?2, updated_at = ?3, holder = NULL, fence = fence + 1
+    WHERE id = ?4 AND fence = ?5 AND part = ?6 AND due_at IS NOT NULL RETURNING {COLUMNS}
+"""
 CANCELABLE = "SELECT id FROM runs WHERE tenant = ? AND due_at IS NOT NULL{} ORDER BY id LIMIT ?"
 _END = f"""
     UPDATE runs SET status = '{RunStatus.CANCELED.value}', reason = ?1, due_at = NULL, state = NULL, holder = NULL,
@@ -118,6 +122,15 @@ class SqliteRuns:
             return ended
 
         return await self._writer.call(cancel, rows=limit)
+
+    async def change(self, row: RunRow) -> RunRow | None:
+        asked = (row.due_at, row.sealed, row.updated_at, row.id, row.fence, row.part)
+
+        def change(connection: sqlite3.Connection) -> RunRow | None:
+            changed = connection.execute(CHANGE, asked).fetchall()
+            return run_of(changed[0]) if changed else None
+
+        return await self._writer.call(change, rows=1)
 
     async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         def read(connection: sqlite3.Connection) -> Mapping[tuple[int, str], int]:
