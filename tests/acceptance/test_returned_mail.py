@@ -20,6 +20,7 @@ from clarion.model.quarantine import QuarantineFilter
 from clarion.model.setup import Category, Integration, SendAll, Step, Template, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
+from clarion.model.suppression import SuppressionFilter
 from clarion.model.user import Contact, Profile, UserPut
 from tests.returning_mta import BOUNCES, USERS, returning_mta
 
@@ -85,7 +86,7 @@ async def test_postfix_bounces_and_the_address_is_retired(tmp_path):
             assert await settled(app, Status.BOUNCED) is Reason.ADDRESS_GONE
             await app.pipeline.submit(TENANT, [hello])
             assert await settled(app, Status.SUPPRESSED) is Reason.SUPPRESSED_ADDRESS
-            (row,) = await app.ledger.suppressions.page(TENANT, None, 10)
+            (row,) = await app.ledger.suppressions.page(TENANT, SuppressionFilter(), None, 10)
             assert row.reason == "address_gone"
             assert await app.ledger.quarantine.page(TENANT, QuarantineFilter(), None, 10) == []
         (name,) = os.listdir(maildir / "cur")

@@ -20,6 +20,7 @@ from clarion.model.content import PushContent
 from clarion.model.outcome import Accepted, Gone, Rejected
 from clarion.model.setup import Integration
 from clarion.model.status import Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.ports.provider import Provider, ProviderTools
 from clarion.testing.ports import ManualClock, provider_tools
 from tests.browsers import Browser, push_service
@@ -150,7 +151,7 @@ async def test_one_push_reaches_every_browser_of_a_person_and_none_twice(tmp_pat
         assert await service.messages(phone) == await service.messages(laptop)
         await service.expire(phone)
         assert await ping() == "1 of 2 devices took it (1 gone)"
-        (gone,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        (gone,) = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         assert (gone.channel, gone.reason) == (Channel.PUSH, "address_gone")
         assert await ping() is None
         await clarion.pass_time(3_600)

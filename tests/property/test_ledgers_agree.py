@@ -24,6 +24,7 @@ from clarion.model.plan import PlanCommit
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ledger_contract.spending import charge as payment
@@ -284,7 +285,9 @@ class Story:
             "costs": sorted(
                 await ledger.spending.costs([m.id for m in messages]), key=lambda one: one.message_id
             ),
-            "suppressions": list(await ledger.suppressions.page(subject.tenant, None, 1_000)),
+            "suppressions": list(
+                await ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 1_000)
+            ),
             "users": [
                 (user.id, user.no, user.revision, user.suppressed)
                 for user in await ledger.users.page(subject.tenant, None, 10)

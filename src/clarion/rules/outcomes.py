@@ -15,7 +15,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.settlement import Settlement
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import NOT_SENT, Reason, Status
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import BY_PROVIDER, Suppression
 from clarion.rules import ladder, retry
 
 DETAIL_LIMIT = 500
@@ -146,6 +146,7 @@ def suppressions_of(
         channel=message.channel,
         hash=outgoing.contact.hash,
         reason=outcome.reason.value,
+        source=BY_PROVIDER,
         at=now,
         registered_before=began_at if outcome.since is None else min(outcome.since, began_at),
     )

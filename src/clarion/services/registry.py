@@ -236,6 +236,7 @@ class Services:
             "live": self.lives.run,
             "schedules": self.schedules.run,
             "retention": self.retention.run,
+            "lift-suppressions": self.suppressions.run,
             "whatsapp-templates": self.whatsapp.run,
             "watch-endpoints": self.endpoint_monitor.run,
             "read-queues": self.report_queues.run,

@@ -1,9 +1,11 @@
-"""Adds and removes suppressions."""
+"""Adds and removes suppressions, and lifts those whose time is over."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from clarion.errors import Busy, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.suppression import Suppression
@@ -11,6 +13,10 @@ from clarion.ports.clock import Clock
 from clarion.ports.ledger import Suppressions
 from clarion.ports.vault import Vault, contact_hash
 from clarion.rules import validation
+
+EVERY_S = 30.0
+AT_ONCE = 500
+"""Lifted in one transaction."""
 
 
 class SuppressionService:
@@ -21,16 +27,18 @@ class SuppressionService:
         self._vault = vault
         self._clock = clock
 
-    def of(self, tenant: TenantId, channel: Channel, address: str, reason: str) -> Suppression:
-        """The suppression of an address, not stored yet. Raises InvalidInput when it is no address."""
+    def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
+        """What an address is suppressed by. Raises InvalidInput when it is no address."""
         validation.check_address(channel, address, "#/address")
-        return Suppression(
-            tenant=tenant,
-            channel=channel,
-            hash=contact_hash(self._vault, tenant, channel, address),
-            reason=reason,
-            at=self._clock.now(),
-        )
+        return contact_hash(self._vault, tenant, channel, address)
+
+    async def run(self) -> None:
+        """Lift what is over, until cancelled."""
+        while True:
+            await self._clock.sleep(EVERY_S)
+            with suppress(Busy, Unavailable):
+                while await self._suppressions.expire(self._clock.now(), AT_ONCE) == AT_ONCE:
+                    pass
 
     async def add(self, suppressions: Sequence[Suppression]) -> None:
         """No attempt that starts after this returns uses these addresses."""

@@ -55,7 +55,7 @@ def test_the_commands_are_the_promised_ones():
         + [f"schedules {verb}" for verb in ("occurrences", "pause", "resume", "run", "skip")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"consents {verb}" for verb in ("list", "record", "state")]
-        + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
+        + [f"suppressions {verb}" for verb in ("create", "delete", "export", "import", "list", "search")]
         + [
             f"{noun} {verb}"
             for noun in ("sinks", "sources")

@@ -16,6 +16,7 @@ from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Reject
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, IntegrationLimits, Template, UnknownPolicy
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.model.user import Contact, UserPut
 from clarion.rules.devices import DeviceAnswer, settle_devices
 from clarion.rules.outcomes import AttemptContext
@@ -172,7 +173,7 @@ async def test_a_device_that_is_gone_is_suppressed_and_the_others_go_on(store):
         await clarion.trigger("ping", "ada")
         await clarion.until_idle()
         assert (await last_change(clarion)).detail == "2 of 3 devices took it (1 gone)"
-        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         phone = next(one for one in user.profile.contacts if one.address == PHONE)
         assert (row.hash, row.reason) == (phone.hash, "address_gone")
         second = await clarion.trigger("ping", "ada")
@@ -191,7 +192,7 @@ async def test_when_all_are_gone_the_message_bounces_and_all_are_suppressed(stor
         await clarion.until_idle()
         message = await clarion.one()
         assert (message.status, message.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
-        assert len(await clarion.ledger.suppressions.page(clarion.tenant, None, 10)) == 3
+        assert len(await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)) == 3
 
 
 async def test_it_is_tried_again_only_while_no_device_took_it(store):

@@ -9,6 +9,7 @@ from clarion.model.outcome import Unknown
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import Category, LadderChannel, SendLadder, Step, Success, UnknownPolicy
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
@@ -76,7 +77,7 @@ async def test_a_reason_is_more_exact_than_the_kind(store):
         await clarion.pipeline.receive([receipt(message, permanent=True, reason=Reason.OPTED_OUT)])
         stored = await clarion.one()
         assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.OPTED_OUT)
-        (suppressed,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        (suppressed,) = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         assert suppressed.reason == Reason.OPTED_OUT
 
 
@@ -132,7 +133,7 @@ async def test_a_receipt_names_its_contact(store):
         await clarion.put_user("ada")
         message = await sent(clarion)
         await clarion.pipeline.receive([receipt(message, permanent=True, contact=b"o" * 16)])
-        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         assert (row.hash, row.reason) == (b"o" * 16, "address_gone")
         assert (await sent(clarion)).status is Status.SENT
 
@@ -148,9 +149,11 @@ async def test_an_address_that_keeps_coming_back_is_given_up(store):
             message = await sent(clarion)
             assert message.status is Status.SENT
             await clarion.pipeline.receive([receipt(message)])
-        assert list(await clarion.ledger.suppressions.page(clarion.tenant, None, 10)) == []
+        assert (
+            list(await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)) == []
+        )
         await clarion.pipeline.receive([receipt(await sent(clarion))])
-        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        (row,) = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         assert row.reason == "soft_bounces"
 
 
@@ -246,5 +249,5 @@ async def test_a_bounced_push_condemns_no_device_that_nobody_named(store, device
         await clarion.trigger("ping", "ada")
         await clarion.until_idle()
         assert await clarion.pipeline.receive([receipt(await clarion.one(), permanent=True)]) == [True]
-        rows = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
+        rows = await clarion.ledger.suppressions.page(clarion.tenant, SuppressionFilter(), None, 10)
         assert len(rows) == suppressed

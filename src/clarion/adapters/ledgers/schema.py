@@ -36,7 +36,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0050"
+REVISION = "0051"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -383,9 +383,13 @@ suppressions = Table(
     _text_key("channel"),
     _text("reason"),
     _number("at"),
+    _text("source", default=""),
+    _number("expires_at", null=True),
     Index("suppressions_at", "tenant", "at", "hash"),
     sqlite_with_rowid=False,
 )
+_ENDS = suppressions.c.expires_at.is_not(None)
+Index("suppressions_expire", suppressions.c.expires_at, sqlite_where=_ENDS)
 
 consents = Table(
     "consents",

@@ -19,7 +19,7 @@ from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.message import Message
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.settlement import ReceiptEffect
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import BY_PROVIDER, Suppression
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.rules.outcomes import bounded_detail
@@ -156,6 +156,7 @@ def _effect(receipt: Receipt, message: Message, means: Interpretation, user: Use
         channel=message.channel,
         hash=contact,
         reason=means.suppress,
+        source=BY_PROVIDER,
         at=receipt.at,
     )
     return ReceiptEffect(

@@ -10,7 +10,7 @@ from clarion.model.consent import Consent, ConsentFilter, ConsentId
 from clarion.model.device import Device, DeviceState
 from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.model.topic import Topic
 from clarion.model.user import User, UserPut, UserSeen
 
@@ -47,7 +47,8 @@ class Suppressions(Protocol):
 
     async def add(self, rows: Sequence[Suppression]) -> None:
         """Effective for every attempt that starts after this returns. One with `registered_before` is passed over when
-        a device has registered the address later."""
+        a device has registered the address later. An address that is suppressed already keeps what is stored, unless that ends
+        earlier."""
 
     async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
         """Whether it was there."""
@@ -56,9 +57,12 @@ class Suppressions(Protocol):
         """That of one address. The hash says the channel too."""
 
     async def page(
-        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+        self, tenant: TenantId, where: SuppressionFilter, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
         """Newest first, those behind this time and hash."""
+
+    async def expire(self, now: Instant, limit: int) -> int:
+        """Remove those whose time is over, of all tenants; how many. They hold until then."""
 
 
 class Consents(Protocol):

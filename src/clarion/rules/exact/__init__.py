@@ -17,6 +17,7 @@ from clarion.rules.exact.operations import StepRefusal, closed, refused, stepped
 from clarion.rules.exact.quotas import take
 from clarion.rules.exact.receipts import recorded, rounds, says_more
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
+from clarion.rules.exact.suppressions import outlasts
 from clarion.rules.exact.user_changes import rezoned, user_changes
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 from clarion.rules.exact.verifications import checked, finished, resent
@@ -54,6 +55,7 @@ __all__ = [
     "open_definition",
     "open_json",
     "open_values",
+    "outlasts",
     "recorded",
     "recount",
     "refused",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clarion.model.ids import Instant
 from clarion.model.inbound import OPTED_OUT, REPLY_WITHIN_MS, InboundVerdict, ReceivedMessage, ReplyStatus
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import BY_REPLY, Suppression
 
 
 def suppression_of(inbound: ReceivedMessage) -> Suppression | None:
@@ -16,6 +16,7 @@ def suppression_of(inbound: ReceivedMessage) -> Suppression | None:
         channel=inbound.channel,
         hash=inbound.sender,
         reason=OPTED_OUT,
+        source=BY_REPLY,
         at=inbound.at,
     )
 

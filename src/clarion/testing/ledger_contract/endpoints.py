@@ -13,7 +13,7 @@ from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.retention import RetentionKind
 from clarion.model.status import Reason, Status
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.model.user import Contact, Profile, User, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
@@ -129,7 +129,7 @@ async def a_deleted_endpoint_is_gone(subject: LedgerSubject) -> None:
     assert not await subject.ledger.endpoints.delete(subject.tenant, endpoint.id)
     assert (await owner(subject)).profile.endpoints == (other,)
     assert await subject.ledger.endpoints.find(subject.tenant, endpoint.id) is None
-    assert await subject.ledger.suppressions.page(subject.tenant, None, 10) == []
+    assert await subject.ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 10) == []
 
 
 async def endpoints_of_another_tenant_are_not_there(subject: LedgerSubject) -> None:

@@ -16,7 +16,7 @@ from clarion.model.inbound import (
     ReplyStatus,
 )
 from clarion.model.setup import Tenant
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
 OPT_OUT, OPT_IN, HELP, UNCLEAR, OTHER = InboundVerdict
@@ -98,7 +98,7 @@ async def an_opt_out_suppresses_its_sender_in_the_same_transaction(subject: Ledg
     assert not await _suppressed(subject)
     await _taken(subject, OPT_OUT)
     assert await _suppressed(subject)
-    (suppression,) = await subject.ledger.suppressions.page(subject.tenant, None, 10)
+    (suppression,) = await subject.ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 10)
     assert (suppression.reason, suppression.at, suppression.channel) == (
         OPTED_OUT,
         subject.now,

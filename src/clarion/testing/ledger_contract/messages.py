@@ -9,6 +9,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.message import MessageFilter
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.model.worker import Process
 from clarion.testing.ledger_contract.subject import LedgerSubject, later, rungs, together
 
@@ -331,7 +332,7 @@ async def an_address_that_is_gone_is_suppressed(subject: LedgerSubject) -> None:
         now = await subject.reread(user)
         assert now is not None
         assert now.suppressed == {gone}
-    (row,) = await subject.ledger.suppressions.page(subject.tenant, None, 10)
+    (row,) = await subject.ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 10)
     assert (row.hash, row.channel, row.reason) == (gone, Channel.EMAIL, "address_gone")
 
 

@@ -13,7 +13,7 @@ from clarion.model.quarantine import Quarantined, QuarantineFilter, QuarantineKi
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.testing.ledger_contract.subject import LedgerSubject, later, rungs
 
 SENT, DELIVERED, BOUNCED, UNDELIVERED = (
@@ -127,7 +127,7 @@ async def a_bounce_suppresses_its_address(subject: LedgerSubject) -> None:
     assert user.suppressed == {gone.hash}
     await subject.ledger.suppressions.remove(subject.tenant, Channel.EMAIL, gone.hash)
     assert await _receive(subject, bounce) == [False]
-    assert list(await subject.ledger.suppressions.page(subject.tenant, None, 10)) == []
+    assert list(await subject.ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 10)) == []
 
 
 async def a_bounce_settles_an_unknown_outcome(subject: LedgerSubject) -> None:
@@ -138,7 +138,7 @@ async def a_bounce_settles_an_unknown_outcome(subject: LedgerSubject) -> None:
     bounce = _said(subject, message, ReceiptKind.BOUNCED, suppression=_gone(subject, message))
     assert await _receive(subject, bounce, bounce) == [True, False]
     assert await subject.state(message) == (Status.BOUNCED, Reason.ADDRESS_GONE)
-    assert len(await subject.ledger.suppressions.page(subject.tenant, None, 10)) == 1
+    assert len(await subject.ledger.suppressions.page(subject.tenant, SuppressionFilter(), None, 10)) == 1
 
 
 async def a_failure_starts_the_next_rung(subject: LedgerSubject) -> None:

@@ -12,7 +12,7 @@ from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxCounts
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.model.topic import Topic
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject, together
@@ -207,11 +207,54 @@ async def suppressions_are_paged_newest_first(subject: LedgerSubject) -> None:
     rows = [late, *reversed(both)]
     kept = subject.ledger.suppressions
     await kept.add(rows)
-    assert list(await kept.page(subject.tenant, None, 10)) == rows
-    assert list(await kept.page(subject.tenant, (rows[1].at, rows[1].hash), 10)) == rows[2:]
+    assert list(await kept.page(subject.tenant, SuppressionFilter(), None, 10)) == rows
+    assert (
+        list(await kept.page(subject.tenant, SuppressionFilter(), (rows[1].at, rows[1].hash), 10)) == rows[2:]
+    )
     assert await kept.find(subject.tenant, late.hash) == late
     assert await kept.find(subject.tenant, bytes(16)) is None
     assert await kept.find(TenantId(subject.tenant + 1), late.hash) is None
+
+
+async def suppressions_are_filtered(subject: LedgerSubject) -> None:
+    """By channel, reason, source and time."""
+    kept = subject.ledger.suppressions
+    first = replace(suppression(subject, subject.ada), reason="legal", source="crm")
+    second = replace(suppression(subject, subject.bob), reason="moved", at=Instant(subject.now + 5))
+    await kept.add([first, second])
+    for where, wanted in (
+        (SuppressionFilter(), [second, first]),
+        (SuppressionFilter(channel=EMAIL), [second, first]),
+        (SuppressionFilter(channel=Channel.SMS), []),
+        (SuppressionFilter(reason="legal"), [first]),
+        (SuppressionFilter(source="crm", reason="moved"), []),
+        (SuppressionFilter(since=Instant(subject.now + 1)), [second]),
+        (SuppressionFilter(before=Instant(subject.now + 1)), [first]),
+    ):
+        assert list(await kept.page(subject.tenant, where, None, 10)) == wanted
+
+
+async def a_suppression_ends_when_its_time_is_over(subject: LedgerSubject) -> None:
+    """Not before; a longer one takes the place of a shorter one, and never the other way round."""
+    kept, later = subject.ledger.suppressions, Instant(subject.now + 60_000)
+    short = replace(suppression(subject, subject.ada), reason="trial", expires_at=later)
+    longer = replace(short, reason="holiday", expires_at=Instant(later + 1))
+    for_good = suppression(subject, subject.bob)
+    await kept.add([short, for_good])
+    await kept.add([longer, replace(for_good, expires_at=later)])
+    await kept.add([short])
+    assert await kept.find(subject.tenant, short.hash) == longer
+    assert await kept.find(subject.tenant, for_good.hash) == for_good
+    assert await kept.expire(later, 10) == 0
+    now = await subject.reread(subject.ada)
+    assert now is not None
+    assert now.suppressed == {short.hash}
+    assert await kept.expire(Instant(later + 1), 10) == 1
+    assert await subject.reread(subject.ada) == subject.ada
+    assert await kept.find(subject.tenant, short.hash) is None
+    await kept.add([short])
+    await kept.add([replace(short, expires_at=None)])
+    assert await kept.expire(Instant(later + 1), 10) == 0
 
 
 async def an_address_leads_to_everybody_who_has_it(subject: LedgerSubject) -> None:
@@ -283,6 +326,8 @@ USERS_CONTRACT = (
     a_deleted_user_is_gone,
     a_suppressed_contact_is_known_at_once,
     suppressions_are_paged_newest_first,
+    suppressions_are_filtered,
+    a_suppression_ends_when_its_time_is_over,
     an_address_leads_to_everybody_who_has_it,
     names_near_a_misspelt_one_are_found,
     a_contact_left_behind_belongs_to_nobody,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.memory.users import owners, with_suppressions
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
+from clarion.rules.exact import outlasts
 
 
 class MemorySuppressions:
@@ -29,24 +32,50 @@ class MemorySuppressions:
         return next((one for one in self._of(tenant) if one.hash == hash), None)
 
     async def page(
-        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+        self, tenant: TenantId, where: SuppressionFilter, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
-        found = [one for one in self._of(tenant) if before is None or (one.at, one.hash) < before]
+        found = [
+            one
+            for one in self._of(tenant)
+            if (before is None or (one.at, one.hash) < before) and _matches(one, where)
+        ]
         return sorted(found, key=lambda one: (one.at, one.hash), reverse=True)[:limit]
+
+    async def expire(self, now: Instant, limit: int) -> int:
+        def expire() -> int:
+            ending = [one for one in self._tables.suppressions.values() if one.expires_at is not None]
+            over = [one for one in ending if one.expires_at is not None and one.expires_at <= now][:limit]
+            for one in over:
+                allow(self._tables, one.tenant, one.channel, one.hash)
+            return len(over)
+
+        return await self._transactions.write(expire)
 
     def _of(self, tenant: TenantId) -> list[Suppression]:
         return [one for one in self._tables.suppressions.values() if one.tenant == tenant]
+
+
+def _matches(one: Suppression, where: SuppressionFilter) -> bool:
+    wanted = ((where.channel, one.channel), (where.reason, one.reason), (where.source, one.source))
+    return (
+        all(asked is None or asked == is_ for asked, is_ in wanted)
+        and (where.since is None or one.at >= where.since)
+        and (where.before is None or one.at < where.before)
+    )
 
 
 # Inside a transaction:
 
 
 def suppress(tables: Tables, rows: Iterable[Suppression]) -> None:
-    """Whoever has one of these addresses has lost it. What is suppressed already keeps its reason."""
+    """Whoever has one of these addresses has lost it. What is suppressed already keeps its reason, unless it ends earlier."""
     for one in rows:
         if one.registered_before is not None and registered_since(tables, one):
             continue
-        tables.suppressions.setdefault((one.tenant, one.channel, one.hash), one)
+        place = one.tenant, one.channel, one.hash
+        stored = tables.suppressions.get(place)
+        if stored is None or outlasts(one, stored):
+            tables.suppressions[place] = replace(one, registered_before=None)
         _tell(tables, one.tenant, one.channel, one.hash)
 
 

@@ -6,23 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from clarion.adapters.ledgers.postgresql.database import Database
+from clarion.adapters.ledgers.suppression_rows import KEEP_LASTING, page_values, suppression_of
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
+from clarion.rules.exact import outlasts
 
-FOREVER = 2**63 - 1
-
-ADD = """
-    INSERT INTO suppressions (tenant, channel, hash, reason, at)
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::bigint[])
-    ON CONFLICT (tenant, hash, channel) DO NOTHING
+_COLUMNS = "tenant, hash, channel, reason, at, source, expires_at"
+ADD = f"""
+    INSERT INTO suppressions (tenant, channel, hash, reason, at, source, expires_at)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
+    {KEEP_LASTING}
 """
 ALLOW = "DELETE FROM suppressions WHERE tenant = $1 AND hash = $2 AND channel = $3 RETURNING hash"
-FIND = "SELECT tenant, channel, hash, reason, at FROM suppressions WHERE tenant = $1 AND hash = $2"
+FIND = f"SELECT {_COLUMNS} FROM suppressions WHERE tenant = $1 AND hash = $2"
 HELD = f"{FIND} FOR UPDATE"
-PAGE = """
-    SELECT tenant, channel, hash, reason, at FROM suppressions
-    WHERE tenant = $1 AND (at, hash) < ($2, $3) ORDER BY at DESC, hash DESC LIMIT $4
+PAGE = f"""
+    SELECT {_COLUMNS} FROM suppressions
+    WHERE tenant = $1 AND (at, hash) < ($2, $3) AND at >= $5 AND at < $6 AND (channel = $7 OR $7 IS NULL)
+        AND (reason = $8 OR $8 IS NULL) AND (source = $9 OR $9 IS NULL)
+    ORDER BY at DESC, hash DESC LIMIT $4
+"""
+EXPIRE = """
+    DELETE FROM suppressions WHERE (tenant, hash, channel) IN (
+        SELECT tenant, hash, channel FROM suppressions WHERE expires_at <= $1
+        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) RETURNING hash
 """
 REGISTERED_SINCE = """
     SELECT wanted.place FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
@@ -49,10 +58,13 @@ class PostgresSuppressions:
         return None if row is None else _suppression(row)
 
     async def page(
-        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+        self, tenant: TenantId, where: SuppressionFilter, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
-        at, digest = before or (FOREVER, b"")
-        return [_suppression(row) for row in await self._database.lists.rows(PAGE, tenant, at, digest, limit)]
+        values = page_values(tenant, where, before, limit)
+        return [_suppression(row) for row in await self._database.lists.rows(PAGE, *values)]
+
+    async def expire(self, now: Instant, limit: int) -> int:
+        return len(await self._database.write(lambda c: c.fetch(EXPIRE, now, limit)))
 
     # -- in a transaction -------------------------------------------------------------------------------------
 
@@ -67,9 +79,13 @@ class PostgresSuppressions:
 
     async def store(self, connection: Any, gone: Sequence[Suppression]) -> None:
         """Writes them."""
-        meant = await _meant(connection, gone)
+        kept: dict[tuple[TenantId, bytes, Channel], Suppression] = {}
+        for one in await _meant(connection, gone):  # one statement takes an address once
+            place = one.tenant, one.hash, one.channel
+            if place not in kept or outlasts(one, kept[place]):
+                kept[place] = one
         ordered = sorted(
-            meant, key=lambda one: (one.tenant, one.hash)
+            kept.values(), key=lambda one: (one.tenant, one.hash)
         )  # so that nobody waits for one another
         await connection.execute(
             ADD,
@@ -78,6 +94,8 @@ class PostgresSuppressions:
             [one.hash for one in ordered],
             [one.reason for one in ordered],
             [one.at for one in ordered],
+            [one.source for one in ordered],
+            [one.expires_at for one in ordered],
         )
 
 
@@ -97,10 +115,5 @@ async def _meant(connection: Any, gone: Sequence[Suppression]) -> Sequence[Suppr
 
 
 def _suppression(row: Any) -> Suppression:
-    return Suppression(
-        tenant=row["tenant"],
-        channel=Channel(row["channel"]),
-        hash=row["hash"],
-        reason=row["reason"],
-        at=Instant(row["at"]),
-    )
+    tenant, digest, *rest = row
+    return suppression_of(tenant, digest, rest)

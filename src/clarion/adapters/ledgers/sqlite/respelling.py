@@ -15,8 +15,8 @@ _DONE = "SELECT value FROM meta WHERE key = 'spelling'"
 _MARK = "INSERT INTO meta (key, value) VALUES ('spelling', 1)"
 _LAST = "SELECT max(no) FROM users"
 _MOVE = """
-    INSERT OR IGNORE INTO suppressions (tenant, hash, channel, reason, at)
-    SELECT tenant, ?, channel, reason, at FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?
+    INSERT OR IGNORE INTO suppressions (tenant, hash, channel, reason, at, source, expires_at)
+    SELECT tenant, ?, channel, reason, at, source, expires_at FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?
 """
 
 _DROP = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"

@@ -12,12 +12,11 @@ from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.suppression_rows import page_values, suppression_of
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.suppression import Suppression
-
-FOREVER = 2**63 - 1
+from clarion.model.suppression import Suppression, SuppressionFilter
 
 Owned = list[tuple[Suppression, Sequence[UserNo]]]
 """Suppressions, each with the users who have the contact."""
@@ -51,11 +50,21 @@ class SqliteSuppressions:
         return _suppression(tenant, found[0]) if found else None
 
     async def page(
-        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+        self, tenant: TenantId, where: SuppressionFilter, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
-        at, digest = before or (FOREVER, b"")
-        found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, (tenant, at, digest, limit))
+        found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, page_values(tenant, where, before, limit))
         return [_suppression(tenant, row) for row in found]
+
+    async def expire(self, now: Instant, limit: int) -> int:
+        def expire(connection: sqlite3.Connection) -> Owned:
+            over = [
+                _suppression(TenantId(row[0]), row[1:])
+                for row in rows(connection, sql.SUPPRESSIONS_OVER, (now, limit))
+            ]
+            return [owned for one in over for owned in self.lift(connection, one)]
+
+        lifted: Owned = await self._writer.call(expire, after=self.lifted)
+        return len(lifted)
 
     def of(self, connection: sqlite3.Connection, tenant: TenantId, hash: bytes) -> Suppression | None:
         """That of one address, in a transaction of the writer."""
@@ -76,7 +85,7 @@ class SqliteSuppressions:
     def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
         """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""
         gone = _meant(connection, gone)
-        rows_ = encoded([(s.tenant, s.channel, s.reason, s.at) for s in gone])
+        rows_ = encoded([(s.tenant, s.channel, s.reason, s.at, s.source, s.expires_at) for s in gone])
         connection.execute(sql.SUPPRESS, (rows_, b"".join(s.hash for s in gone)))
         users: dict[int, list[UserNo]] = {}
         for place, user in owners(connection, [(s.tenant, s.channel, s.hash) for s in gone]):
@@ -91,10 +100,7 @@ class SqliteSuppressions:
 
 
 def _suppression(tenant: TenantId, row: list[Any]) -> Suppression:
-    digest, channel, reason, at = row
-    return Suppression(
-        tenant=tenant, channel=Channel(channel), hash=bytes.fromhex(digest), reason=reason, at=Instant(at)
-    )
+    return suppression_of(tenant, bytes.fromhex(row[0]), row[1:])
 
 
 def _meant(connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Sequence[Suppression]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite.row_encoding import array, bytes_at, field, id_at, insert
+from clarion.adapters.ledgers.suppression_rows import KEEP_LASTING
 from clarion.model.status import ACTIVE
 from clarion.model.user import RESERVED
 
@@ -92,26 +93,42 @@ OWNERS = f"""
       AND contact_hashes.channel = wanted.value ->> 1
 """
 
+_SUPPRESSION = "hex(hash), channel, reason, at, source, expires_at"
+
 SUPPRESS = (
     insert(
         "suppressions",
-        {"hash": id_at(0, 1), "tenant": field(0), "channel": field(1), "reason": field(2), "at": field(3)},
+        {
+            "hash": id_at(0, 1),
+            "tenant": field(0),
+            "channel": field(1),
+            "reason": field(2),
+            "at": field(3),
+            "source": field(4),
+            "expires_at": field(5),
+        },
     )
-    + "WHERE true ON CONFLICT (tenant, hash, channel) DO NOTHING"
+    + f"WHERE true {KEEP_LASTING}"
 )
 """From the parameters of `OWNERS`."""
 
 ALLOW = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"
 
 SUPPRESSIONS_PAGE = f"""
-    SELECT {array("hex(hash), channel, reason, at")} FROM (
+    SELECT {array(_SUPPRESSION)} FROM (
         SELECT * FROM suppressions
-        WHERE tenant = ?1 AND (at, hash) < (?2, ?3) ORDER BY at DESC, hash DESC LIMIT ?4
+        WHERE tenant = ?1 AND (at, hash) < (?2, ?3) AND at >= ?5 AND at < ?6 AND (channel = ?7 OR ?7 IS NULL)
+            AND (reason = ?8 OR ?8 IS NULL) AND (source = ?9 OR ?9 IS NULL)
+        ORDER BY at DESC, hash DESC LIMIT ?4
     )
 """
 
-SUPPRESSION = f"""
-    SELECT {array("hex(hash), channel, reason, at")} FROM suppressions WHERE tenant = ?1 AND hash = ?2
+SUPPRESSION = f"SELECT {array(_SUPPRESSION)} FROM suppressions WHERE tenant = ?1 AND hash = ?2"
+
+SUPPRESSIONS_OVER = f"""
+    SELECT {array("tenant, " + _SUPPRESSION)} FROM (
+        SELECT * FROM suppressions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2
+    )
 """
 
 SUPPRESSED = f"""
