@@ -48,6 +48,7 @@ from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.consents import ConsentService
+from clarion.services.last_checks import LastChecks
 from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
 from clarion.services.registry import Services
@@ -156,6 +157,8 @@ class Engine:
         self.vault = LocalVault(b"k" * 32, self.random)
         self.tenant = TenantId(1)
         self.limited = InThread()
+        self.last_checks = LastChecks(clock, 0)
+        """What opt-outs wait for. Set before it is opened: here, time only passes when it is told."""
         self.network = NetworkCalls()
         self.sources: dict[str, SourcePlugin] = {}
         self.sinks: dict[str, SinkPlugin] = {}
@@ -198,7 +201,7 @@ class Engine:
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, BASE_URL).of,
         )
-        consents = ConsentService(self.ledger, self.vault, self.clock, self.random)
+        consents = ConsentService(self.ledger, self.last_checks, self.vault, self.clock, self.random)
         unsubscribe = UnsubscribeLinks(self.ledger, consents, self.vault, BASE_URL)
         self.pipeline: Any = Pipeline(
             ledger=self.ledger,
@@ -219,6 +222,7 @@ class Engine:
             fanout=self.fanout,
             tools=lent,
             limited=self.limited,
+            last_checks=self.last_checks,
             consents=consents,
             unsubscribe=unsubscribe,
             base_url=BASE_URL,

@@ -10,6 +10,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Tenant
 from clarion.services.consents import ConsentService
+from clarion.services.last_checks import LastChecks
 from clarion.services.message_references import MessageReferences
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom
@@ -40,7 +41,7 @@ class _AnyTenant(dict):
 
 EVERYBODY: Any = Everybody()
 VAULT = LocalVault(b"k" * 32, SeededRandom())
-CONSENTS = ConsentService(EVERYBODY, VAULT, ManualClock(), SeededRandom())
+CONSENTS = ConsentService(EVERYBODY, LastChecks(ManualClock(), 0), VAULT, ManualClock(), SeededRandom())
 OURS = UnsubscribeLinks(EVERYBODY, CONSENTS, VAULT, "https://notify.example")
 OTHER_VAULT = LocalVault(b"o" * 32, SeededRandom())
 THEIRS = UnsubscribeLinks(EVERYBODY, CONSENTS, OTHER_VAULT, "https://notify.example")

@@ -168,6 +168,7 @@ async def add_consent(person: PathUser, data: ConsentBody, caller: Caller, parts
     )
     statement = ConsentStatement(data.purpose or EVERY_PURPOSE, data.channel, data.action)
     recorded = await parts.services.consents.record(person, [statement], origin)
+    await parts.services.consents.in_force()
     return _view(recorded.records[0], recorded.user, data.proof or None)
 
 

@@ -113,6 +113,7 @@ async def _choose(
 
     origin = ConsentOrigin(source=ConsentSource.PREFERENCES)
     recorded = await parts.services.consents.record(person, (), origin, chosen)
+    await parts.services.consents.in_force()
     return _view(parts, caller, recorded.user)
 
 

@@ -15,12 +15,14 @@ from clarion.adapters.other_region import HttpRegion
 from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
+from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.flow.intake.homes import Regions
 from clarion.flow.pipeline import Pipeline
 from clarion.model.worker import Process
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 from clarion.services.consents import ConsentService
+from clarion.services.last_checks import LastChecks
 from clarion.services.limited import AUTHORS_CPU_S, MEMORY_BYTES, MESSAGE_CPU_S, TARGET
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
@@ -29,7 +31,8 @@ from clarion.services.unsubscribe import UnsubscribeLinks
 def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pipeline, Services]:
     """The way of a notification and the services on it, not started yet."""
     settings, ledger, tools = resources.settings, resources.ledger, resources.tools
-    consents = ConsentService(ledger, resources.vault, tools.clock, tools.random)
+    last_checks = LastChecks(tools.clock, CHECK_FRESH_S)
+    consents = ConsentService(ledger, last_checks, resources.vault, tools.clock, tools.random)
     unsubscribe = UnsubscribeLinks(ledger, consents, resources.vault, settings.base_url)
     pipeline = Pipeline(
         ledger=ledger,
@@ -57,6 +60,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         fanout=resources.fanout,
         tools=tools,
         limited=_limited(AUTHORS_CPU_S, ends),
+        last_checks=last_checks,
         consents=consents,
         unsubscribe=unsubscribe,
         base_url=settings.base_url,

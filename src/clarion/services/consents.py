@@ -23,6 +23,7 @@ from clarion.model.user import Preferences, User, UserPut
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
 from clarion.rules.consents import States, state_of, statements_of
+from clarion.services.last_checks import LastChecks
 
 TRIES = 5
 """How often a change is tried again when somebody else changed the same user meanwhile."""
@@ -52,8 +53,11 @@ class RecordedConsents(NamedTuple):
 class ConsentService:
     """Adds consent records, and says what follows from them."""
 
-    def __init__(self, ledger: Ledger, vault: Vault, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, ledger: Ledger, last_checks: LastChecks, vault: Vault, clock: Clock, random: Random
+    ) -> None:
         self._ledger = ledger
+        self._last_checks = last_checks
         self._vault = vault
         self._clock = clock
         self._random = random
@@ -65,8 +69,8 @@ class ConsentService:
         origin: ConsentOrigin,
         to: Callable[[User], Preferences] | None = None,
     ) -> RecordedConsents:
-        """Store what a user said, with other preferences if it changes them, and what that change says. No attempt that starts
-        after this returns goes against it. Raises NotFound when the user was deleted, and UserUnreadable."""
+        """Store what a user said, with other preferences if it changes them, and what that change says. Whoever answers a person
+        waits for `in_force`. Raises NotFound when the user was deleted, and UserUnreadable."""
 
         async def change() -> RecordedConsents:
             now = (await self._ledger.users.get([user.no])).get(user.no)
@@ -81,6 +85,10 @@ class ConsentService:
             return RecordedConsents(stored, tuple(_timed(one, stored) for one in put.consents))
 
         return await repeat_on_conflict(change, TRIES)
+
+    async def in_force(self) -> None:
+        """When this returns, no attempt starts that goes against what was recorded before: wait for it before you answer."""
+        await self._last_checks.passed()
 
     async def state(self, user: User, at: Instant | None = None) -> States:
         """What follows from all records of a user; `at`: from those that were there by then."""

@@ -92,6 +92,8 @@ class InboundMessages:
             if stored.new:
                 self.taken[stored.inbound.verdict.value] += 1
             await self._consent(stored.inbound, known.get(stored.inbound.user), message.text)
+        if any(stored.inbound.verdict is InboundVerdict.OPT_OUT for stored in taken):
+            await self._consents.in_force()
         if any(stored.inbound.reply is ReplyStatus.DUE for stored in taken):
             self._replies.wake()
         await self._announce(tenant, taken, known)

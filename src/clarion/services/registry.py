@@ -33,6 +33,7 @@ from clarion.services.inbound_mail import InboundMail
 from clarion.services.inbound_messages import InboundMessages
 from clarion.services.inbound_replies import InboundReplies
 from clarion.services.inbox_actions import InboxActions
+from clarion.services.last_checks import LastChecks
 from clarion.services.lives import LiveService
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
@@ -121,6 +122,7 @@ class Services:
         fanout: Fanout,
         tools: ProviderTools,
         limited: Limited,
+        last_checks: LastChecks,
         consents: ConsentService,
         unsubscribe: UnsubscribeLinks,
         base_url: str,
@@ -179,7 +181,7 @@ class Services:
             topics=TopicService(ledger.topics),
             consents=consents,
             segments=SegmentService(ledger, pipeline.groups, setup_service, pipeline.priority, clock),
-            suppressions=SuppressionService(ledger.suppressions, vault, clock),
+            suppressions=SuppressionService(ledger.suppressions, last_checks, vault, clock),
             setup=setup_service,
             retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),

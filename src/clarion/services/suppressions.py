@@ -13,6 +13,7 @@ from clarion.ports.clock import Clock
 from clarion.ports.ledger import Suppressions
 from clarion.ports.vault import Vault, contact_hash
 from clarion.rules import validation
+from clarion.services.last_checks import LastChecks
 
 EVERY_S = 30.0
 AT_ONCE = 500
@@ -22,8 +23,11 @@ AT_ONCE = 500
 class SuppressionService:
     """Suppresses addresses, and allows them again."""
 
-    def __init__(self, suppressions: Suppressions, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, suppressions: Suppressions, last_checks: LastChecks, vault: Vault, clock: Clock
+    ) -> None:
         self._suppressions = suppressions
+        self._last_checks = last_checks
         self._vault = vault
         self._clock = clock
 
@@ -43,6 +47,7 @@ class SuppressionService:
     async def add(self, suppressions: Sequence[Suppression]) -> None:
         """No attempt that starts after this returns uses these addresses."""
         await self._suppressions.add(suppressions)
+        await self._last_checks.passed()
 
     async def remove(self, suppression: Suppression) -> bool:
         """Whether it was still there."""

@@ -88,12 +88,14 @@ class UnsubscribeLinks:
 
     async def leave(self, choice: Choice, source: ConsentSource) -> Choice:
         """No message of this category is started on the channel after this returns, whatever is queued."""
-        return await self._choose(choice, source, subscribed=False)
+        left = await self._choose(choice, source, subscribed=False)
+        await self._consents.in_force()
+        return left
 
     async def leave_over(self, message: Message) -> None:
-        """Unsubscribe a user who told a provider or a mail server. Same promise as `leave`."""
+        """Unsubscribe a user who told a provider or a mail server. The same as `leave`, except that nobody waits for an answer."""
         if (choice := await self.about(message)) is not None:
-            await self.leave(choice, ConsentSource.PROVIDER)
+            await self._choose(choice, ConsentSource.PROVIDER, subscribed=False)
 
     async def return_to(self, choice: Choice) -> Choice:
         """Subscribe again to the category."""

@@ -46,6 +46,7 @@ from clarion.plugins import formats
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.consents import ConsentService
+from clarion.services.last_checks import LastChecks
 from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
@@ -147,7 +148,8 @@ class Installation:
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, PUBLIC_URL).of,
         )
-        consents = ConsentService(self.ledger, self.vault, self.clock, self.random)
+        last_checks = LastChecks(self.clock, 0)
+        consents = ConsentService(self.ledger, last_checks, self.vault, self.clock, self.random)
         unsubscribe = UnsubscribeLinks(self.ledger, consents, self.vault, PUBLIC_URL)
         self.pipeline = Pipeline(
             ledger=self.ledger,
@@ -170,6 +172,7 @@ class Installation:
             fanout=self.fanout,
             tools=tools,
             limited=InThread(),
+            last_checks=last_checks,
             consents=consents,
             unsubscribe=unsubscribe,
             base_url=PUBLIC_URL,

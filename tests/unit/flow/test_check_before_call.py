@@ -1,5 +1,6 @@
 """The check before a call is fresh when the call starts, however long the message waited for it (I8)."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,11 +10,14 @@ from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.flow.dispatch.recheck import CHECK_FRESH_S
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentSource
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Contact, Preferences, Profile, UserPut
+from clarion.services.last_checks import LastChecks
+from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
-from tests.engine import engine, workflow
+from tests.engine import Engine, engine, workflow
 
 OPTED_OUT = Preferences(categories={"news": CategoryPreference(enabled=False)})
 OLD, NEW = "+4915112345678", "+4915187654321"
@@ -124,3 +128,26 @@ async def test_only_an_old_check_is_repeated(store, monkeypatch, takes_s, asked)
         await clarion.until_idle()
         assert {m.status for m in (await clarion.messages()).values()} == {Status.SENT}
         assert calls == [20] * asked
+
+
+async def test_the_answer_to_an_opt_out_waits_for_checks_that_were_made_before(store):
+    """Another process may have checked just before, and start its call on that: the answer comes when no check is so old."""
+    clock = ManualClock()
+    clarion = Engine(store, clock, RecordingProvider(), 1)
+    clarion.last_checks = LastChecks(clock, CHECK_FRESH_S)
+    await clarion.open()
+    try:
+        await clarion.create_setup(workflow("hello"))
+        ada = await clarion.put_user("ada")
+        links = clarion.services.unsubscribe
+        choice = await links.read(links.token(clarion.tenant, ada.no, "news"))
+        leaving = asyncio.ensure_future(links.leave(choice, ConsentSource.UNSUBSCRIBE_LINK))
+        await clarion.until_idle()
+        (now,) = (await clarion.ledger.users.get([ada.no])).values()
+        assert now.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
+        assert not leaving.done()
+        clock.advance(CHECK_FRESH_S)
+        await clarion.until_idle()
+        assert leaving.done()
+    finally:
+        await clarion.stop()

@@ -64,7 +64,8 @@ async def test_other_categories_go_on(store):
         ada = await clarion.put_user("ada")
         unsubscribing = clarion.services.unsubscribe
         await unsubscribing.leave(
-            await unsubscribing.read(unsubscribing.token(clarion.tenant, ada.no, "news"))
+            await unsubscribing.read(unsubscribing.token(clarion.tenant, ada.no, "news")),
+            ConsentSource.UNSUBSCRIBE_LINK,
         )
         for key in ("hello", "bill"):
             await clarion.trigger(key, "ada")

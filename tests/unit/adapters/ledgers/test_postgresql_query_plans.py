@@ -10,6 +10,7 @@ import pytest
 
 from clarion.adapters.ledgers.postgresql import (
     captures,
+    consents,
     continuations,
     conversations,
     deliveries,
@@ -49,7 +50,9 @@ HASH = "decode(md5(n::text), 'hex')"
 FILL = f"""
     INSERT INTO users SELECT n, n % 5, 'u' || n, 'k', 'p', 1, 'e', 0, 0 FROM generate_series(1, 4000) AS n;
     INSERT INTO contact_hashes SELECT n % 5, {HASH}, 'email', n FROM generate_series(1, 4000) AS n;
-    INSERT INTO suppressions SELECT n % 5, {HASH}, 'email', 'r', n FROM generate_series(1, 4000) AS n;
+    INSERT INTO suppressions SELECT n % 5, {HASH}, 'email', 'r', n, '', CASE WHEN n % 500 = 0 THEN n END
+        FROM generate_series(1, 4000) AS n;
+    INSERT INTO consents SELECT {HASH}, n % 5, n, 'p', NULL, 'granted', n, n, 's', '', '' FROM generate_series(1, 4000) AS n;
     INSERT INTO devices (tenant, device_id, "user", hash, seen_at)
         SELECT n % 5, 'd' || n, n, {HASH}, n FROM generate_series(1, 4000) AS n;
     INSERT INTO endpoints (tenant, id, "user", failing_since)
@@ -145,7 +148,22 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "what is suppressed": (users.SUPPRESSED, [1, 1], [DIGEST, DIGEST]),
     "users changed": (users.REPLACE, [1], [1], [1], [b""]),
     "suppression of an address": (suppressions.FIND, 1, DIGEST),
-    "a page of suppressions": (suppressions.PAGE, 1, END, b"", 50),
+    "a page of suppressions": (suppressions.PAGE, 1, END, b"", 50, 0, END, None, None, None),
+    "suppressions that are over": (suppressions.EXPIRE, 9, 50),
+    "a page of consents": (consents.PAGE, 1, DIGEST, b"", END, 50, None, None, None, None),
+    "a page of the consents of a user": (
+        consents.PAGE_OF_USER,
+        1,
+        DIGEST,
+        b"",
+        END,
+        50,
+        None,
+        None,
+        None,
+        None,
+        1,
+    ),
     "devices registered since": (suppressions.REGISTERED_SINCE, [1], [1], [DIGEST]),
     "a suppression lifted": (suppressions.ALLOW, 1, DIGEST, "email"),
     "a device": (devices.FIND, 1, "d1"),

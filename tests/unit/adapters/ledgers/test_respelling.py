@@ -4,7 +4,7 @@ import sqlite3
 
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
-from clarion.model.suppression import Suppression
+from clarion.model.suppression import Suppression, SuppressionFilter
 from clarion.ports import vault as spelling
 from clarion.ports.vault import contact_hash
 from clarion.testing.ledger_contract import LedgerSubject
@@ -53,7 +53,9 @@ async def test_contacts_and_their_suppressions_move_to_the_one_spelling(
             assert kim.revision == 1
             owners = await ledger.directory.with_contact(tenant, Channel.EMAIL, wanted, 2)
             assert [one.id for one in owners] == ["kim"]
-            assert [row.hash for row in await ledger.suppressions.page(tenant, None, 10)] == [wanted]
+            assert [
+                row.hash for row in await ledger.suppressions.page(tenant, SuppressionFilter(), None, 10)
+            ] == [wanted]
         finally:
             await ledger.close()
 
@@ -65,7 +67,7 @@ async def test_a_suppression_that_nobody_has_stays_as_it_is(opened, path, clock,
     )
     ledger = opened()
     try:
-        assert len(await ledger.suppressions.page(tenant, None, 10)) == 2
+        assert len(await ledger.suppressions.page(tenant, SuppressionFilter(), None, 10)) == 2
         ada = (await ledger.users.find(tenant, ["ada"]))["ada"]
         assert ada.suppressed == {ada.profile.contacts[0].hash}
     finally:
