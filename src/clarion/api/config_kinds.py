@@ -255,7 +255,7 @@ KINDS = (
         live=_stored("workflows", _as(workflows.WorkflowDocument)),
         put=_putting(workflows.put_workflow),
         delete=_deleting(workflows.delete_workflow),
-        made_by_clarion=frozenset({"version"}),
+        made_by_clarion=frozenset({"version", "earlier_events"}),
     ),
     ConfigKind(
         name="integrations",

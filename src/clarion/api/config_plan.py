@@ -279,7 +279,7 @@ class ConfigPlanner:
         ledger.setup = setup
         services = replace(
             self._parts.services,
-            setup=SetupService(setup),
+            setup=SetupService(setup, self._parts.ledger.runs),
             templates=self._parts.services.templates.over(setup),
         )
         return replace(self._parts, ledger=ledger, services=services)

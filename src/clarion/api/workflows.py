@@ -37,8 +37,8 @@ from clarion.rules import validation
 from clarion.rules.data_types import ANYTHING, DataType, example, pointer_fault, type_of_data
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
+from clarion.rules.steps.faults import event_faults, placed
 from clarion.rules.steps.faults import faults as step_faults
-from clarion.rules.steps.faults import placed
 
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
@@ -157,7 +157,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
     faults += map(unknown_name, unknown)
     faults += [
         Fault(detail=one.detail, pointer=one.pointer, code=one.code)
-        for one in step_faults(workflow.steps, data)
+        for one in (*step_faults(workflow.steps, data), *event_faults(workflow, data))
     ]
     for place, step in placed(workflow.steps):
         if step.type is StepType.TRIGGER and step.workflow is not None:

@@ -63,5 +63,7 @@ def row_after(
         cancellation_key=planned.cancellation_key,
         sealed=None if state is None else sealed_state(state, user, vault),
         fence=0 if before is None else before.fence,
+        waits=advance.waits,
+        wakes=() if before is None else before.wakes,
         zoned=user.revision if state is not None and state.zoned else None,
     )

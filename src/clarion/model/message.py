@@ -73,8 +73,9 @@ class StepTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, a
     step: str
     type: StepType
     result: str
-    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`, `done`, `round`, `repeated`,
-    `failed`, `collected`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
+    """`sent`, `skipped`, `waits`, `over`, `matched`, `timed_out`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`,
+    `expired`, `calls`, `done`, `round`, `repeated`, `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or
+    `error`."""
     at: Instant
     due_at: Instant | None = None
     """When a wait ends."""

@@ -12,7 +12,7 @@ from clarion.model.event import Consumed, Continuation, Entry, Position
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, Run
-from clarion.model.run import RunRow
+from clarion.model.run import RunRow, Signal
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 
@@ -87,6 +87,8 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Runs that end in a digest. Each joins the open one of its slot or opens it, and the explanation of its run says which."""
     digest_totals: tuple[DigestTotal, ...] = ()
     """Digests whose runs are among these."""
+    signals: tuple[Signal, ...] = ()
+    """Events of this plan that some run may listen for: those that do are due."""
     settled: tuple[Settlement, ...] = ()
     """What became already of messages the worker keeps, each with the record that is its delivery: final, and suppressing
     no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""

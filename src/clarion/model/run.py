@@ -69,6 +69,40 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When somebody acknowledged it."""
     call: StepCall | None = None
     """It does not wait for a time, but for what comes of this."""
+    early: Mapping[str, Mapping[str, Any]] = {}
+    """Events that came for steps, by step, until these are done."""
+
+
+class EventWait(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a run that waits listens for."""
+
+    key: bytes
+    """A keyed hash of the type, and of the user or the value that both events have in common."""
+    since: Instant
+    until: Instant
+    """Events that were accepted at this time or later do not count."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An accepted event that some workflow listens for."""
+
+    key: bytes
+    at: Instant
+    """When it was accepted."""
+    event_id: EventId
+    workflow: str
+    """With the id, what its body is found by."""
+    expires_at: Instant
+    """From then on no run that begins to listen finds it."""
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A signal that a run which listens for it has not looked at yet."""
+
+    key: bytes
+    at: Instant
+    event_id: EventId
+    workflow: str
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -102,6 +136,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     zoned: int | None = None
     """While its time goes by the clock of its user: the revision of the user that it was computed with. Who changes the zone
     makes it due, so that it is computed again."""
+    waits: tuple[EventWait, ...] = ()
+    """What it listens for from now on, while it waits. Whoever reads the row is not told."""
+    wakes: tuple[Wake, ...] = ()
+    """What has come meanwhile: whoever claims the run is told, and what is stored with its plan is dealt with."""
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):

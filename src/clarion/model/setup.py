@@ -309,6 +309,27 @@ class Flush(Value, frozen=True, kw_only=True):
     """`all`: the digest closes with it; `alone`: it goes on by itself, and the digest is left as it is."""
 
 
+class AwaitedEvent(Value, frozen=True, kw_only=True):
+    """An event that runs listen for while they wait."""
+
+    EXAMPLE: ClassVar = '{"type": "order.paid", "match": "event.data.order == data.order"}'
+
+    type: str
+    """The type of the event (`*` matches one or more segments)."""
+    match: str | None = None
+    """A condition in CEL, in which `event` is the one that comes and `data` that of the run; null: any."""
+    by: str | None = None
+    """null: events of the same user. An expression in CEL over `data` and `event`: events of anybody for which it has the
+    same value as for the event of the run."""
+
+
+class Since(StrEnum):
+    """From when on events count."""
+
+    RUN = "run"
+    STEP = "step"
+
+
 class Step(Value, frozen=True, kw_only=True):
     """One step of a workflow. `key`, `type` and `when` belong to every step, each other field to one type."""
 
@@ -337,6 +358,12 @@ class Step(Value, frozen=True, kw_only=True):
     """`wait`: no sooner than so many seconds after the step is reached."""
     at_most_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
     """`wait`: no later than so many seconds after the step is reached."""
+    event: AwaitedEvent | None = None
+    """`wait`: until this event comes."""
+    since: Since = Since.RUN
+    """`wait`: which events count: those accepted after the run's own, or after the step is reached."""
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400)] | None = None
+    """`wait`: how long an event is waited for; null: 90 days."""
     cases: tuple[Case, ...] = ()
     """`branch`: the first whose condition is true runs, the others do not."""
     by: str | None = None
@@ -419,6 +446,12 @@ class Workflow(Value, frozen=True, kw_only=True):
     """JSON pointer into data: runs that wait and have the same value there are canceled together."""
     jitter_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     """Each wait ends up to so much later, differently for every run, so that not all wake at once."""
+    success_event: AwaitedEvent | None = None
+    """Its runs are finished when this event comes, wherever they wait."""
+    stop_on: Annotated[tuple[AwaitedEvent, ...], msgspec.Meta(max_length=5)] = ()
+    """Its runs are canceled when one of these events comes, wherever they wait."""
+    earlier_events: tuple[AwaitedEvent, ...] = ()
+    """Those that runs of earlier versions still listen for. Set by Clarion."""
     data_schema: dict[str, Any] | None = None
     """JSON Schema of the event's data: expressions are checked against it when the workflow is published, and every event
     that starts the workflow must satisfy it."""
@@ -427,6 +460,13 @@ class Workflow(Value, frozen=True, kw_only=True):
     def sends(self) -> Iterator[Step]:
         """Every step that sends, in order, also those inside branches."""
         return (step for step in every(self.steps) if step.type is StepType.SEND)
+
+    def awaited(self) -> Iterator[AwaitedEvent]:
+        """Every event that its runs listen for."""
+        if self.success_event is not None:
+            yield self.success_event
+        yield from self.stop_on
+        yield from (step.event for step in every(self.steps) if step.event is not None)
 
     def templates(self) -> tuple[str, ...]:
         """Every template that it sends, once."""

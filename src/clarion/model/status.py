@@ -131,6 +131,8 @@ class Reason(StrEnum):
     NOT_CHOSEN = "not_chosen"
     CANCELED_BY_CALLER = "canceled_by_caller"
     WORKFLOW_DELETED = "workflow_deleted"
+    SUCCESS_EVENT = "success_event"
+    STOP_EVENT = "stop_event"
     LADDER_SATISFIED = "ladder_satisfied"
     EXPIRED = "expired"
     # runs

@@ -64,8 +64,9 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     type: StepType
     result: str
-    """`sent`, `skipped`, `waits`, `over`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`, `expired`, `calls`,
-    `done`, `round`, `repeated`, `failed`, `joined`, `opened`, `passed`, `closed`, `ended` or `error`."""
+    """`sent`, `skipped`, `waits`, `over`, `matched`, `timed_out`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`,
+    `expired`, `calls`, `done`, `round`, `repeated`, `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or
+    `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -152,6 +153,8 @@ _TOLD = {
     "repeated": "is over after {rounds} rounds: {by}",
     "calls": "goes on once it is done",
     "over": "the wait is over",
+    "matched": "the event it listens for came",
+    "timed_out": "the wait is over because nothing came in time",
     "no_case": "no case is true",
     "assigned": "is in the arm {arm}",
     "unassigned": "is in the arm {arm} because there is nothing to assign it by",
@@ -168,7 +171,8 @@ def _told(trace: StepTrace) -> str:
         case "sent":
             return "sends" if said.get("messages") else "has nobody to send to"
         case "waits":
-            return f"waits until {until}{_on_the_wall(said)}"
+            event = f"for {said['event_type']}, " if "event_type" in said else ""
+            return f"waits {event}until {until}{_on_the_wall(said)}"
         case "done":
             return _done(trace)
         case "case":
@@ -291,6 +295,8 @@ _OBSTACLES = {
     Reason.SUPERSEDED: "a newer one replaced it",
     Reason.CANCELED_BY_CALLER: "it was canceled",
     Reason.WORKFLOW_DELETED: "its workflow was deleted",
+    Reason.SUCCESS_EVENT: "the event came that it was to bring about",
+    Reason.STOP_EVENT: "an event came that stops it",
     Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
 

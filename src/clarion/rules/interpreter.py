@@ -5,6 +5,7 @@ from __future__ import annotations
 from clarion.model.ids import Instant
 from clarion.model.run import RunState
 from clarion.model.setup import Step
+from clarion.rules.steps import listening
 from clarion.rules.steps.kinds import KINDS
 from clarion.rules.steps.program import Program
 from clarion.rules.steps.repeat import is_over
@@ -18,14 +19,21 @@ def advance(program: Program, state: RunState | None, facts: Facts, now: Instant
     if state is not None:
         for key, ids in state.messages.items():
             walk.outputs[key] = output_of([facts.messages[one] for one in ids if one in facts.messages])
-        step = program.instructions[walk.at - 1].step
-        assert step is not None  # a jump never waits
-        if is_over(walk, step):
-            return _walked(walk)
-        stopped = KINDS[step.type].resume(walk, step, state)
-        if stopped is not None:
-            return stopped
-    return _walked(walk)
+    came_to = None if state is None else _resumed(walk, state)
+    came_to = came_to or _walked(walk)
+    if came_to.state is None:
+        return came_to
+    return came_to._replace(waits=listening.waits(walk, came_to.state))
+
+
+def _resumed(walk: Walk, state: RunState) -> Advance | None:
+    """Where the run stops again at the step it stopped at; None: it goes on behind it."""
+    ended = listening.heard(walk, state)
+    if ended is not None:
+        return ended
+    step = walk.program.instructions[walk.at - 1].step
+    assert step is not None  # a jump never waits
+    return None if is_over(walk, step) else KINDS[step.type].resume(walk, step, state)
 
 
 def _walked(walk: Walk) -> Advance:

@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.model.event import Event
 from clarion.model.ids import TenantId, UserNo
-from clarion.model.setup import Workflow
+from clarion.model.setup import AwaitedEvent, Workflow
 from clarion.rules.match import MISSING, resolve
 
 KeyedHash = Callable[[str, bytes], bytes]
@@ -30,6 +30,25 @@ def digest_slot(
     """What is collected together: of one user and step, with an equal value behind the same expression."""
     where = b"%d\0%d\0%s\0%s" % (tenant, user, workflow.encode(), step.encode())
     return hash("digest", b"%s\0%s\0%s" % (where, by.encode(), value))
+
+
+def signal_key(tenant: TenantId, awaited: AwaitedEvent, user: UserNo, value: Any, hash: KeyedHash) -> bytes:
+    """What an event and the runs that listen for it have in common: the user, or the value of `by`."""
+    of = b"u%d" % user if awaited.by is None else b"b%s\0%s" % (awaited.by.encode(), canonical(value))
+    return hash("signal", b"%d\0%s\0%s" % (tenant, awaited.type.encode(), of))
+
+
+def canonical(value: Any) -> bytes:
+    """A value as a key: whole numbers are equal however they are written, and texts are no numbers."""
+    return _encode(_whole(value))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    return [_whole(one) for one in value] if isinstance(value, list) else value
 
 
 class EventKeys:

@@ -15,7 +15,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
-from clarion.model.run import CallResult, RunRow, RunState
+from clarion.model.run import CallResult, RunRow, RunState, Wake
 from clarion.model.setup import (
     ATTENTION,
     Category,
@@ -70,6 +70,8 @@ class Waited(NamedTuple):
     """What came of the call it waits for."""
     digest: DigestTold | None = None
     """It has collected until now."""
+    wakes: Sequence[tuple[Wake, Event | None]] = ()
+    """What has come for it, with the events that can still be read."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -205,6 +207,8 @@ class _Draft:
             messages={} if waited is None else waited.messages,
             result=None if waited is None else waited.result,
             digest=None if waited is None else waited.digest,
+            wakes=() if waited is None else waited.wakes,
+            hash=self._hash,
         )
         came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)
         planned = self.finished()

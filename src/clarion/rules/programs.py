@@ -27,6 +27,7 @@ def compiled(workflow: Workflow) -> Program:
         },
         sends_only=all(step.type is StepType.SEND and step.when is None for step in workflow.steps),
         data=type_of_data(workflow.data_schema),
+        listening=tuple(step for step in every(workflow.steps) if step.event is not None),
         reads_steps=any(
             step.until == READ or any("steps" in asked.source for asked in expressions(step))
             for step in every(workflow.steps)

@@ -161,7 +161,7 @@ class Services:
             vault,
             clock,
         )
-        setup_service = SetupService(setup)
+        setup_service = SetupService(setup, ledger.runs)
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         users = UserService(ledger.users, inbox_actions, countries)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from clarion.errors import NotFound
 from clarion.flow.setup_view import DocumentsView, SetupView
 from clarion.model.audience import Segment
 from clarion.model.ids import TenantId
-from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
+from clarion.model.setup import AwaitedEvent, Category, Integration, Template, Tenant, Workflow
 from clarion.model.sink import Sink
 from clarion.model.source import Source
+from clarion.ports.ledger import Runs
 from clarion.rules.match import nearest
 
 D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segment)
@@ -20,8 +23,9 @@ D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segmen
 class SetupService:
     """Stores documents that the caller has validated."""
 
-    def __init__(self, setup: SetupView) -> None:
+    def __init__(self, setup: SetupView, runs: Runs) -> None:
         self._setup = setup
+        self._runs = runs
         self._stores: dict[type, DocumentsView[Any]] = {
             Category: setup.categories,
             Workflow: setup.workflows,
@@ -34,8 +38,24 @@ class SetupService:
 
     async def put(self, tenant: TenantId, document: D, before: D | None) -> D:
         """Create or replace. `before`: what it was made from; Conflict when something else is live by now."""
-        stored: D = await self._stores[type(document)].put(tenant, document, before=before)
+        said: Any = document
+        if isinstance(document, Workflow):
+            said = await self._with_earlier_events(tenant, document)
+        stored: D = await self._stores[type(document)].put(tenant, said, before=before)
         return stored
+
+    async def _with_earlier_events(self, tenant: TenantId, workflow: Workflow) -> Workflow:
+        """The workflow, which says what runs of its earlier versions still listen for: those that wait, and those of the
+        live one that are about to."""
+        workflows = self._setup.workflows
+        live = workflows.all(tenant).get(workflow.key)
+        versions = {version for version, _ in await self._runs.waiting(tenant, workflow.key)}
+        older = [live, *[await workflows.version(tenant, workflow.key, one) for one in versions]]
+        listening = (event for one in older if one is not None for event in one.awaited())
+        earlier = {(event.type, event.by): AwaitedEvent(type=event.type, by=event.by) for event in listening}
+        for event in workflow.awaited():
+            earlier.pop((event.type, event.by), None)
+        return replace(workflow, earlier_events=tuple(earlier.values()))
 
     async def delete(self, tenant: TenantId, kind: type[D], key: str) -> None:
         """Raises NotFound with the nearest key when there is no such document."""

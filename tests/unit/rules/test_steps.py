@@ -7,9 +7,20 @@ from typing import Any
 import pytest
 
 from clarion.model.channel import Channel
-from clarion.model.setup import Case, Flush, KeptItems, SendAll, Step, StepType, Workflow
+from clarion.model.setup import (
+    AwaitedEvent,
+    Case,
+    Flush,
+    KeptItems,
+    SendAll,
+    Since,
+    Step,
+    StepType,
+    Workflow,
+)
+from clarion.rules.data_types import ANYTHING
 from clarion.rules.programs import compiled
-from clarion.rules.steps.faults import faults, placed
+from clarion.rules.steps.faults import event_faults, faults, placed
 
 TO = SendAll(channels=(Channel.SMS,))
 SEND = Step(key="hello", template="note", to=TO)
@@ -23,6 +34,11 @@ def wait(**more: Any) -> Step:
 def until(when: str | None, **more: Any) -> Step:
     """A wait for a time."""
     return wait(for_s=None, until=when, **more)
+
+
+def paid(since: Since = Since.RUN, **more: Any) -> Step:
+    """A wait for an event."""
+    return wait(for_s=None, event=AwaitedEvent(**{"type": "order.paid", **more}), since=since)
 
 
 def fork(*cases: Case, **more: Any) -> Step:
@@ -98,7 +114,11 @@ def nested(depth: int) -> Step:
         ),
         ((digest(), send("late", "data.items.size() > data.sum")), "#/steps/1/when", "`sum`"),
         ((Step(key="a", template="note"),), "#/steps/0", "needs `to`"),
-        ((SEND, Step(key="b", type=StepType.WAIT)), "#/steps/1", "needs one of `for_s`, `for` and"),
+        (
+            (SEND, Step(key="b", type=StepType.WAIT)),
+            "#/steps/1",
+            "needs one of `for_s`, `for`, `until` and `event`",
+        ),
         ((SEND, Step(key="b", for_s=9, template="note", to=TO)), "#/steps/1/for_s", 'say `"type": "wait"`'),
         ((SEND, wait(template="note")), "#/steps/1/template", "a step of type `wait` has no `template`"),
         ((SEND, fork()), "#/steps/1", "needs `cases`"),
@@ -152,7 +172,11 @@ def nested(depth: int) -> Step:
             "#/steps/1/when",
             "nothing called `opened` of the step `hello`",
         ),
-        ((SEND, wait(), send("b", "steps.pause.x")), "#/steps/2/when", "no step `pause` before"),
+        (
+            (SEND, wait(), send("b", "steps.pause.x")),
+            "#/steps/2/when",
+            "nothing called `x` of the step `pause`",
+        ),
         ((send("a", "steps.hello.read"), SEND), "#/steps/0/when", "no step `hello` before this one"),
         (
             (fork(Case(steps=(SEND,))), send("b", "steps.hello.read")),
@@ -167,9 +191,19 @@ def nested(depth: int) -> Step:
         ((SEND, until(None, for_="P2Y")), "#/steps/1/for", "more than 400 days"),
         ((SEND, until("09:00", timezone="Mars/Base")), "#/steps/1/timezone", "nor an IANA time zone"),
         ((SEND, until("09:00", earliest_s=9, at_most_s=8)), "#/steps/1/at_most_s", "at least `earliest_s`"),
-        ((SEND, wait(at_most_s=8)), "#/steps/1/at_most_s", "not with `for_s`"),
-        ((SEND, wait(timezone="tenant")), "#/steps/1/timezone", "not with `for_s`"),
+        ((SEND, wait(at_most_s=8)), "#/steps/1/at_most_s", "goes with `for` and `until`"),
+        ((SEND, wait(timezone="tenant")), "#/steps/1/timezone", "goes with `for` and `until`"),
         ((SEND, send("b"), Step(key="c", until="09:00")), "#/steps/2/until", 'say `"type": "wait"`'),
+        ((SEND, wait(timeout_s=9)), "#/steps/1/timeout_s", "goes with `event`"),
+        ((SEND, paid(type="a..b")), "#/steps/1/event/type", "segments between dots"),
+        (
+            (SEND, paid(match="event.date.x == 1")),
+            "#/steps/1/event/match",
+            "no field `date`: did you mean `data`?",
+        ),
+        ((SEND, paid(match="1 + 1")), "#/steps/1/event/match", "true or false"),
+        ((SEND, paid(match="steps.hello.read")), "#/steps/1/event/match", "no step `hello` before this one"),
+        ((SEND, paid(by="dta.order")), "#/steps/1/event/by", "did you mean `data`?"),
         (
             (SEND, fork(Case(when="steps.hello.reed", steps=()))),
             "#/steps/1/cases/0/when",
@@ -200,6 +234,34 @@ def test_what_could_not_work_is_told_with_its_place(steps, pointer, said):
 def test_what_may_be_asked_is_accepted(when):
     """Steps that surely were there, and what an expression only looks like."""
     assert faults((SEND, wait(), send("b", when))) == []
+
+
+def test_events_that_come_after_a_step_may_be_held_against_it():
+    """Only these: others may have come before."""
+    assert faults((SEND, paid(Since.STEP, match="steps.hello.status == event.data.status"))) == []
+    assert (
+        faults((SEND, paid(match="event.data.n == data.n"), send("b", "steps.pause.event.data.n > 1"))) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "pointer", "said"),
+    [
+        ({"success_event": AwaitedEvent(type="a b")}, "#/success_event/type", "segments between dots"),
+        ({"stop_on": (AwaitedEvent(type="a", match="dta.n"),)}, "#/stop_on/0/match", "did you mean `data`?"),
+        (
+            {"stop_on": (AwaitedEvent(type="a", match="steps.hello.read"),)},
+            "#/stop_on/0/match",
+            "no step `hello`",
+        ),
+        ({"stop_on": (AwaitedEvent(type="a"),) * 9}, "#/steps", "at most 8 events"),
+    ],
+)
+def test_what_is_wrong_with_events_that_end_runs_is_told(ends, pointer, said):
+    """With its place in the workflow."""
+    (found,) = event_faults(Workflow(key="w", category="c", steps=(SEND,), **ends), ANYTHING)
+    assert found.pointer == pointer
+    assert said in found.detail
 
 
 def test_a_case_sees_what_its_branch_and_the_steps_before_it_left():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
+
+from msgspec.structs import replace
 
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, RunId, UserNo, run_id
 from clarion.model.plan import PlanCommit
-from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.run import RunFilter, RunRow, RunStatus, Wake
 from clarion.model.status import Reason
 
 COLUMNS = (
@@ -24,6 +26,25 @@ PUT = """
 """The end of the statement that stores runs as plans left them: nobody holds them. What is over stays so."""
 SEEN = 2_000
 """Runs that one page looks at, those that do not match too."""
+
+
+WAKES_AT_A_TIME = 5_000
+"""Read with one claim. What is left makes its runs due again."""
+
+
+def wakes_of(rows: Iterable[Sequence[Any]]) -> dict[RunId, list[Wake]]:
+    """What has come, by run, from rows of run, key, time, event and workflow."""
+    found: dict[RunId, list[Wake]] = {}
+    for run, key, at, event_id, workflow in rows:
+        wake = Wake(key=key, at=at, event_id=EventId(event_id), workflow=workflow)
+        found.setdefault(RunId(run), []).append(wake)
+    return found
+
+
+def woken(rows: Iterable[RunRow], wakes: Mapping[RunId, Sequence[Wake]]) -> list[RunRow]:
+    """Claimed runs with what has come for them, those that have waited longest first."""
+    given = (replace(row, wakes=tuple(wakes[row.id])) if row.id in wakes else row for row in rows)
+    return sorted(given, key=lambda row: (row.due_at, row.id))
 
 
 def row_of(run: RunRow) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0051"
+REVISION = "0052"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -331,6 +331,42 @@ Index(
     sqlite_where=digest_items.c.cancellation_key.is_not(None),
 )
 """The runs that ended in a digest, each once, by their ids."""
+waits = Table(
+    "waits",
+    metadata,
+    _blob("run_id", key=True),
+    _blob("key", key=True),
+    _number("since"),
+    _number("until"),
+    Index("waits_key", "key"),
+    sqlite_with_rowid=False,
+)
+"""What runs that wait listen for."""
+
+signals = Table(
+    "signals",
+    metadata,
+    _blob("key", key=True),
+    _blob("event_id", key=True),
+    _text("workflow"),
+    _number("at"),
+    _number("expires_at"),
+    Index("signals_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""Events of the last day that some workflow listens for: a run that begins to listen finds them."""
+
+wakes = Table(
+    "wakes",
+    metadata,
+    _blob("run_id", key=True),
+    _blob("key", key=True),
+    _blob("event_id", key=True),
+    _text("workflow"),
+    _number("at"),
+    sqlite_with_rowid=False,
+)
+"""Signals that runs have not looked at yet."""
 
 canceled_events = Table(
     "canceled_events",

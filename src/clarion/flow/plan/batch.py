@@ -11,11 +11,11 @@ import msgspec
 from clarion.flow.lanes import InFlight
 from clarion.model.channel import Channel
 from clarion.model.digest import DigestItem, DigestTold, DigestTotal
-from clarion.model.event import Consumed, Continuation, Entry, Position
+from clarion.model.event import Consumed, Continuation, Entry, Event, Position
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, StepTrace
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
-from clarion.model.run import RunRow, RunStatus
+from clarion.model.run import RunRow, RunStatus, Signal
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, StepType, Template, Tenant, Workflow, channels_of
 from clarion.model.status import Reason, Status
@@ -51,6 +51,9 @@ class PlanBatch:
         self.continuations: list[Continuation] = []
         self.run_rows: list[RunRow] = []
         """Runs that wait now, or are over after they waited."""
+        self.awaited: list[Event] = []
+        """Those of its events that runs may listen for."""
+        self.signals: list[Signal] = []
         self.in_flight: list[InFlight] = []
         self.items: list[DigestItem] = []
         """Runs that end in a digest."""
@@ -206,5 +209,6 @@ class PlanBatch:
             run_rows=tuple(self.run_rows),
             items=tuple(self.items),
             digest_totals=tuple(self.digest_totals),
+            signals=tuple(self.signals),
             settled=tuple(self.settled),
         )

@@ -22,6 +22,7 @@ from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
 from clarion.flow.plan.digests import item_of
 from clarion.flow.plan.leftovers import Leftovers
+from clarion.flow.plan.signals import SignalFinder
 from clarion.flow.priority import PriorityGate
 from clarion.flow.run_states import row_after
 from clarion.flow.sealing import opened
@@ -91,6 +92,7 @@ class Planner:
         self._vault = vault
         self._clock = clock
         self._leftovers = Leftovers(ledger.set_aside, clock)
+        self._signals = SignalFinder(vault)
         self._closing = asyncio.Event()
         self.planned = 0
         self.unplannable = 0
@@ -165,9 +167,20 @@ class Planner:
             except Exception as fault:
                 log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)
                 draft.leftovers.append(entry)
+        await self._tell_listeners(draft)
         if draft.in_flight:
             await self._deliver(lane, draft)
         return draft
+
+    async def _tell_listeners(self, draft: PlanBatch) -> None:
+        """Those of its events that runs may listen for are stored as signals, also for the users they are about."""
+        for tenant in {event.tenant for event in draft.awaited}:
+            its = [event for event in draft.awaited if event.tenant == tenant]
+            index = self._signals.index(tenant, self._ledger.setup.workflows.all(tenant))
+            about = await self._ledger.users.find(tenant, list({e.subject for e in its if e.subject}))
+            for event in its:
+                user = about.get(event.subject)
+                draft.signals += self._signals.signals(index, event, NO_USER if user is None else user.no)
 
     async def _deliver(self, lane: Lane, draft: PlanBatch) -> None:
         """What is delivered by being stored. Where that fails, all of it goes the way of the others."""
@@ -180,10 +193,14 @@ class Planner:
         self, draft: PlanBatch, entry: Entry, users: Mapping[UserNo, User], now: Instant
     ) -> None:
         """Everything an entry asks for; whoever it names is in the draft when this returns."""
-        if entry.workflow == UNMATCHED.key:
+        awaited = self._signals.index(entry.tenant, self._ledger.setup.workflows.all(entry.tenant))
+        matched = entry.workflow != UNMATCHED.key
+        event = opened(entry, users, self._vault) if matched or awaited.all else None
+        if event is not None and event.type and awaited.of(event.type):
+            draft.awaited.append(event)
+        if not matched:
             draft.nobody(entry, UNMATCHED, now)
             return
-        event = opened(entry, users, self._vault)
         setup = draft.setups.get((entry.tenant, entry.workflow))
         if setup is None:
             setup = await self._setup_of(draft, entry)
@@ -341,6 +358,7 @@ class Planner:
     async def _plan_alone(self, entry: Entry) -> None:
         draft = PlanBatch(await self._lease.lasting())
         await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
+        await self._tell_listeners(draft)
         draft.consume([entry], in_ledger=self._in_ledger)
         await self._commit(entry.lane, draft)
 

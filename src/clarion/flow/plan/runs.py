@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
+from msgspec import DecodeError
 
-from clarion.errors import Busy, Unavailable
+from clarion.errors import Busy, SealBroken, Unavailable
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of
@@ -21,9 +22,9 @@ from clarion.flow.sealing import opened, sealed_entry
 from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
 from clarion.model.digest import DigestRow, DigestTold, StoredItem
-from clarion.model.event import Event
-from clarion.model.ids import EventId, Instant, RunId, WorkerId
-from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall
+from clarion.model.event import Entry, Event
+from clarion.model.ids import NO_USER, EventId, Instant, RunId, UserNo, WorkerId
+from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall, Wake
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.ports.clock import Clock
@@ -67,6 +68,7 @@ class _Woken(NamedTuple):
     setup: PlanSetup
     digest: DigestTold | None
     """The digest that its event is, when that has just closed."""
+    wakes: Sequence[tuple[Wake, Event | None]]
 
 
 class RunClaimer:
@@ -175,7 +177,9 @@ class RunClaimer:
         ]
         messages = await self._ledger.receipts.messages(asked) if asked else {}
         for one in woken:
-            waited = Waited(one.row, one.state, messages, known.results.get(one.row.id), one.digest)
+            waited = Waited(
+                one.row, one.state, messages, known.results.get(one.row.id), one.digest, one.wakes
+            )
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:
@@ -213,10 +217,12 @@ class RunClaimer:
         self, draft: PlanBatch, rows: Sequence[RunRow], digests: Mapping[RunId, DigestRow], now: Instant
     ) -> list[_Woken]:
         """Those that can go on; the others end in the draft."""
-        users = await self._ledger.users.get([row.user for row in rows])
-        waited = {(row.event_id, row.workflow): None for row in rows if row.id not in digests}
-        bodies = await self._ledger.events.bodies([*waited]) if waited else {}
         items = await self._items([row for row in rows if row.id in digests])
+        wanted = {(row.event_id, row.workflow): None for row in rows if row.id not in digests}
+        wanted |= {(wake.event_id, wake.workflow): None for row in rows for wake in row.wakes}
+        bodies = await self._ledger.events.bodies([*wanted]) if wanted else {}
+        sealed_for = {body.sealed_for for body in bodies.values()} - {NO_USER}
+        users = await self._ledger.users.get([*sealed_for.union(row.user for row in rows)])
         woken = []
         for row in rows:
             user = users.get(row.user)
@@ -242,7 +248,11 @@ class RunClaimer:
                     log.exception("run_unreadable", workflow=row.workflow, error=type(fault).__name__)
                     draft.end_run(row, RunStatus.FAILED, Reason.UNREADABLE, now)
                 else:
-                    woken.append(_Woken(row, state, event, user, setup, digest))
+                    wakes = [
+                        (wake, self._event_of(wake, bodies.get((wake.event_id, wake.workflow)), users))
+                        for wake in row.wakes
+                    ]
+                    woken.append(_Woken(row, state, event, user, setup, digest, wakes))
         return woken
 
     async def _items(self, rows: Sequence[RunRow]) -> Mapping[EventId, Sequence[StoredItem]]:
@@ -251,3 +261,11 @@ class RunClaimer:
         for item in await self._ledger.digests.items([row.event_id for row in rows]) if rows else ():
             found.setdefault(item.digest, []).append(item)
         return found
+
+    def _event_of(self, wake: Wake, body: Entry | None, users: Mapping[UserNo, User]) -> Event | None:
+        """What has come; None: it cannot be read any more, and nothing has."""
+        try:
+            return None if body is None else opened(body, users, self._vault)
+        except (SealBroken, DecodeError) as fault:
+            log.warning("signal_unreadable", workflow=wake.workflow, error=type(fault).__name__)
+            return None

@@ -13,6 +13,7 @@ from clarion.model.setup import FlushWhat, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.rules.expressions import ExpressionError
+from clarion.rules.keys import canonical
 from clarion.rules.match import MISSING, check_pointer, resolve
 from clarion.rules.moments import MomentError, OnDate, instant_of, parsed
 from clarion.rules.steps.clock import RECIPIENT, zone_faults, zone_for
@@ -23,7 +24,6 @@ LONGEST_KEY = 1_024
 """Bytes of the value behind `by`."""
 
 _decode = msgspec.json.Decoder().decode
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class DigestStep(StepKind):
@@ -150,18 +150,7 @@ def _key(walk: Walk, by: str) -> bytes:
         value = walk.value(by)
     if value is None:
         raise ExpressionError("its value is null")
-    found = _canonical(_same(value))
+    found = canonical(value)
     if len(found) > LONGEST_KEY:
         raise ExpressionError(f"its value has more than {LONGEST_KEY} bytes")
     return found
-
-
-def _same(value: object) -> object:
-    """With numbers that are equal written alike: 1 and 1.0 are one key."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_same(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _same(one) for key, one in value.items()}
-    return value

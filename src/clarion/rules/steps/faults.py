@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from clarion.model.setup import Step, StepType, every
+from clarion.model.setup import AwaitedEvent, Step, StepType, Workflow, every
 from clarion.rules.data_types import (
     ANYTHING,
     DataType,
@@ -18,13 +18,16 @@ from clarion.rules.data_types import (
     type_of_value,
 )
 from clarion.rules.expressions import ExpressionError, checked, compiled, counted
-from clarion.rules.match import closest
-from clarion.rules.steps.kind import StepFault
+from clarion.rules.match import check_pattern, closest
+from clarion.rules.steps.kind import Asked, StepFault
 from clarion.rules.steps.kinds import KINDS, expressions
-from clarion.rules.steps.walk import TYPES, VARIABLES
+from clarion.rules.steps.wait import of_event
+from clarion.rules.steps.walk import ARRIVING, TYPES, VARIABLES
 
 STEPS = 100
 """Each may be a message, or several, for every recipient."""
+EVENTS = 8
+"""Each run that waits is found by all of them."""
 DEPTH = 8
 """Branches inside branches."""
 
@@ -57,6 +60,23 @@ def faults(steps: Sequence[Step], data: DataType = ANYTHING) -> list[StepFault]:
     if not any(step.type is StepType.SEND for step in everything):
         return [StepFault("#/steps", "a workflow needs at least one step that sends.")]
     return [*_of_list(steps, "#/steps", {}, set(), 1, data)]
+
+
+def event_faults(workflow: Workflow, data: DataType) -> Iterator[StepFault]:
+    """What is wrong with the events that end its runs, and whether its runs listen for too many. `data`: as for `faults`."""
+    if workflow.success_event is not None:
+        yield from _of_event(workflow.success_event, "#/success_event", data)
+    for number, event in enumerate(workflow.stop_on):
+        yield from _of_event(event, f"#/stop_on/{number}", data)
+    if sum(1 for _ in workflow.awaited()) > EVENTS:
+        yield StepFault("#/steps", f"a workflow listens for at most {EVENTS} events.")
+
+
+def _of_event(event: AwaitedEvent, at: str, data: DataType) -> Iterator[StepFault]:
+    if (wrong := check_pattern(event.type)) is not None:
+        yield StepFault(f"{at}/type", f"{wrong}.")
+    for asked in of_event(event, ""):
+        yield from of_expression(asked, at, {}, data)
 
 
 def placed(steps: Sequence[Step], place: str = "#/steps") -> Iterator[tuple[str, Step]]:
@@ -126,20 +146,29 @@ def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
 def _of_expressions(step: Step, at: str, before: Mapping[str, Step], data: DataType) -> Iterator[StepFault]:
     if step.by is not None and step.by.startswith("/") and (wrong := pointer_fault(data, step.by)):
         yield StepFault(f"{at}/by", f"{wrong}.")
-    for place, source, condition, behind in expressions(step):
-        there = {**before, **{one.key: one for one in step.steps}} if behind else before
+    for asked in expressions(step):
+        there = {**before, **{one.key: one for one in step.steps}} if asked.behind else before
         outputs = {
             key: output for key, one in there.items() if (output := KINDS[one.type].output) is not None
         }
-        known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
-        types = tuple((name, known[name]) for name in VARIABLES)
-        try:
-            compiled(source, VARIABLES)
-            _require_steps(source, outputs)
-            if not checked(source, types).may_be_condition and condition:
-                raise ExpressionError("a condition is true or false, this is neither")
-        except ExpressionError as wrong:
-            yield StepFault(f"{at}{place}", f"{wrong}.")
+        yield from of_expression(asked, at, outputs if asked.reads_steps else {}, data)
+
+
+def of_expression(
+    asked: Asked, at: str, outputs: Mapping[str, Mapping[str, object]], data: DataType
+) -> Iterator[StepFault]:
+    """What is wrong with an expression. `outputs`: what it may ask of steps."""
+    known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
+    if asked.arriving:
+        known["event"] = ARRIVING
+    types = tuple((name, known[name]) for name in VARIABLES)
+    try:
+        compiled(asked.source, VARIABLES)
+        _require_steps(asked.source, outputs)
+        if not checked(asked.source, types).may_be_condition and asked.condition:
+            raise ExpressionError("a condition is true or false, this is neither")
+    except ExpressionError as wrong:
+        yield StepFault(f"{at}{asked.pointer}", f"{wrong}.")
 
 
 def _require_steps(source: str, readable: Mapping[str, Mapping[str, object]]) -> None:

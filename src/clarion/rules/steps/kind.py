@@ -20,6 +20,10 @@ class Asked(NamedTuple):
     """It is true or false."""
     behind: bool = False
     """It is asked behind the steps inside of its own."""
+    reads_steps: bool = True
+    """It may ask for what earlier steps left."""
+    arriving: bool = False
+    """`event` is another than that of the run, with its data."""
 
 
 class StepFault(NamedTuple):

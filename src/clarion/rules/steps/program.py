@@ -35,5 +35,7 @@ class Program(NamedTuple):
     """It sends all its messages at once, whatever the data: no step of another type, and no condition."""
     data: DataType
     """The type of the event's data, as far as the workflow says it."""
+    listening: tuple[Step, ...]
+    """Its steps that wait for an event."""
     reads_steps: bool
     """Conditions ask what became of earlier steps."""

@@ -1,4 +1,4 @@
-"""`wait`: until some time has passed, or until a time has come."""
+"""`wait`: until some time has passed, a time has come, or an event."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any, NamedTuple
 
 from clarion.model.ids import Instant
 from clarion.model.run import RunState
-from clarion.model.setup import Step
+from clarion.model.setup import AwaitedEvent, Since, Step
 from clarion.model.status import Reason
 from clarion.rules import moments
 from clarion.rules.expressions import ExpressionError
+from clarion.rules.match import check_pattern
 from clarion.rules.moments import Moment, MomentError
 from clarion.rules.quiet_hours import local_clock
 from clarion.rules.steps.clock import RECIPIENT, zone_faults, zone_for
 from clarion.rules.steps.kind import Asked, StepFault, StepKind
+from clarion.rules.steps.listening import key_of
 from clarion.rules.steps.walk import Advance, Walk
 
-WAYS = ("for_s", "for", "until")
+WAYS = ("for_s", "for", "until", "event")
 """What a wait may end by: one of them."""
+LONGEST_S = 90 * 86_400
+"""How long an event is waited for, unless the step says it."""
 _CALENDAR = ("timezone", "earliest_s", "at_most_s")
 
 
@@ -34,10 +38,13 @@ class _Due(NamedTuple):
 class WaitStep(StepKind):
     """Stops the run."""
 
-    fields = ("for_s", "for_", "until", *_CALENDAR)
+    fields = ("for_s", "for_", "until", "event", "since", "timeout_s", *_CALENDAR)
+    output = {"matched": False, "event": {}}
 
     def expressions(self, step: Step) -> Iterable[Asked]:
-        """The time that data say, where `until` is no time in words."""
+        """The time that data say, where `until` is no time in words; what tells the event."""
+        if step.event is not None:
+            yield from of_event(step.event, "/event", reads_steps=step.since is Since.STEP)
         if step.until is not None and not moments.in_words(step.until):
             yield Asked("/until", step.until, condition=False)
 
@@ -45,20 +52,17 @@ class WaitStep(StepKind):
         """Not exactly one way to end, or a time that is none."""
         given = [
             name
-            for name, value in zip(WAYS, (step.for_s, step.for_, step.until), strict=True)
+            for name, value in zip(WAYS, (step.for_s, step.for_, step.until, step.event), strict=True)
             if value is not None
         ]
         if not given:
-            detail = "a step of type `wait` needs one of `for_s`, `for` and `until`."
+            detail = "a step of type `wait` needs one of `for_s`, `for`, `until` and `event`."
             yield StepFault(at, detail, "missing")
         for more in given[1:]:
             yield StepFault(f"{at}/{more}", f"a wait has one of `{given[0]}` and `{more}`, not both.")
-        if step.for_s is not None:
-            for name in _CALENDAR:
-                if getattr(step, name) not in (None, RECIPIENT):
-                    yield StepFault(
-                        f"{at}/{name}", f"`{name}` goes with `for` and `until`, not with `for_s`."
-                    )
+        yield from _of_another_way(step, at)
+        if step.event is not None and (wrong := check_pattern(step.event.type)) is not None:
+            yield StepFault(f"{at}/event/type", f"{wrong}.")
         try:
             _moment(step)
         except MomentError as wrong:
@@ -68,7 +72,9 @@ class WaitStep(StepKind):
             yield StepFault(f"{at}/at_most_s", "`at_most_s` is at least `earliest_s`.")
 
     def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> Advance | None:
-        """It counts from when it is reached. A time that has passed is over at once."""
+        """It counts from when it is reached. A time that has passed is over at once, and so is an event that has come."""
+        if step.event is not None:
+            return _listen(walk, step, step.event)
         try:
             due = _due(walk, step, walk.anchor)
         except (ExpressionError, MomentError) as wrong:
@@ -83,6 +89,8 @@ class WaitStep(StepKind):
 
     def resume(self, walk: Walk, step: Step, state: RunState) -> Advance | None:
         """Where its user has moved to another zone, the time is that of the new one; when it has passed, the wait is over."""
+        if step.event is not None:
+            return _listened(walk, step, state)
         due = _Due(state.due_at, {})
         if state.zoned and state.anchor is not None:
             due = _due(walk, step, state.anchor) or due
@@ -94,6 +102,59 @@ class WaitStep(StepKind):
         return walk.wait(step, due.at, anchor=state.anchor, zoned=True, **due.inputs)
 
 
+def of_event(awaited: AwaitedEvent, place: str, *, reads_steps: bool = False) -> Iterable[Asked]:
+    """What tells the event that is awaited from others."""
+    if awaited.match is not None:
+        yield Asked(f"{place}/match", awaited.match, arriving=True, reads_steps=reads_steps)
+    if awaited.by is not None:
+        yield Asked(f"{place}/by", awaited.by, condition=False, reads_steps=False)
+
+
+def _of_another_way(step: Step, at: str) -> Iterator[StepFault]:
+    """Fields that go with another way to end."""
+    calendar = step.for_ is not None or step.until is not None
+    for name in () if calendar else _CALENDAR:
+        if getattr(step, name) not in (None, RECIPIENT):
+            yield StepFault(f"{at}/{name}", f"`{name}` goes with `for` and `until`.")
+    for name in ("timeout_s", "since") if step.event is None else ():
+        if getattr(step, name) not in (None, Since.RUN):
+            yield StepFault(f"{at}/{name}", f"`{name}` goes with `event`.")
+
+
+def _listen(walk: Walk, step: Step, awaited: AwaitedEvent) -> Advance | None:
+    """Until the event comes, or the time is over. Where everything behind has expired before, until then."""
+    try:
+        key_of(walk, awaited)
+    except ExpressionError as wrong:
+        return walk.fail(step, Reason.KEY_MISSING, by=awaited.by, error=str(wrong))
+    if step.key in walk.early:
+        _matched(walk, step)
+        return None
+    due_at = Instant(walk.anchor + (step.timeout_s or LONGEST_S) * 1_000)
+    expires_at = walk.facts.expires_at
+    if expires_at is not None and walk.now < expires_at <= due_at:
+        due_at = Instant(expires_at - 1)
+    walk.outputs[step.key] = WaitStep.output
+    return walk.wait(step, due_at, anchor=walk.anchor, event_type=awaited.type)
+
+
+def _listened(walk: Walk, step: Step, state: RunState) -> Advance | None:
+    """One of the two ends it: the event, or the time."""
+    if step.key in walk.early:
+        _matched(walk, step)
+        return None
+    if walk.now < state.due_at:
+        return walk.still(state)
+    walk.say(step, "timed_out", late_ms=walk.now - state.due_at)
+    return None
+
+
+def _matched(walk: Walk, step: Step) -> None:
+    event = walk.early.pop(step.key)
+    walk.outputs[step.key] = {"matched": True, "event": event}
+    walk.say(step, "over", event=event["id"])
+
+
 def _due(walk: Walk, step: Step, anchor: Instant) -> _Due | None:
     """None: never. Raises ExpressionError and MomentError."""
     if step.for_s is not None:
@@ -103,7 +164,7 @@ def _due(walk: Walk, step: Step, anchor: Instant) -> _Due | None:
     latest = None if step.at_most_s is None else Instant(anchor + step.at_most_s * 1_000)
     if at is None:
         at = latest
-    elif at > walk.now:
+    elif at > anchor:
         at = Instant(at + jitter(walk, step))
     if at is None:
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,13 +13,14 @@ from clarion.model.digest import DigestClose, DigestRule, DigestTold
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, RunId, call_id, id_text
 from clarion.model.message import Message, StepTrace
-from clarion.model.run import CallResult, RunState, RunStatus, StepCall
+from clarion.model.run import CallResult, EventWait, RunState, RunStatus, StepCall, Wake
 from clarion.model.setup import Category, OnError, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.rules import data_types
 from clarion.rules.data_types import ANYTHING, DataType, Scalar, fields_of, typed
 from clarion.rules.expressions import ExpressionError, compiled
+from clarion.rules.keys import KeyedHash
 from clarion.rules.schedule import zone_of
 from clarion.rules.steps.program import Program
 
@@ -32,10 +34,19 @@ TYPES: Mapping[str, DataType] = {
     "user": fields_of(dict.fromkeys(("id", "locale", "timezone"), Scalar.TEXT) | {"attributes": ANYTHING}),
 }
 """What is known about those that are the same in every workflow."""
+ARRIVING = fields_of(
+    dict.fromkeys(("id", "type", "source", "subject"), Scalar.TEXT) | {"at": Scalar.MOMENT, "data": ANYTHING}
+)
+"""The event that is held against the `match` of one that is awaited."""
 VARIABLES = ("data", "event", "now", "run", "steps", "tenant", "user")
 """What expressions of workflows may ask for."""
 
 _decode = msgspec.json.Decoder().decode
+
+
+def _unkeyed(purpose: str, value: bytes) -> bytes:
+    """For whoever stores no keys."""
+    return blake2b(value, person=purpose.encode()[:16], digest_size=16).digest()
 
 
 class Facts(NamedTuple):
@@ -57,6 +68,10 @@ class Facts(NamedTuple):
     """What came of the call it waits for; None: nothing yet."""
     digest: DigestTold | None = None
     """The digest that its event is, when that has just closed."""
+    wakes: Sequence[tuple[Wake, Event | None]] = ()
+    """What has come for it while it waited, with the events; None: one cannot be read any more."""
+    hash: KeyedHash = _unkeyed
+    """What keys are made with."""
 
 
 class Collected(NamedTuple):
@@ -88,6 +103,8 @@ class Advance(NamedTuple):
     """Why it did not finish, or finished early."""
     collected: Collected | None = None
     """It ends in a digest."""
+    waits: tuple[EventWait, ...] = ()
+    """What it listens for, while it waits."""
 
 
 Send = Callable[[Step, str], Iterable[Message]]
@@ -112,6 +129,8 @@ class Walk:
         """What steps left for expressions, by key."""
         self.messages: dict[str, tuple[MessageId, ...]] = {} if state is None else {**state.messages}
         """The messages of each step that sent."""
+        self.early: dict[str, Mapping[str, Any]] = {} if state is None else {**state.early}
+        """Events that came for steps which the run has not done yet."""
         self.templates = facts.templates if state is None else state.templates
         self.rounds: dict[str, int] = {} if state is None else {**state.rounds}
         """Where repetitions are, by step."""
@@ -163,6 +182,7 @@ class Walk:
             call=call,
             rounds=self.rounds,
             acknowledged=self.acknowledged,
+            early=self.early,
         )
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
@@ -175,7 +195,8 @@ class Walk:
 
     def still(self, state: RunState) -> Advance:
         """The run goes on waiting as it was."""
-        return Advance(RunStatus.WAITING, state.step, state, tuple(self._steps))
+        kept = msgspec.structs.replace(state, early=self.early)
+        return Advance(RunStatus.WAITING, state.step, kept, tuple(self._steps))
 
     def end(self, step: str, status: RunStatus = RunStatus.FINISHED, reason: Reason | None = None) -> Advance:
         """The run is over. `step`: the last one it came to."""
@@ -201,11 +222,11 @@ class Walk:
 
     # -- expressions ---------------------------------------------------------------------------------------
 
-    def is_true(self, step: Step, source: str) -> bool:
-        """Whether a condition holds. One without a value is false; of a critical step's `when`, true: a fault must not
-        silence an alarm."""
+    def is_true(self, step: Step, source: str, **instead: Any) -> bool:
+        """Whether a condition holds, with some variables `instead` of the usual ones. One without a value is false; of a
+        critical step's `when`, true: a fault must not silence an alarm."""
         try:
-            found = self.value(source)
+            found = self.value(source, **instead)
             if not isinstance(found, bool):
                 raise ExpressionError("its value is neither true nor false")
         except ExpressionError as wrong:
@@ -213,11 +234,11 @@ class Walk:
             return self.facts.category.critical and source == step.when
         return found
 
-    def value(self, source: str) -> Any:
-        """Of an expression. Raises ExpressionError."""
+    def value(self, source: str, **instead: Any) -> Any:
+        """Of an expression, where these variables have other values. Raises ExpressionError."""
         if self._variables is None:
             self._variables = self._known()
-        return compiled(source, VARIABLES).value(self._variables)
+        return compiled(source, VARIABLES).value({**self._variables, **instead})
 
     def _known(self) -> dict[str, Any]:
         facts, workflow = self.facts, self.program.workflow
@@ -225,13 +246,7 @@ class Walk:
         data = _decode(event.data)
         return {
             "data": data if event.digest_of is not None else typed(data, self.program.data),
-            "event": {
-                "id": id_text(event.id),
-                "type": event.type,
-                "source": event.source,
-                "subject": event.subject,
-                "at": moment(event.at),
-            },
+            "event": event_variables(event),
             "now": moment(self.now),
             "run": {"id": id_text(facts.run), "workflow": workflow.key, "version": workflow.version},
             "steps": self.outputs,
@@ -243,6 +258,17 @@ class Walk:
                 "attributes": user.profile.attributes,
             },
         }
+
+
+def event_variables(event: Event) -> dict[str, Any]:
+    """What expressions see of an event, but for its data."""
+    return {
+        "id": id_text(event.id),
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "at": moment(event.at),
+    }
 
 
 def moment(at: Instant) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,7 +13,7 @@ from clarion.model.event import Consumed
 from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.model.message import Message
 from clarion.model.retention import RetentionKind
-from clarion.model.run import RunFilter, RunRow, RunStatus
+from clarion.model.run import EventWait, RunFilter, RunRow, RunStatus, Signal
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -348,6 +350,127 @@ async def an_event_is_kept_while_a_run_of_it_waits(subject: LedgerSubject) -> No
     assert await _page(subject) == []
 
 
+def _signal(subject: LedgerSubject, key: bytes = b"k" * 16, at: Instant | None = None) -> Signal:
+    """Something that was accepted."""
+    now = subject.now if at is None else at
+    event_id = subject.planned().event_id
+    expires_at = Instant(now + DAY_MS)
+    return Signal(key=key, at=now, event_id=event_id, workflow="", expires_at=expires_at)
+
+
+async def _tell(subject: LedgerSubject, *signals: Signal) -> None:
+    """A plan of events that somebody may listen for."""
+    await subject.plan(signals=signals)
+
+
+async def _listens(subject: LedgerSubject, *keys: bytes, **more: Any) -> RunRow:
+    """A run that waits for a day, and listens for what came within the last hour or comes until then."""
+    message = subject.planned()
+    later = Instant(subject.now + DAY_MS)
+    since = Instant(subject.now - DAY_MS // 24)
+    waits = tuple(EventWait(key=key, since=since, until=later) for key in keys)
+    row = subject.waiting(message, due_at=later, waits=waits, **more)
+    await subject.plan(message, run_rows=(row,))
+    return row
+
+
+async def what_a_run_listens_for_makes_it_due(subject: LedgerSubject) -> None:
+    """Once, with what has come, whichever of the two was stored first; nothing that it does not listen for does."""
+    early = _signal(subject)
+    others = (_signal(subject, b"o" * 16), _signal(subject, at=Instant(subject.now - DAY_MS // 12)))
+    await _tell(subject, early, *others)
+    row = await _listens(subject, b"k" * 16)
+    (claimed,) = await _due(subject)
+    assert (claimed.id, claimed.due_at) == (row.id, subject.now)
+    assert [(one.event_id, one.at, one.key) for one in claimed.wakes] == [
+        (early.event_id, early.at, early.key)
+    ]
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(replace(row, part=2, **_held(claimed)),))
+    assert await _due(subject) == []
+    subject.clock.advance(5)
+    late = _signal(subject)
+    await _tell(subject, late)
+    await _tell(subject, late)  # A plan that is repeated.
+    (claimed,) = await _due(subject)
+    assert [one.event_id for one in claimed.wakes] == [late.event_id]
+    await subject.plan(run_rows=(subject.over(claimed),), runs=(subject.going_on(claimed),))
+    await _tell(subject, _signal(subject))
+    assert await _due(subject) == []
+
+
+def _held(claimed: RunRow) -> dict[str, Any]:
+    """What a plan of a claimed run says of it."""
+    return {"fence": claimed.fence, "wakes": claimed.wakes}
+
+
+async def what_comes_while_a_run_is_planned_makes_it_due_again(subject: LedgerSubject) -> None:
+    """Unless it listens for that no more; what it had been told is dealt with either way."""
+    row = await _listens(subject, b"k" * 16, b"m" * 16)
+    await _tell(subject, _signal(subject))
+    (claimed,) = await _due(subject)
+    second, third = _signal(subject), _signal(subject, b"m" * 16)
+    await _tell(subject, second, third)
+    going = replace(row, part=2, waits=row.waits[:1], **_held(claimed))
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(going,))
+    (claimed,) = await _due(subject)
+    assert [one.event_id for one in claimed.wakes] == [second.event_id]
+    going = replace(row, part=3, waits=(), **_held(claimed))
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(going,))
+    await _tell(subject, _signal(subject))
+    assert await _due(subject) == []
+
+
+async def a_signal_counts_within_its_time(subject: LedgerSubject) -> None:
+    """From `since` on and before `until`; and for a run that begins to listen, until it expires."""
+    row = await _listens(subject, b"k" * 16)
+    (wait,) = row.waits
+    await _tell(subject, _signal(subject, at=wait.until), _signal(subject, at=Instant(wait.since - 1)))
+    assert await _due(subject) == []
+    await _tell(subject, _signal(subject, at=wait.since))
+    (claimed,) = await _due(subject)
+    assert claimed.due_at == wait.since
+    await subject.plan(run_rows=(subject.over(claimed),), runs=(subject.going_on(claimed),))
+    old = _signal(subject, b"o" * 16, at=Instant(subject.now - DAY_MS // 48))
+    await _tell(subject, replace(old, expires_at=subject.now))
+    await _tell(subject, _signal(subject))
+    await _listens(subject, b"o" * 16)
+    assert await _due(subject) == []
+
+
+async def nothing_wakes_what_is_over(subject: LedgerSubject) -> None:
+    """Canceled, or its event, or its user deleted; nor does an event that was canceled, or a plan that was refused."""
+    first = await _listens(subject, b"k" * 16)
+    second = await _listens(subject, b"k" * 16)
+    await subject.ledger.runs.cancel(subject.tenant, RunFilter(event_id=first.event_id), subject.now, 1)
+    await subject.ledger.events.cancel(second.event_id, subject.now, frozenset())
+    await _tell(subject, _signal(subject))
+    assert await _due(subject) == []
+    third = await _listens(subject, b"m" * 16)
+    canceled = _signal(subject, b"m" * 16)
+    await subject.ledger.events.cancel(canceled.event_id, subject.now, frozenset())
+    message = subject.planned(event_id=canceled.event_id)
+    await subject.plan(message, signals=(canceled,))
+    refused = subject.plan_of(signals=(_signal(subject, b"m" * 16),))
+    await subject.replace_worker()
+    assert (await subject.ledger.plans.commit(refused)).refused
+    await subject.ledger.plans.preview(replace(refused, worker=subject.worker))
+    assert await _due(subject) == []
+    await subject.ledger.users.delete(subject.tenant, "ada")
+    await _tell(subject, _signal(subject, b"m" * 16))
+    assert await _due(subject) == []
+    assert (await subject.ledger.runs.get(subject.tenant, third.id)) is not None
+
+
+async def who_tells_and_who_begins_to_listen_see_each_other(subject: LedgerSubject) -> None:
+    """However close they are."""
+    keys = [bytes([number]) * 16 for number in range(20)]
+    both = [one for key in keys for one in (_listens(subject, key), _tell(subject, _signal(subject, key)))]
+    await asyncio.gather(*both)
+    claimed = await _due(subject, limit=99)
+    assert {one.key for row in claimed for one in row.wakes} == set(keys)
+    assert len(claimed) == len(keys)
+
+
 RUNS_CONTRACT = (
     a_run_that_waits_is_stored_with_its_plan,
     a_dry_run_starts_no_run,
@@ -364,5 +487,10 @@ RUNS_CONTRACT = (
     runs_are_listed_newest_first,
     runs_of_a_deleted_user_are_over,
     what_waits_by_a_clock_is_due_when_the_zone_changes,
+    what_a_run_listens_for_makes_it_due,
+    what_comes_while_a_run_is_planned_makes_it_due_again,
+    a_signal_counts_within_its_time,
+    nothing_wakes_what_is_over,
+    who_tells_and_who_begins_to_listen_see_each_other,
     an_event_is_kept_while_a_run_of_it_waits,
 )

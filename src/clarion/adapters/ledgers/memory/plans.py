@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory import signals
 from clarion.adapters.ledgers.memory.calls import shown
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.digests import MemoryDigests
@@ -97,6 +98,7 @@ class MemoryPlans:
 
     def _commit(self, plan: PlanCommit) -> PlanResult:
         known_runs = {run.id: self._tables.runs[run.id] for run in plan.runs if run.id in self._tables.runs}
+        signals.tell(self._tables, plan.signals)
         decisions = decide([plan], self._load(plan, known_runs))
         self._store(decisions, plan.worker)
         self._digests.store(decisions.digests)

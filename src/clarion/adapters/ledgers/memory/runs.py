@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory import signals
 from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.adapters.ledgers.run_rows import claimed, lost
+from clarion.adapters.ledgers.run_rows import claimed, lost, woken
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
@@ -47,7 +48,7 @@ class MemoryRuns:
             for row in found:
                 tables.run_rows[row.id] = row
                 tables.run_holders[row.id] = worker
-            return found
+            return woken(found, signals.wakes(tables, [row.id for row in found]))
 
         return await self._transactions.write(claim)
 
@@ -116,8 +117,10 @@ class MemoryRuns:
             if before is None or before.due_at is not None:
                 user = self._tables.users.get(row.user)
                 moved = row.zoned is not None and user is not None and user.revision != row.zoned
-                self._tables.run_rows[row.id] = replace(row, due_at=row.updated_at) if moved else row
+                kept = replace(row, waits=(), wakes=())
+                self._tables.run_rows[row.id] = replace(kept, due_at=row.updated_at) if moved else kept
                 self._tables.run_holders.pop(row.id, None)
+                signals.listen(self._tables, row)
 
     def look_again(self, user: UserNo, at: Instant) -> None:
         """Their clock shows another time now: what waits by it is due, so that its time is computed again."""

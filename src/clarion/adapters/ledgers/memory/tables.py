@@ -23,7 +23,7 @@ from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
 from clarion.model.quota import QuotaState
 from clarion.model.reading import DeadRecord, Reading, ReadingPlace
-from clarion.model.run import RunRow
+from clarion.model.run import EventWait, RunRow, Signal, Wake
 from clarion.model.schedule import ScheduleRow
 from clarion.model.setup import ApiKey, Tenant
 from clarion.model.spending import Charge, NumberRange, Spent
@@ -167,6 +167,11 @@ class Tables:
         self.keys: Table[tuple[TenantId, str], ApiKey] = self._table()
         self.runs: Table[RunId, Run] = self._table()
         self.run_rows: Table[RunId, RunRow] = self._table()
+        self.waits: Table[tuple[RunId, bytes], EventWait] = self._table()
+        """What runs listen for."""
+        self.signals: Table[tuple[bytes, EventId], Signal] = self._table()
+        self.wakes: Table[tuple[RunId, bytes, EventId], Wake] = self._table()
+        """Signals that runs have not looked at yet."""
         self.run_holders: Table[RunId, WorkerId] = self._table()
         """Who holds a run that is due."""
         self.digests: Table[EventId, DigestRow] = self._table()

@@ -17,6 +17,7 @@ from clarion.adapters.ledgers.postgresql import (
     journal,
     new_rows,
     partitions,
+    signals,
 )
 from clarion.adapters.ledgers.postgresql import runs as waiting_runs
 from clarion.adapters.ledgers.postgresql.combined import Combined
@@ -149,7 +150,9 @@ class PostgresPlans:
         known = NEW if once and not careful else await _known(connection, plans)
         if any(plan.run_rows for plan in plans):
             await checks.lock(connection, plans)  # before their runs
+        await signals.hold(connection, plans)
         known |= await waiting_runs.lost_in(connection, plans)
+        await signals.tell(connection, plans, canceled)
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from clarion.adapters.ledgers.postgresql import digests
+from clarion.adapters.ledgers.postgresql import digests, signals
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
-from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
+from clarion.adapters.ledgers.run_rows import (
+    COLUMNS,
+    PUT,
+    SEEN,
+    claimed,
+    conditions,
+    lost,
+    row_of,
+    run_of,
+    woken,
+)
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
 from clarion.model.plan import PlanCommit
@@ -49,8 +59,8 @@ _END = f"""
     WHERE due_at IS NOT NULL AND
 """
 END = f"{_END} id = ANY($3::bytea[]) RETURNING {COLUMNS}"
-END_OF_EVENT = f"{_END} id BETWEEN $3 AND $4 AND event_id = $5"
-END_OF_USER = f'{_END} "user" = $3'
+END_OF_EVENT = f"{_END} id BETWEEN $3 AND $4 AND event_id = $5 RETURNING id"
+END_OF_USER = f'{_END} "user" = $3 RETURNING id'
 LOOK_AGAIN = """
     UPDATE runs SET due_at = $2, holder = NULL, fence = fence + 1
     WHERE "user" = ANY($1::bigint[]) AND zoned IS NOT NULL AND due_at > $2
@@ -84,9 +94,10 @@ class PostgresRuns:
         async def claim(connection: Connection) -> list[RunRow]:
             if not await self._leases.live(connection, [worker]):
                 return []
-            return [run_of(row) for row in await connection.fetch(CLAIM, *asked, limit)]
+            found = [run_of(row) for row in await connection.fetch(CLAIM, *asked, limit)]
+            return woken(found, await signals.wakes(connection, [row.id for row in found]))
 
-        return sorted(await self._database.write(claim), key=lambda row: (row.due_at, row.id))
+        return await self._database.write(claim)
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
         row = await self._database.row(GET, run_id, tenant)
@@ -118,6 +129,7 @@ class PostgresRuns:
         async def cancel(connection: Connection) -> list[RunRow]:
             found = await connection.fetch(CANCELABLE.format(wanted), tenant, limit, *asked.values())
             ids = [row["id"] for row in found]
+            await signals.forget(connection, ids)
             ended = await connection.fetch(END, Reason.CANCELED_BY_CALLER.value, at, ids) if ids else []
             rows = [run_of(row) for row in ended]
             await digests.end(connection, [row.event_id for row in rows], at)
@@ -157,20 +169,23 @@ async def store(connection: Connection, rows: Sequence[RunRow]) -> None:
         await connection.execute(STORE, *zip(*values, strict=True))
         if zoned := [row.id for row in rows if row.zoned is not None]:
             await connection.execute(OTHERWISE_ZONED, zoned)
+        await signals.listen(connection, {row.id: row for row in rows}.values())
 
 
 async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -> None:
     """Nothing more of the event happens."""
     why = (Reason.CANCELED_BY_CALLER.value, at)
-    await connection.execute(END_OF_EVENT, *why, *children_range(event_id), event_id)
+    ended = await connection.fetch(END_OF_EVENT, *why, *children_range(event_id), event_id)
     await digests.end(connection, [event_id], at)
     await digests.withdraw_event(connection, event_id, at)
+    await signals.forget(connection, [row["id"] for row in ended])
 
 
 async def end_of_user(connection: Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
-    await connection.execute(END_OF_USER, Reason.USER_DELETED.value, at, user)
     await digests.end_of_user(connection, user, at)
+    ended = await connection.fetch(END_OF_USER, Reason.USER_DELETED.value, at, user)
+    await signals.forget(connection, [row["id"] for row in ended])
 
 
 async def look_again(connection: Connection, users: Sequence[UserNo], at: Instant) -> None:

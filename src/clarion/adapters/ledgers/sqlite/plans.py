@@ -12,7 +12,7 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks, continuations, digests, journal, partitions
+from clarion.adapters.ledgers.sqlite import checks, continuations, digests, journal, partitions, signals
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite import runs as waiting_runs
 from clarion.adapters.ledgers.sqlite.caps import Caps
@@ -142,6 +142,7 @@ class SqlitePlans:
         # What repeats a run otherwise breaks its key, and is done again carefully.
         known = _known(connection, plans) if careful or any(plan.again for plan in plans) else NEW
         known |= waiting_runs.lost_in(connection, plans)
+        signals.tell(connection, plans, canceled)
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]

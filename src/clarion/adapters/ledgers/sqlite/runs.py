@@ -5,8 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from clarion.adapters.ledgers.run_rows import COLUMNS, PUT, SEEN, claimed, conditions, lost, row_of, run_of
-from clarion.adapters.ledgers.sqlite import digests
+from clarion.adapters.ledgers.run_rows import (
+    COLUMNS,
+    PUT,
+    SEEN,
+    claimed,
+    conditions,
+    lost,
+    row_of,
+    run_of,
+    woken,
+)
+from clarion.adapters.ledgers.sqlite import digests, signals
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -42,8 +52,8 @@ _END = f"""
     WHERE due_at IS NOT NULL AND
 """
 END = f"{_END} id = ?3 RETURNING {COLUMNS}"
-END_OF_EVENT = f"{_END} id BETWEEN ?3 AND ?4 AND event_id = ?5"
-END_OF_USER = f'{_END} "user" = ?3'
+END_OF_EVENT = f"{_END} id BETWEEN ?3 AND ?4 AND event_id = ?5 RETURNING id"
+END_OF_USER = f'{_END} "user" = ?3 RETURNING id'
 LOOK_AGAIN = """
     UPDATE runs SET due_at = ?2, holder = NULL, fence = fence + 1
     WHERE "user" = ?1 AND zoned IS NOT NULL AND due_at > ?2
@@ -79,10 +89,10 @@ class SqliteRuns:
         def claim(connection: sqlite3.Connection) -> list[RunRow]:
             if not self._leases.live(connection, [worker]):
                 return []
-            return [run_of(row) for row in connection.execute(CLAIM, (*asked, limit))]
+            found = [run_of(row) for row in connection.execute(CLAIM, (*asked, limit))]
+            return woken(found, signals.wakes(connection, [row.id for row in found]))
 
-        found = await self._writer.call(claim, rows=limit)
-        return sorted(found, key=lambda row: (row.due_at, row.id))
+        return await self._writer.call(claim, rows=limit)
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
         def read(connection: sqlite3.Connection) -> RunRow | None:
@@ -115,6 +125,7 @@ class SqliteRuns:
         def cancel(connection: sqlite3.Connection) -> list[RunRow]:
             found = connection.execute(statement, (tenant, *asked.values(), limit)).fetchall()
             why = (Reason.CANCELED_BY_CALLER.value, at)
+            signals.forget(connection, [run for (run,) in found])
             ended = [
                 run_of(row) for (run,) in found for row in connection.execute(END, (*why, run)).fetchall()
             ]
@@ -156,21 +167,22 @@ def store(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
     if rows:
         connection.executemany(STORE, map(row_of, rows))
         connection.executemany(OTHERWISE_ZONED, [(row.id,) for row in rows if row.zoned is not None])
+        signals.listen(connection, rows)
 
 
 def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
     """Nothing more of the event happens."""
-    connection.execute(
-        END_OF_EVENT, (Reason.CANCELED_BY_CALLER.value, at, *children_range(event_id), event_id)
-    )
     digests.end(connection, [event_id], at)
     digests.withdraw_event(connection, event_id, at)
+    its = (Reason.CANCELED_BY_CALLER.value, at, *children_range(event_id), event_id)
+    signals.forget(connection, [run for (run,) in connection.execute(END_OF_EVENT, its).fetchall()])
 
 
 def end_of_user(connection: sqlite3.Connection, user: UserNo, at: Instant) -> None:
     """The person is deleted."""
-    connection.execute(END_OF_USER, (Reason.USER_DELETED.value, at, user))
     digests.end_of_user(connection, user, at)
+    its = connection.execute(END_OF_USER, (Reason.USER_DELETED.value, at, user)).fetchall()
+    signals.forget(connection, [run for (run,) in its])
 
 
 def look_again(connection: sqlite3.Connection, users: Iterable[UserNo], at: Instant) -> None:
