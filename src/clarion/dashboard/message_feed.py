@@ -72,6 +72,12 @@ class Board:
             "columns": columns,
         }
 
+    async def of_person(self, user: UserNo) -> list[dict[str, Any]]:
+        """The newest messages of one person."""
+        where = MessageFilter(user=user)
+        messages, _ = await self._parts.ledger.records.page(self._tenant, where, None, SHOWN)
+        return await self._rows(messages)
+
     async def since(self, after: int) -> tuple[int, bytes] | None:
         """What changed behind `after` as one fragment, oldest first, and where to go on; None when nothing did."""
         records = self._parts.ledger.records

@@ -11,6 +11,7 @@ from clarion.dashboard import (
     browsers,
     pages,
     partials,
+    person_pages,
     stats_page,
     template_pages,
     trigger_form,
@@ -93,6 +94,7 @@ class Pages:
                     *template_pages.route,
                     *partials.route,
                     *workflow_pages.route,
+                    *person_pages.route,
                     *stats_page.route,
                     *browsers.route,
                 )

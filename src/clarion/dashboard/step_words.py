@@ -44,7 +44,19 @@ def _send(step: Step) -> str:
 
 
 def _wait(step: Step) -> str:
-    return f"for {duration(step.for_s)}" if step.for_s else ", ".join(_fields(step))
+    if step.event is not None:
+        return f"until {step.event.type} comes"
+    if step.for_s:
+        return f"for {duration(step.for_s)}"
+    return f"until {step.until}" if step.until else f"for {step.for_}"
+
+
+def _digest(step: Step) -> str:
+    what = f"by {step.by}" if step.by else "everything"
+    if step.at is not None:
+        return f"{what} until {step.at}"
+    said = f"{what} for {duration(step.window_s or 0)}"
+    return said if step.max_s is None else f"{said}, up to {duration(step.max_s)}"
 
 
 def _experiment(step: Step) -> str:
@@ -85,6 +97,7 @@ _WORDS: Mapping[StepType, Callable[[Step], str]] = {
     StepType.EXPERIMENT: _experiment,
     StepType.BRANCH: _branch,
     StepType.REPEAT: _repeat,
+    StepType.DIGEST: _digest,
     StepType.UPDATE_USER: _update_user,
     StepType.TRIGGER: _trigger,
 }

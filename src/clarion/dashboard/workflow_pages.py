@@ -108,7 +108,7 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
                 {"number": number, "waiting": f"{count:,}"}
                 for number, count in sorted(by_version(waiting).items())
             ],
-            runs=await _rows(site, found),
+            runs=await run_rows(site, found),
             statuses=[{"id": one.value, "name": one.value.capitalize()} for one in RunStatus],
             chosen={"status": where.status.value if where.status else "", "step": where.step or ""},
             older="" if following is None else following.hex(),
@@ -123,8 +123,8 @@ async def run(site: Site, request: PageRequest, text: str) -> Response:
     row = await _the_run(site, text)
     runs = await site.parts.ledger.plans.runs_of(row.tenant, row.event_id, row.user)
     told = [explanation(one, None) for one in merged(runs) if one.workflow == row.workflow]
-    (shown,) = await _rows(site, [row])
-    workflow = site.parts.ledger.setup.workflows.all(row.tenant).get(row.workflow)
+    (shown,) = await run_rows(site, [row])
+    there = row.workflow in site.parts.ledger.setup.workflows.all(row.tenant)
     return Response(
         body=pages.render(
             "run.html",
@@ -132,8 +132,7 @@ async def run(site: Site, request: PageRequest, text: str) -> Response:
             below=True,
             run=shown,
             event_id=id_text(row.event_id),
-            workflow_key=row.workflow if workflow is not None else "",
-            workflow=workflow_name(workflow, row.workflow),
+            workflow_key=row.workflow if there else "",
             lane=str(row.lane),
             history=[msgspec.to_builtins(step) for one in told for step in one.steps],
             waits=row.status is RunStatus.WAITING,
@@ -175,12 +174,15 @@ def _wanted(request: PageRequest, workflow: Workflow) -> tuple[RunFilter, RunId 
         raise InvalidInput("This address asks for runs in a way that does not exist.") from None
 
 
-async def _rows(site: Site, found: Sequence[RunRow]) -> list[dict[str, Any]]:
+async def run_rows(site: Site, found: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """Runs as a table shows them."""
     faces = await people(site.parts.ledger.users, [row.user for row in found])
+    workflows = site.parts.ledger.setup.workflows.all(site.tenant())
     return [
         {
             "id": id_text(row.id),
             "person": faces[row.user],
+            "workflow": workflow_name(workflows.get(row.workflow), row.workflow),
             "status": row.status.value.capitalize(),
             "tone": TONES.get(row.status, ""),
             "why": because(row.reason),

@@ -1,0 +1,121 @@
+"""The pages of people: the list, and what one person gets, wants and has agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clarion.dashboard import pages
+from clarion.dashboard.context import Site
+from clarion.dashboard.message_feed import Board, when
+from clarion.dashboard.request import PageRequest, Response
+from clarion.dashboard.routing import PageRoutes
+from clarion.dashboard.trigger_form import CHANNEL_NAMES
+from clarion.dashboard.user_list import person
+from clarion.dashboard.workflow_pages import run_rows
+from clarion.errors import ClarionError, InvalidInput, NotFound
+from clarion.model.channel import Channel
+from clarion.model.ids import UserNo
+from clarion.model.run import RunFilter, RunStatus
+from clarion.model.user import User
+from clarion.ports.vault import contact_hash
+from clarion.rules import validation
+
+PEOPLE = 50
+RUNS = 20
+
+route = PageRoutes()
+
+
+@route("GET", "/ui/people", page=True)
+async def overview(site: Site, request: PageRequest, _: str) -> Response:
+    """Everybody, newest first."""
+    after = request.query.get("after", "")
+    if after and not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise InvalidInput("This address asks for people in a way that does not exist.")
+    found = await site.parts.ledger.users.page(site.tenant(), UserNo(int(after)) if after else None, PEOPLE)
+    return _list(found, older=str(found[-1].no) if len(found) == PEOPLE else "")
+
+
+@route("POST", "/ui/people")
+async def find(site: Site, request: PageRequest, _: str) -> Response:
+    """Those who have an address or an id. Addresses stand in no URL."""
+    wanted = "".join(request.form().get("wanted", ())).strip()
+    try:
+        found = await _found(site, wanted)
+    except ClarionError as wrong:
+        return _list((), wanted=wanted, wrong=wrong.detail)
+    return _list(found, wanted=wanted)
+
+
+@route("GET", "/ui/people/*", page=True)
+async def one(site: Site, request: PageRequest, user_id: str) -> Response:
+    """Everything about one person."""
+    tenant, ledger = site.tenant(), site.parts.ledger
+    user = (await ledger.users.find(tenant, [user_id])).get(user_id)
+    if user is None:
+        raise NotFound(f"There is no user {user_id!r}.")
+    waiting = RunFilter(user=user.no, status=RunStatus.WAITING)
+    runs, _ = await ledger.runs.page(tenant, waiting, None, RUNS)
+    return Response(
+        body=pages.render(
+            "person.html",
+            here="people",
+            below=True,
+            person=person(user),
+            contacts=[
+                {
+                    "channel": {"id": one.channel.value, "name": CHANNEL_NAMES[one.channel]},
+                    "address": one.address,
+                    "label": one.label,
+                    "verified": one.verified,
+                    "suppressed": one.hash in user.suppressed,
+                }
+                for one in user.profile.contacts
+            ],
+            attributes=sorted((name, str(value)) for name, value in user.profile.attributes.items()),
+            consents=[
+                {
+                    "purpose": one.purpose,
+                    "channel": "every channel" if one.channel is None else CHANNEL_NAMES[one.channel],
+                    "action": one.action.value.capitalize(),
+                    **when(one.at),
+                }
+                for one in sorted(user.profile.consents, key=lambda one: one.at, reverse=True)
+            ],
+            activity=await Board(site.parts, tenant).of_person(user.no),
+            runs=await run_rows(site, runs),
+        )
+    )
+
+
+async def _found(site: Site, wanted: str) -> Sequence[User]:
+    ledger, tenant = site.parts.ledger, site.tenant()
+    channel = Channel.EMAIL if "@" in wanted else Channel.SMS if wanted.startswith("+") else None
+    if channel is None:
+        return list((await ledger.users.find(tenant, [wanted])).values())
+    validation.check_address(channel, wanted, "#/wanted")
+    hashed = contact_hash(site.parts.vault, tenant, channel, wanted)
+    return await ledger.directory.with_contact(tenant, channel, hashed, PEOPLE)
+
+
+def _list(found: Sequence[User], *, older: str = "", wanted: str | None = None, wrong: str = "") -> Response:
+    rows = [
+        {
+            "person": person(user),
+            "channels": [
+                {"id": one.value, "name": CHANNEL_NAMES[one]}
+                for one in dict.fromkeys(contact.channel for contact in user.profile.contacts)
+            ],
+        }
+        for user in found
+    ]
+    body = pages.render(
+        "people.html",
+        here="people",
+        rows=rows,
+        older=older,
+        wanted=wanted or "",
+        asked=wanted is not None,
+        wrong=wrong,
+    )
+    return Response(body=body)

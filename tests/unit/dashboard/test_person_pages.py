@@ -1,0 +1,56 @@
+"""The pages of people."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from clarion.model.submission import Submission
+from tests.unit.dashboard.test_site import asker
+
+
+async def test_everybody_is_listed_with_ways_to_reach_them(ask):
+    """Each leads to their own page."""
+    page = (await ask("/ui/people")).body
+    for text in ('href="/ui/people/ada"', "Ada Lovelace", "email", 'href="/ui/people" aria-current="page"'):
+        assert text in page, text
+    assert page.count('class="with-face"') == 3
+
+
+@pytest.mark.parametrize("wanted", ["ada", "ada@example.com", "ADA@example.com", "+447700900123"])
+async def test_a_person_is_found_by_id_or_address(ask, wanted):
+    """The address is not part of a URL."""
+    page = (await ask("/ui/people", "POST", b"wanted=" + quote(wanted).encode())).body
+    assert page.count('class="with-face"') == 1
+    assert 'href="/ui/people/ada"' in page
+
+
+async def test_nobody_found_and_a_broken_number_are_told(ask):
+    """What was asked for stays in the field."""
+    assert "Nobody found" in (await ask("/ui/people", "POST", b"wanted=nobody")).body
+    page = (await ask("/ui/people", "POST", b"wanted=%2B12")).body
+    assert 'role="alert"' in page
+    assert 'value="+12"' in page
+    assert (await ask("/ui/people?after=x")).status == 400
+
+
+async def test_people_are_looked_for_by_the_page_alone(app):
+    """Another site cannot: without the cookie nothing is answered."""
+    assert (await asker(app)("/ui/people", "POST", b"wanted=ada")).status == 403
+
+
+async def test_a_person_is_shown_with_what_they_get(app, ask):
+    """Messages open their explanation; names and attributes are no markup."""
+    (tenant,) = app.ledger.setup.tenants.all().values()
+    welcome = Submission(
+        workflow="welcome", recipients=("ada",), data=msgspec.Raw(b'{"plan":"p","voucher":"v"}')
+    )
+    await app.pipeline.submit(tenant.id, [welcome])
+    page = ""
+    while 'data-message="' not in page:
+        page = (await ask("/ui/people/ada")).body
+    for text in ("Ada Lovelace", "ada@example.com", "Verified", "Nothing is recorded", "London"):
+        assert text in page, text
+    assert (await ask("/ui/people/nobody")).status == 404
