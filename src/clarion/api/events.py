@@ -59,7 +59,7 @@ class Ingest:
         """Accept one event for one workflow."""
         headers = dict(scope["headers"])
         tenant: TenantId = scope["auth"].tenant
-        dry_run = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        dry_run, skip_waits = _dry_run(scope["query_string"])
         given = headers.get(b"content-type")
         if given != b"application/json" and given is not None and not is_json(given.decode("latin-1")):
             raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")
@@ -69,7 +69,7 @@ class Ingest:
         submission = submissions.of_trigger(body, workflow, _traceparent(headers))
         try:
             if dry_run:
-                await self._dry_run_all(send, tenant, (submission,))
+                await self._dry_run_all(send, tenant, (submission,), skip_waits)
                 return
             if b"idempotency-key" in headers:
                 submission = _claimed(submission, key_of(scope["headers"]), fingerprint(scope, body))
@@ -82,7 +82,7 @@ class Ingest:
         """Accept one event, or a batch of CloudEvents and triggers."""
         headers = dict(scope["headers"])
         tenant: TenantId = scope["auth"].tenant
-        dry_run = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        dry_run, skip_waits = _dry_run(scope["query_string"])
         submissions.check_media_type(headers)
         body = await request_bodies.read(receive, headers, self._limits.body_bytes)
         request_bodies.check_text(body)
@@ -94,7 +94,7 @@ class Ingest:
             request_bodies.check_depth(body, self._limits.depth)
             submission = submissions.of_single(scope["headers"], body, trace)
             if dry_run:
-                await self._dry_run_all(send, tenant, (submission,))
+                await self._dry_run_all(send, tenant, (submission,), skip_waits)
                 return
             await self._accept_one(send, tenant, _claimed(submission, claim, mark) if claim else submission)
             return
@@ -103,7 +103,7 @@ class Ingest:
         results, good = await self._parsed(items, trace)
         if dry_run:
             _need_all(results)
-            await self._dry_run_all(send, tenant, good.values())
+            await self._dry_run_all(send, tenant, good.values(), skip_waits)
             return
         if claim:
             await self._accept_claimed(tenant, results, good, claim, mark)
@@ -161,12 +161,14 @@ class Ingest:
                     raise outcome
                 results[index] = outcome
 
-    async def _dry_run_all(self, send: Send, tenant: TenantId, planned: Iterable[Submission]) -> None:
+    async def _dry_run_all(
+        self, send: Send, tenant: TenantId, planned: Iterable[Submission], skip_waits: bool
+    ) -> None:
         try:
             runs = [
                 explanation(run, user_id)
                 for submission in planned
-                for user_id, run in await self._dry_runs.runs(tenant, submission)
+                for user_id, run in await self._dry_runs.runs(tenant, submission, skip_waits=skip_waits)
             ]
         except UnknownReference as wrong:
             await suggest(self._directory, tenant, (wrong,))
@@ -224,12 +226,18 @@ def _traceparent(headers: Mapping[bytes, bytes]) -> str:
     return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else ""
 
 
-def _dry_run(query: bytes) -> bool:
-    wanted = False
+def _dry_run(query: bytes) -> tuple[bool, bool]:
+    """Whether it is one, and whether it goes on behind waits."""
+    if not query:
+        return False, False
+    wanted = {"dry_run": False, "skip_waits": False}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name != "dry_run":
-            raise wrong_parameter(name, f"unknown parameter `{name}`; only `dry_run` is known here.")
+        if name not in wanted:
+            known = "only `dry_run` and `skip_waits` are known here"
+            raise wrong_parameter(name, f"unknown parameter `{name}`; {known}.")
         if value.lower() not in ("true", "false"):
-            raise wrong_parameter(name, "`dry_run` is true or false.")
-        wanted = value.lower() == "true"
-    return wanted
+            raise wrong_parameter(name, f"`{name}` is true or false.")
+        wanted[name] = value.lower() == "true"
+    if wanted["skip_waits"] and not wanted["dry_run"]:
+        raise wrong_parameter("skip_waits", "only a dry run skips waits: give `dry_run=true` too.")
+    return wanted["dry_run"], wanted["skip_waits"]

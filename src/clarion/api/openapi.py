@@ -259,6 +259,12 @@ def _ingest() -> dict[str, Any]:
             "query", "dry_run", "Check and answer as usual, but store and send nothing", {"type": "boolean"}
         ),
         _parameter(
+            "query",
+            "skip_waits",
+            "Of a dry run: it goes on behind waits to the end, as if time passed and nobody read anything",
+            {"type": "boolean"},
+        ),
+        _parameter(
             "header", "traceparent", "W3C trace context, passed on to every attempt", {"type": "string"}
         ),
     ]

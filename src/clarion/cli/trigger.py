@@ -48,6 +48,9 @@ def trigger(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and why; send nothing.")
     ] = False,
+    skip_waits: Annotated[
+        bool, typer.Option("--skip-waits", help="With --dry-run: show also what happens behind waits.")
+    ] = False,
     *,
     connect: Connect,
     json: Json = False,
@@ -85,8 +88,11 @@ def trigger(
     }
     body |= {name: value for name, value in more.items() if value is not None}
     path = f"/v1/workflows/{segment(workflow)}/trigger"
+    if skip_waits and not dry_run:
+        raise typer.BadParameter("--skip-waits goes with --dry-run")
+    query = f"?dry_run=true{'&skip_waits=true' if skip_waits else ''}" if dry_run else ""
     headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
-    answer = connect().call("POST", f"{path}?dry_run=true" if dry_run else path, body, headers)
+    answer = connect().call("POST", path + query, body, headers)
     if json:
         output.as_json(answer)
     elif dry_run:

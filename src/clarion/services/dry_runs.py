@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -18,13 +20,15 @@ from clarion.flow.plan.digests import item_of
 from clarion.model.event import Event
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, new_event_id
 from clarion.model.message import Run
-from clarion.model.setup import Workflow
+from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.submission import Submission
 from clarion.model.user import Profile, User
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
 from clarion.rules import schedule
-from clarion.rules.plan import plan_run
+from clarion.rules.explain import merged
+from clarion.rules.plan import Planned, Waited, plan_run
+from clarion.rules.rehearsal import rehearsed
 
 SAMPLE = 100
 """Members of each topic and segment that a dry run looks at."""
@@ -51,8 +55,11 @@ class DryRuns:
         self._random = random
         self._schemas = schemas
 
-    async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
-        """(user id, run) for every recipient and workflow, topics and segments by their first members."""
+    async def runs(
+        self, tenant: TenantId, submission: Submission, *, skip_waits: bool = False
+    ) -> Sequence[tuple[str, Run]]:
+        """(user id, run) for every recipient and workflow, topics and segments by their first members: up to the first wait,
+        or with `skip_waits` to the end, as if time passed."""
         now = self._clock.now()
         draft = PlanBatch(WorkerId(0))
         names: dict[UserNo, str] = {}
@@ -68,24 +75,39 @@ class DryRuns:
             if setup is None:
                 continue
             for user in known_users:
-                planned = plan_run(
-                    event=event,
-                    workflow=target.workflow,
-                    category=setup[2],
-                    tenant=setup[0],
-                    user=user,
-                    now=now,
-                    hash=self._vault.hash,
-                    held=True,
-                    served=self._coverage.served(tenant),
-                )
-                draft.add(planned)
-                draft.messages += planned.messages
-                if (item := item_of(planned, event, user, self._vault, now)) is not None:
-                    draft.items.append(item)
+                plan = partial(self._planned, event, target.workflow, setup[0], setup[2])
+                parts = rehearsed(plan, user, now)
+                for planned in parts if skip_waits else islice(parts, 1):
+                    draft.add(planned)
+                    draft.messages += planned.messages
+                    if (item := item_of(planned, event, user, self._vault, planned.run.at)) is not None:
+                        draft.items.append(item)
         result = await self._ledger.plans.preview(draft.commit())
         final = {run.id: run for run in (*draft.runs, *result.runs)}
-        return [(names[run.user], run) for run in final.values()]
+        return [(names[run.user], run) for run in merged(final.values())]
+
+    def _planned(
+        self,
+        event: Event,
+        workflow: Workflow,
+        tenant: Tenant,
+        category: Category,
+        user: User,
+        now: Instant,
+        waited: Waited | None,
+    ) -> Planned:
+        return plan_run(
+            event=event,
+            workflow=workflow,
+            category=category,
+            tenant=tenant,
+            user=user,
+            now=now,
+            hash=self._vault.hash,
+            held=True,
+            served=self._coverage.served(tenant.id),
+            waited=waited,
+        )
 
     async def _users(self, tenant: TenantId, target: WorkflowTrigger) -> list[User]:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""

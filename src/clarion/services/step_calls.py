@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -16,12 +15,14 @@ from clarion.model.setup import StepType
 from clarion.model.status import Reason
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import Profile, User
-from clarion.rules import attributes
+from clarion.rules.steps.trigger import TriggerStep
+from clarion.rules.steps.update_user import UpdateUserStep, updated
 from clarion.rules.validation import check_attributes
 from clarion.services.users import UserService
 
 SOURCE = "clarion:step"
 """Of events that steps send."""
+TRIGGER, UPDATE_USER = TriggerStep(), UpdateUserStep()
 
 Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptance | ClarionError]]]
 
@@ -37,25 +38,21 @@ class StepCallService:
     async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
         """By the type of the step."""
         if call.type is StepType.UPDATE_USER:
-            return await self._update(call.request, user)
+            return await self._update(call, user)
         return await self._trigger(call, event)
 
-    async def _update(self, request: Mapping[str, Any], user: User) -> CallResult:
-        """The values are those of the moment when the step was reached: set again, they are the same."""
-        names = {"set": sorted(request["set"]), "unset": list(request["unset"])}
+    async def _update(self, call: StepCall, user: User) -> CallResult:
+        def changed(profile: Profile) -> Profile:
+            after = updated(profile, call)
+            check_attributes(after.attributes, "#/set")
+            return after
 
-        def to(profile: Profile) -> Profile:
-            kept = {name: one for name, one in profile.attributes.items() if name not in request["unset"]}
-            changed = {**kept, **request["set"]}
-            check_attributes(changed, "#/set")
-            return msgspec.structs.replace(profile, attributes=changed)
-
+        told = UPDATE_USER.tells(call)
         try:
-            attributes.check(self._tenants.all()[user.tenant], request["set"], "#/set")
-            await self._users.change(user.tenant, user.id, to)
+            await self._users.change(user.tenant, user.id, changed)
         except (InvalidInput, NotFound) as refused:
-            return CallResult(reason=Reason.STEP_FAILED, told={**names, "error": str(refused)})
-        return CallResult(told=names)
+            return CallResult(reason=Reason.STEP_FAILED, told={**told, "error": str(refused)})
+        return CallResult(output=UPDATE_USER.gives(call), told=told)
 
     async def _trigger(self, call: StepCall, event: Event) -> CallResult:
         """The event has the id of the call: sent again, it is the same."""
@@ -73,12 +70,8 @@ class StepCallService:
             traceparent=event.traceparent,
         )
         (answer,) = await self._submit(event.tenant, [submission])
-        told: dict[str, Any] = {"workflow": request["workflow"], "recipients": len(request["recipients"])}
         if isinstance(answer, Busy | Unavailable):
             raise answer
         if isinstance(answer, ClarionError):
-            return CallResult(reason=Reason.STEP_FAILED, told={**told, "error": answer.code})
-        return CallResult(
-            output={"event_id": id_text(answer.event_id), "recipients": answer.accepted},
-            told={**told, "event_id": id_text(answer.event_id)},
-        )
+            return CallResult(reason=Reason.STEP_FAILED, told={**TRIGGER.tells(call), "error": answer.code})
+        return CallResult(output=TRIGGER.gives(call), told=TRIGGER.tells(call))

@@ -192,3 +192,16 @@ async def test_a_run_is_acknowledged(clarion, admin, sender):
     await trigger(sender, "ada")
     (other,) = await waiting(clarion, admin, 1, "?workflow=series")
     assert (await sender.problem("POST", f"/v1/runs/{other['id']}/acknowledge"))["status"] == 409
+
+
+async def test_a_dry_run_goes_on_behind_waits_when_asked(sender, admin):
+    """To the end, each step with its time; only a dry run does."""
+    (dry,) = (await trigger(sender, "ada", query="?dry_run=true"))["runs"]
+    assert [one["result"] for one in dry["steps"]] == ["sent", "waits"]
+    (dry,) = (await trigger(sender, "ada", query="?dry_run=true&skip_waits=true"))["runs"]
+    assert [one["result"] for one in dry["steps"]] == ["sent", "waits", "over", "no_case"]
+    assert dry["steps"][2]["at"] == dry["steps"][1]["due_at"]
+    assert (await admin.ok("GET", "/v1/runs"))["items"] == []
+    body = {"recipients": ["ada"], "data": {"id": "1"}}
+    refused = await sender.problem("POST", "/v1/workflows/series/trigger?skip_waits=true", body)
+    assert "only a dry run skips waits" in refused["errors"][0]["detail"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clarion.model.run import RunState
+from clarion.model.run import CallResult, RunState, StepCall
 from clarion.model.setup import Step
 from clarion.model.status import Reason
+from clarion.model.user import User
 from clarion.rules.expressions import ExpressionError
 from clarion.rules.steps.kind import StepKind
 from clarion.rules.steps.walk import Advance, Walk
@@ -22,6 +23,18 @@ class CallStep(StepKind):
     def request(self, walk: Walk, step: Step) -> Mapping[str, Any]:
         """What is asked for, as JSON. Raises ExpressionError."""
         raise NotImplementedError
+
+    def assumed(self, call: StepCall, user: User) -> tuple[CallResult, User]:
+        """What comes of it where it is only rehearsed and nothing fails, and the user as they are then."""
+        return CallResult(output=self.gives(call), told=self.tells(call)), user
+
+    def gives(self, call: StepCall) -> Mapping[str, Any]:
+        """What expressions see once it is done."""
+        return {}
+
+    def tells(self, call: StepCall) -> Mapping[str, Any]:
+        """What the explanation says of it, whatever comes of it."""
+        return {}
 
     def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> Advance | None:
         """It is asked for once; an expression without a value is a failure of the step."""

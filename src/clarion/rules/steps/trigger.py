@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from clarion.model.ids import id_text
+from clarion.model.run import StepCall
 from clarion.model.setup import Step
 from clarion.model.status import Reason
 from clarion.rules.expressions import ExpressionError
@@ -48,6 +50,14 @@ class TriggerStep(CallStep):
         if data is not None and len(msgspec.json.encode(data)) > DATA_BYTES:
             raise ExpressionError(f"`data` has more than {DATA_BYTES:,} bytes")
         return {"workflow": step.workflow, "recipients": _recipients(walk, step), "data": data}
+
+    def gives(self, call: StepCall) -> Mapping[str, Any]:
+        """Its event has the id of the call."""
+        return {"event_id": id_text(call.id), "recipients": len(call.request["recipients"])}
+
+    def tells(self, call: StepCall) -> Mapping[str, Any]:
+        """Which workflow, for how many, and its event."""
+        return {"workflow": call.request["workflow"], **self.gives(call)}
 
 
 def _recipients(walk: Walk, step: Step) -> list[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
+from clarion.model.run import CallResult, StepCall
 from clarion.model.setup import Step
+from clarion.model.user import Profile, User
 from clarion.rules.steps.call import CallStep
 from clarion.rules.steps.kind import Asked, StepFault
 from clarion.rules.steps.walk import Walk
@@ -40,3 +44,18 @@ class UpdateUserStep(CallStep):
             "set": {name: walk.value(source) for name, source in step.set_.items()},
             "unset": list(step.unset),
         }
+
+    def tells(self, call: StepCall) -> Mapping[str, Any]:
+        """Names of attributes, never values."""
+        return {"set": sorted(call.request["set"]), "unset": list(call.request["unset"])}
+
+    def assumed(self, call: StepCall, user: User) -> tuple[CallResult, User]:
+        """Steps behind it see the attributes."""
+        result, _ = super().assumed(call, user)
+        return result, replace(user, profile=updated(user.profile, call))
+
+
+def updated(profile: Profile, call: StepCall) -> Profile:
+    """The profile with the values of the moment when the step was reached: set again, they are the same."""
+    kept = {name: one for name, one in profile.attributes.items() if name not in call.request["unset"]}
+    return replace(profile, attributes={**kept, **call.request["set"]})
