@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from clarion.adapters.ledgers.migrate import Silence, migrate
 from clarion.adapters.ledgers.moving.move import Arrived, move
@@ -28,6 +29,8 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.app.preparation import prepare
 from clarion.cli.main import program
 from clarion.errors import ConfigError, Unavailable
+from clarion.flow.ledger import Ledger
+from clarion.model.audience import Attribute, AttributeType, CheckedSegment
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.setup import Tenant
@@ -35,10 +38,12 @@ from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.model.worker import Process
 from clarion.ports.ledger import Store
+from clarion.rules.audience import condition
 from clarion.testing.ports import MONDAY_NOON, ManualClock, SeededRandom
 from tests.needs import DEEP
 from tests.older_installation import TENANT, Older
 
+OPEN = {"plan": AttributeType.STRING, "age": AttributeType.NUMBER, "tags": AttributeType.STRINGS}
 EVENTS = 200_000 if DEEP else 400
 pytestmark = pytest.mark.timeout(3_600 if DEEP else 300)
 LOOKED_AT = 200
@@ -189,6 +194,38 @@ async def test_all_of_it_arrives(filled, directory, url):
         await server.close()
     with pytest.raises(ConfigError, match="already"):
         await moving(directory, url)
+
+
+async def test_what_conditions_ask_for_arrives_too(filled, directory, url):
+    """Open attributes are the same ones on the server, also where it writes numbers otherwise; segments keep their members."""
+    types = {name: Attribute(type=kind, searchable=True) for name, kind in OPEN.items()}
+    ledger = in_file(directory)
+    held = Ledger(ledger)
+    await held.setup.catch_up()
+    tenant = await held.setup.tenants.change(TENANT, lambda stored: replace(stored, attributes=types))
+    values = [{"plan": "pro", "age": age, "tags": ["ä", "b"]} for age in (17, 1e-7, -0.5, 2**53, 3.0)]
+    puts = [UserPut(id=f"m{n}", profile=Profile(attributes=its)) for n, its in enumerate(values)]
+    await ledger.users.put(TENANT, puts)
+    adults = CheckedSegment(key="adults", where=condition("user.attributes.age >= 17", tenant))
+    await ledger.segments.refresh(TENANT, adults, MONDAY_NOON, 10_000)
+
+    async def said(store: Store) -> tuple[list[UserNo], list[UserNo], object]:
+        tagged = condition("'ä' in user.attributes.tags && user.attributes.age < 1", tenant)
+        return (
+            [*await store.audiences.search(TENANT, tagged, MONDAY_NOON, None, 100)],
+            [*await store.segments.members(TENANT, "adults", UserNo(0), 100)],
+            await store.segments.states(TENANT),
+        )
+
+    before = await said(ledger)
+    await moving(directory, url)
+    await ledger.close()
+    server = await on_server(directory, url)
+    try:
+        assert await said(server) == before
+        assert (len(before[0]), len(before[1])) == (2, 2)
+    finally:
+        await server.close()
 
 
 async def test_what_is_written_meanwhile_arrives_too(filled, directory, url):

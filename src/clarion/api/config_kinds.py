@@ -20,6 +20,7 @@ from clarion.api import (
     prices,
     retention,
     secret_fields,
+    segments,
     sinks,
     sms_guard,
     sources,
@@ -30,6 +31,7 @@ from clarion.api import (
 from clarion.api.auth import Identity
 from clarion.api.dependencies import ApiParts
 from clarion.api.stored_documents import shown
+from clarion.model.audience import Segment
 from clarion.model.setup import SmsGuard, Tenant
 from clarion.model.sink import Sink
 from clarion.model.source import Source
@@ -256,6 +258,15 @@ KINDS = (
         put=_putting(workflows.put_workflow),
         delete=_deleting(workflows.delete_workflow),
         made_by_clarion=frozenset({"version", "earlier_events"}),
+    ),
+    ConfigKind(
+        name="segments",
+        noun="segment",
+        document=segments.SegmentDocument,
+        live=_stored("segments", _as(segments.SegmentDocument)),
+        put=_putting(segments.put_segment),
+        delete=_deleting(segments.delete_segment),
+        try_delete=_forget(Segment),
     ),
     ConfigKind(
         name="integrations",

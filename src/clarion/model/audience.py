@@ -42,6 +42,8 @@ class SearchableField(StrEnum):
 
     LOCALE = "locale"
     TIMEZONE = "timezone"
+    CONSENTS = "consents"
+    """Which purposes a user granted and withdrew."""
 
 
 class UserField(StrEnum):
@@ -54,6 +56,8 @@ class UserField(StrEnum):
     TOPICS = "$topics"
     CREATED_AT = "$created_at"
     LAST_SEEN_AT = "$last_seen_at"
+    GRANTED = "$granted"
+    WITHDRAWN = "$withdrawn"
 
 
 class Operator(StrEnum):

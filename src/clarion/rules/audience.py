@@ -10,7 +10,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from clarion.model.audience import And, AttributeType, Comparison, Condition, Operator, Or, UserField
+from clarion.model.audience import (
+    And,
+    AttributeType,
+    Comparison,
+    Condition,
+    Operator,
+    Or,
+    SearchableField,
+    UserField,
+)
 from clarion.model.setup import Tenant
 from clarion.rules.exact.open_attributes import LARGEST
 from clarion.rules.expression_tree import ExpressionNode
@@ -27,8 +36,17 @@ FIELDS = {
     "topics": (UserField.TOPICS, AttributeType.STRINGS),
     "created_at": (UserField.CREATED_AT, AttributeType.TIME),
     "last_seen_at": (UserField.LAST_SEEN_AT, AttributeType.TIME),
+    "granted": (UserField.GRANTED, AttributeType.STRINGS),
+    "withdrawn": (UserField.WITHDRAWN, AttributeType.STRINGS),
 }
 """What `user` has besides `attributes`."""
+OPENED_BY = {
+    UserField.LOCALE: SearchableField.LOCALE,
+    UserField.TIMEZONE: SearchableField.TIMEZONE,
+    UserField.GRANTED: SearchableField.CONSENTS,
+    UserField.WITHDRAWN: SearchableField.CONSENTS,
+}
+"""Fields that are stored encrypted unless the tenant says otherwise."""
 
 _ORDERS = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
 """Each with the one that says the same when both sides change places."""
@@ -234,9 +252,10 @@ class _Compiler:
         shown = ".".join(path)
         if len(path) == 2 and path[1] in FIELDS:
             field, type_ = FIELDS[path[1]]
-            if field in (UserField.LOCALE, UserField.TIMEZONE) and path[1] not in self._tenant.searchable:
+            opened = OPENED_BY.get(field)
+            if opened is not None and opened not in self._tenant.searchable:
                 self._refuse(
-                    node, f"is stored encrypted: add `{path[1]}` to `searchable` of the tenant to ask for it"
+                    node, f"is stored encrypted: add `{opened}` to `searchable` of the tenant to ask for it"
                 )
             return _Target(field, type_, shown)
         if len(path) == 3 and path[1] == "attributes":

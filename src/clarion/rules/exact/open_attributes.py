@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from clarion.model.audience import Attribute, AttributeType, SearchableField, UserField
+from clarion.model.consent import ConsentAction
 from clarion.model.setup import Tenant
 from clarion.model.user import Profile
 from clarion.rules.time_format import instant_of
@@ -32,7 +33,19 @@ def open_values(tenant: Tenant, profile: Profile) -> dict[str, Any]:
         found[UserField.LOCALE.value] = profile.locale
     if SearchableField.TIMEZONE in tenant.searchable and profile.timezone:
         found[UserField.TIMEZONE.value] = profile.timezone
+    if SearchableField.CONSENTS in tenant.searchable:
+        found[UserField.GRANTED.value] = _consents(profile, ConsentAction.GRANTED)
+        found[UserField.WITHDRAWN.value] = _consents(profile, ConsentAction.WITHDRAWN)
     return found
+
+
+def _consents(profile: Profile, action: ConsentAction) -> list[str]:
+    """`marketing` for a purpose on every channel, `marketing:sms` for one channel; `*` is every purpose."""
+    return sorted(
+        (state.purpose or "*") + ("" if state.channel is None else f":{state.channel}")
+        for state in profile.consents
+        if state.action is action
+    )
 
 
 def open_json(tenant: Tenant, profile: Profile) -> str | None:

@@ -17,6 +17,7 @@ from clarion.model.audience import (
     Segment,
 )
 from clarion.model.channel import Channel
+from clarion.model.consent import ConsentAction, ConsentId, ConsentRecord
 from clarion.model.device import Device, Platform
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.reading import FOLLOWED, USERS, WHOLE, ReadingKind, ReadingPlace
@@ -36,9 +37,10 @@ TYPES = {
 }
 
 
-async def _open_everything(subject: LedgerSubject) -> Tenant:
-    """The tenant makes every attribute of `TYPES` searchable, and locale and time zone."""
-    return await _say(subject, attributes=_attributes(*TYPES), searchable=tuple(SearchableField))
+async def _open_everything(subject: LedgerSubject) -> None:
+    """The tenant makes every attribute of `TYPES` searchable, and all else that can be."""
+    await _say(subject, attributes=_attributes(*TYPES), searchable=tuple(SearchableField))
+    await _reopened(subject)
 
 
 async def _say(subject: LedgerSubject, **fields: Any) -> Tenant:
@@ -79,6 +81,11 @@ async def conditions_choose_users(subject: LedgerSubject) -> None:
     await _put(subject, "$test:eve", plan="pro")
     other = await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
     await subject.put_user("stranger", tenant=other.id)
+    said = [
+        _consent(1, "marketing", None, ConsentAction.GRANTED),
+        _consent(2, "", Channel.SMS, ConsentAction.WITHDRAWN),
+    ]
+    await subject.ledger.users.put(subject.tenant, [UserPut(id="eve", consents=tuple(said))])
     await subject.ledger.topics.subscribe(subject.tenant, "news", [eve.no])
     await subject.ledger.devices.put(
         subject.tenant, eve.no, Device(id="phone", platform=Platform.IOS, address="apns:1"), subject.now
@@ -103,6 +110,8 @@ async def conditions_choose_users(subject: LedgerSubject) -> None:
         "!('email' in user.channels) && user.id in ['eve', 'ada']": ["eve"],
         "'news' in user.topics && 'push' in user.channels": ["eve"],
         "now - user.last_seen_at < duration('1h')": ["eve"],
+        "'marketing' in user.granted && '*:sms' in user.withdrawn": ["eve"],
+        "!('marketing' in user.granted) && 'email' in user.channels": ["bob", "ada"],
         "user.created_at > now": [],
         "user.created_at <= now": ["gus", "fay", "eve", "bob", "ada"],
         "true": ["gus", "fay", "eve", "bob", "ada"],
@@ -238,6 +247,13 @@ async def _follow_users(subject: LedgerSubject) -> None:
     reading = (await readings.take(subject.worker, place, {WHOLE: None}, {WHOLE: {}}))[WHOLE]
     moved = {WHOLE: replace(reading, position={USERS: FOLLOWED})}
     assert await readings.move(subject.worker, place, moved) == {WHOLE}
+
+
+def _consent(number: int, purpose: str, channel: Channel | None, action: ConsentAction) -> ConsentRecord:
+    id_ = ConsentId(number.to_bytes(16))
+    return ConsentRecord(
+        id=id_, purpose=purpose, channel=channel, action=action, recorded_at=Instant(number), source="api"
+    )
 
 
 def _attributes(*names: str) -> dict[str, Attribute]:

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from clarion.adapters.ledgers.audience_sql import PostgresAudience
 from clarion.adapters.ledgers.postgresql import (
     captures,
     consents,
@@ -30,6 +31,7 @@ from clarion.adapters.ledgers.postgresql import (
     retention_statements,
     runs,
     schedules,
+    segments,
     set_aside,
     setup,
     spending,
@@ -42,13 +44,15 @@ from clarion.adapters.ledgers.postgresql import (
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.revision import migrate
 from clarion.adapters.ledgers.schema import CODES
+from clarion.model.audience import AttributeType, Comparison, Operator
 from clarion.model.channel import Lane
+from clarion.model.ids import Instant
 from clarion.model.status import Status
 
 FAILED, SENT = CODES[Status.DEAD_LETTERED], CODES[Status.SENT]
 HASH = "decode(md5(n::text), 'hex')"
 FILL = f"""
-    INSERT INTO users SELECT n, n % 5, 'u' || n, 'k', 'p', 1, 'e', 0, 0 FROM generate_series(1, 4000) AS n;
+    INSERT INTO users SELECT n, n % 5, 'u' || n, 'k', 'p', 1, 'e', 0, 0, jsonb_build_object('city', 'c' || n % 1000) FROM generate_series(1, 4000) AS n;
     INSERT INTO contact_hashes SELECT n % 5, {HASH}, 'email', n FROM generate_series(1, 4000) AS n;
     INSERT INTO suppressions SELECT n % 5, {HASH}, 'email', 'r', n, '', CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
@@ -59,6 +63,10 @@ FILL = f"""
         SELECT n % 5, {HASH}, n, CASE WHEN n % 500 = 0 THEN n END FROM generate_series(1, 4000) AS n;
     INSERT INTO topics SELECT n % 5, 't' || n, '' FROM generate_series(1, 4000) AS n;
     INSERT INTO subscriptions SELECT n % 5, 't' || n % 50, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO segment_members SELECT n % 5, 's' || n % 50, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO segment_changes (tenant, "user") SELECT n % 5, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO segment_looks SELECT n, n % 5, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO refreshes SELECT n % 5, 's' || n, '', NULL, 0, 0, NULL FROM generate_series(1, 4000) AS n;
     INSERT INTO conversations SELECT n % 5, 'i' || n % 5, {HASH}, n FROM generate_series(1, 4000) AS n;
     INSERT INTO strays (tenant, digest, why, sealed, at) SELECT n % 5, {HASH}, '', '', n FROM generate_series(1, 4000) AS n;
     INSERT INTO inbound (tenant, digest, channel, integration, sender, "user", verdict, at, sealed, reply_due_at)
@@ -136,6 +144,11 @@ SMALL = {
 """Tables that are read whole, or of which there is another test."""
 END = 2**62
 
+_IN_A_CITY = Comparison(field="city", type=AttributeType.STRING, operator=Operator.EQUAL, value="c7")
+CITY = PostgresAudience(_IN_A_CITY, Instant(0), first=2)
+CITY_OF = PostgresAudience(_IN_A_CITY, Instant(0), first=4)
+"""A condition, with its parameters behind those of the statements it stands in."""
+
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "users by id": (users.FIND, 1, ["u1", "u6"], [0, 0], [0, 0]),
     "users by number": (users.GET, [1, 2], [0, 0]),
@@ -146,7 +159,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "a user held": (users.HELD, 1, "u1"),
     "contacts dropped": (users.CONTACTS_DROP, [1, 2]),
     "what is suppressed": (users.SUPPRESSED, [1, 1], [DIGEST, DIGEST]),
-    "users changed": (users.REPLACE, [1], [1], [1], [b""]),
+    "users changed": (users.REPLACE, [1], [1], [1], [b""], ["{}"]),
     "suppression of an address": (suppressions.FIND, 1, DIGEST),
     "a page of suppressions": (suppressions.PAGE, 1, END, b"", 50, 0, END, None, None, None),
     "suppressions that are over": (suppressions.EXPIRE, 9, 50),
@@ -180,6 +193,25 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "a page of topics": (topics.PAGE, 1, "", 50),
     "members of a topic": (topics.MEMBERS, 1, "t1", 0, 50),
     "members leave": (topics.UNSUBSCRIBE, 1, "t1", [1, 2]),
+    "users of a condition": (
+        f"SELECT u.no FROM users AS u WHERE u.tenant = $1 AND {CITY.where}",
+        1,
+        *CITY.values,
+    ),
+    "who leaves a segment": (segments.LEFT.format(where=CITY_OF.where), 1, [1, 2], "s1", *CITY_OF.values),
+    "who enters a segment": (segments.ENTERED.format(where=CITY_OF.where), 1, [1, 2], "s1", *CITY_OF.values),
+    "users to be gone through": (segments.PEOPLE, 1, 10, 50),
+    "how many users there are": (segments.HOW_MANY, 1),
+    "how far a segment is": (segments.STATE, 1, "s1"),
+    "how far all segments are": (segments.STATES, 1),
+    "members of a segment": (segments.MEMBERS, 1, "s1", 0, 50),
+    "members of a segment counted": (segments.MEMBERS_COUNTED, 1, "s1"),
+    "members of a segment that goes": (segments.MEMBERS_DROP, 1, "s1"),
+    "users who were changed": (segments.CHANGES, 1, 50),
+    "users whose changes are known": (segments.CHANGES_DROP, [1, 2]),
+    "users whom time changes": (segments.LOOKS, 1, 50, 50),
+    "users whom time changed": (segments.LOOKS_DROP, [1, 2]),
+    "whether segments are behind": (segments.ANY_DUE, 1, 50),
     "people with a contact": (directory.OWNERS, 1, DIGEST, "email", 50),
     "users near": (directory.USERS_NEAR, 1, "u4", 5),
     "topics near": (directory.TOPICS_NEAR, 1, "t4", 5),

@@ -46,8 +46,10 @@ CHANGES_DROP = "DELETE FROM segment_changes WHERE seq = ANY($1::bigint[])"
 LOOKS = 'SELECT "user" FROM segment_looks WHERE tenant = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3'
 LOOKS_DROP = 'DELETE FROM segment_looks WHERE "user" = ANY($1::bigint[])'
 ANY_DUE = """
-    SELECT EXISTS (SELECT 1 FROM segment_changes WHERE tenant = $1)
-        OR EXISTS (SELECT 1 FROM segment_looks WHERE tenant = $1 AND due_at <= $2)
+    SELECT coalesce(
+        (SELECT "user" FROM segment_changes WHERE tenant = $1 ORDER BY seq LIMIT 1),
+        (SELECT "user" FROM segment_looks WHERE tenant = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1)
+    ) IS NOT NULL
 """
 _PEOPLE = "u.no = ANY($2::bigint[]) AND u.tenant = $1"
 LEFT = """
