@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
@@ -98,8 +99,9 @@ async def _found(site: Site, wanted: str) -> Sequence[User]:
     return await ledger.directory.with_contact(tenant, channel, hashed, PEOPLE)
 
 
-def _list(found: Sequence[User], *, older: str = "", wanted: str | None = None, wrong: str = "") -> Response:
-    rows = [
+def people_rows(found: Sequence[User]) -> list[dict[str, Any]]:
+    """People as a table shows them."""
+    return [
         {
             "person": person(user),
             "channels": [
@@ -109,10 +111,13 @@ def _list(found: Sequence[User], *, older: str = "", wanted: str | None = None, 
         }
         for user in found
     ]
+
+
+def _list(found: Sequence[User], *, older: str = "", wanted: str | None = None, wrong: str = "") -> Response:
     body = pages.render(
         "people.html",
         here="people",
-        rows=rows,
+        rows=people_rows(found),
         older=older,
         wanted=wanted or "",
         asked=wanted is not None,

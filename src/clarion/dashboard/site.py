@@ -12,6 +12,7 @@ from clarion.dashboard import (
     pages,
     partials,
     person_pages,
+    segment_pages,
     stats_page,
     template_pages,
     trigger_form,
@@ -95,6 +96,7 @@ class Pages:
                     *partials.route,
                     *workflow_pages.route,
                     *person_pages.route,
+                    *segment_pages.route,
                     *stats_page.route,
                     *browsers.route,
                 )
