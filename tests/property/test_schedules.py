@@ -132,8 +132,11 @@ class History:
             if step == "sweep" or step == "race":
                 who = self.services if step == "race" else self.services[number % 2 :][:1]
                 await asyncio.gather(*(one.sweep() for one in who), return_exceptions=True)
-                self.fires.update(set(due) - self.skipped)
-                decided = now
+                state = await service.get(TENANT, "k")
+                assert state is not None
+                if state.next is not None and state.next.at > now:  # else the store was away
+                    self.fires.update(set(due) - self.skipped)
+                    decided = now
             elif step == "pause" and not self.paused:
                 await service.pause(TENANT, "k")
                 self.paused, decided = True, now
@@ -148,6 +151,9 @@ class History:
         self.receiver.faults.clear()
         for _ in range(3):
             await service.sweep()
+        if not self.paused:
+            rest = self._minutes(made.created_at, decided, self.clock.now())
+            self.fires.update(set(rest) - self.skipped)
 
     def _minutes(self, made: Instant, after: Instant, until: Instant) -> list[Instant]:
         return [Instant(at) for at in range(made, until + 1, 60_000) if at > after]

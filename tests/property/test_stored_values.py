@@ -22,7 +22,7 @@ from clarion.adapters.ledgers import operation_rows, reading_rows, user_sealing
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
-from clarion.flow import live_states, provider_scores, run_states, sealing
+from clarion.flow import campaign_states, live_states, provider_scores, run_states, sealing
 from clarion.flow.intake import intake
 from clarion.flow.plan import digests
 from clarion.model.content import InAppContent
@@ -159,6 +159,12 @@ STORED = [
         of(packed_journal._unpack_steps),
     ),
     Stored("item of a digest", ItemContent, digests._encode, of(digests._decode)),
+    Stored(
+        "campaign",
+        of(campaign_states._decode).type,
+        campaign_states._encode,
+        of(campaign_states._decode),
+    ),
     Stored("run that waits", of(run_states._decode).type, run_states._encode, of(run_states._decode)),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),

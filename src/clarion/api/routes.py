@@ -19,6 +19,7 @@ from litestar.routes import HTTPRoute
 
 from clarion.api import (
     budgets,
+    campaigns,
     captures,
     categories,
     cluster,
@@ -85,6 +86,7 @@ _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 ROUTERS = (
     budgets.router,
+    campaigns.router,
     captures.router,
     translations.router,
     categories.router,

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from clarion.cli import (
     budgets,
+    campaigns,
     check,
     cluster,
     configuration,
@@ -156,6 +157,7 @@ program.add_typer(retention.program, name="retention")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")
 program.add_typer(runs.program, name="runs")
+program.add_typer(campaigns.program, name="campaigns")
 program.add_typer(schedules.program, name="schedules")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")

@@ -29,6 +29,7 @@ STATUS_NAMES = {
 
 BECAUSE = {
     Reason.SCHEDULED: "scheduled for later",
+    Reason.CAMPAIGN_PAUSED: "its campaign is paused",
     Reason.QUIET_HOURS: "quiet hours",
     Reason.SEND_WINDOW: "outside the send window",
     Reason.RETRY: "waiting for a retry after a failure",

@@ -35,6 +35,7 @@ class Ledger:
         self.plans = store.plans
         self.runs = store.runs
         self.digests = store.digests
+        self.campaigns = store.campaigns
         self.leases = store.leases
         self.messages = store.messages
         self.spending = store.spending

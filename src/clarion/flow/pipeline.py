@@ -33,6 +33,7 @@ from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.live_states import LiveStates
 from clarion.flow.loops import Loops
+from clarion.flow.plan.campaigns import CampaignClaimer
 from clarion.flow.plan.continuations import ContinuationClaimer
 from clarion.flow.plan.planner import Planner
 from clarion.flow.plan.runs import RunClaimer
@@ -149,6 +150,9 @@ class Pipeline:
         )
         self._continuations = ContinuationClaimer(ledger, lease, self.planner, self.priority, clock)
         self.runs = RunClaimer(ledger, lease, self.planner, self.priority, vault, clock)
+        self._campaigns = CampaignClaimer(
+            ledger, self.groups, lease, self.planner, self.priority, vault, clock
+        )
         # 3 dispatch
         self.dispatcher = Dispatcher(
             recheck,
@@ -200,6 +204,7 @@ class Pipeline:
             self.loops.start(f"plan-{lane}", partial(self.planner.run, lane))
             self.loops.start(f"continue-{lane}", partial(self._continuations.run, lane))
             self.loops.start(f"resume-{lane}", partial(self.runs.run, lane))
+            self.loops.start(f"campaigns-{lane}", partial(self._campaigns.run, lane))
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"

@@ -65,6 +65,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many workflows started one another until this event."""
     digest_of: int | None = None
     """It is a digest, of so many events."""
+    campaign: bool = False
+    """It is that of a campaign, which may be paused."""
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -99,6 +99,7 @@ class Reason(StrEnum):
 
     # deferred
     SCHEDULED = "scheduled"
+    CAMPAIGN_PAUSED = "campaign_paused"
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
     RETRY = "retry"

@@ -81,11 +81,17 @@ def clock(text: str) -> Instant:
     )
 
 
+def first_instant(local: str) -> Instant:
+    """When a local time comes to the first place on earth."""
+    return Instant(clock(local) - _EAST_MS)
+
+
 def start(event: Event, user: User, tenant: Tenant) -> Instant | None:
     """From when on this user may get what the event starts; None: at once."""
     if event.send_at_local is None:
         return event.send_at
-    return instant_of_clock(datetime.fromisoformat(event.send_at_local), zone_of(user, tenant))
+    at = instant_of_clock(datetime.fromisoformat(event.send_at_local), zone_of(user, tenant))
+    return at if event.send_at is None else max(at, event.send_at)
 
 
 def zone_of(user: User, tenant: Tenant) -> str:

@@ -23,6 +23,7 @@ from clarion.rules import out_events
 from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
+from clarion.services.campaigns import CampaignService
 from clarion.services.cancellations import Cancellations
 from clarion.services.cluster import ClusterService
 from clarion.services.consents import ConsentService
@@ -96,6 +97,7 @@ class Services:
     message_contents: MessageContents
     lives: LiveService
     schedules: ScheduleService
+    campaigns: CampaignService
     unsubscribe: UnsubscribeLinks
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
@@ -167,6 +169,9 @@ class Services:
         users = UserService(ledger.users, inbox_actions, countries)
         pipeline.runs.calls = StepCallService(setup.tenants, users, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
+        operations = OperationRunner(
+            ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
+        )
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
@@ -190,8 +195,17 @@ class Services:
             cluster=ClusterService(ledger, pipeline.broker, clock),
             cancellations=cancellations,
             runs=runs,
-            operations=OperationRunner(
-                ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
+            operations=operations,
+            campaigns=CampaignService(
+                ledger,
+                pipeline.groups,
+                pipeline.schemas,
+                dry_runs,
+                cancellations,
+                operations,
+                vault,
+                clock,
+                random,
             ),
             templates=TemplateService(setup, limited, clock),
             previews=Previews(limited, clock),
@@ -237,6 +251,7 @@ class Services:
             "operations": self.operations.run,
             "live": self.lives.run,
             "schedules": self.schedules.run,
+            "campaigns": self.campaigns.run,
             "retention": self.retention.run,
             "lift-suppressions": self.suppressions.run,
             "whatsapp-templates": self.whatsapp.run,

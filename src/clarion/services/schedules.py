@@ -186,19 +186,19 @@ class ScheduleService:
             log.error("schedule_unreadable", error=type(fault).__name__)
             await self._schedules.put(replace(row, revision=row.revision + 1, due_at=None), row.revision)
             return
-        if not state.firing:
-            now = self._clock.now()
-            decided = due(state, self._zone(row.tenant), now, lambda one: _event_id(row.id, one))
-            if decided is state:
-                return
-            following_row = self._row(row.tenant, row.key, row.id, row.revision + 1, decided, now)
-            if not await self._schedules.put(following_row, row.revision):
-                return  # Somebody changed it, or decided the same.
-            row, state = following_row, decided
-        if state.firing:
-            await self._fire(row, state)
+        if state.firing:  # by whoever did not come to its end
+            state = await self._fire(row, state)
+            row = replace(row, revision=row.revision + 1)
+        now = self._clock.now()
+        decided = due(state, self._zone(row.tenant), now, lambda one: _event_id(row.id, one))
+        if decided is state:
+            return
+        following_row = self._row(row.tenant, row.key, row.id, row.revision + 1, decided, now)
+        # Where this is not stored, somebody changed it, or decided the same.
+        if await self._schedules.put(following_row, row.revision) and decided.firing:
+            await self._fire(following_row, decided)
 
-    async def _fire(self, row: ScheduleRow, state: ScheduleState) -> None:
+    async def _fire(self, row: ScheduleRow, state: ScheduleState) -> ScheduleState:
         """Submit what was decided, which may have been done before, and note what became of it."""
         ended = {one.at: one for one in state.firing}
         wanted = [_submission(state.schedule, one, f"{row.id.hex()}/{one.at}") for one in state.firing]
@@ -219,6 +219,7 @@ class ScheduleService:
         await self._schedules.put(
             self._row(row.tenant, row.key, row.id, row.revision + 1, done, now), row.revision
         )
+        return done
 
     # -- storing ---------------------------------------------------------------------------------------------
 

@@ -52,6 +52,13 @@ def test_the_commands_are_the_promised_ones():
         + ["apply", "export", "import", "plan", "promote", "schemas", "types"]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
         + [f"runs {verb}" for verb in ("acknowledge", "cancel", "list", "show")]
+        + [
+            f"campaigns {verb}"
+            for verb in (
+                *("cancel", "create", "delete", "list", "pause", "preview", "resume", "retry-failed"),
+                *("show", "start", "update"),
+            )
+        ]
         + [f"schedules {verb}" for verb in ("occurrences", "pause", "resume", "run", "skip")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"consents {verb}" for verb in ("list", "record", "state")]

@@ -69,6 +69,7 @@ _DEVICE = """
 _SUPPRESSION = "SELECT at FROM suppressions WHERE tenant = $1 AND hash = $2"
 _LIVE = "SELECT id, sequence FROM lives WHERE tenant = $1 AND key = $2"
 _SCHEDULE = "SELECT id, revision FROM schedules WHERE tenant = $1 AND key = $2"
+_CAMPAIGN = "SELECT revision FROM campaigns WHERE tenant = $1 AND id = $2"
 _OPERATION = "SELECT status, total, done, failed, updated_at FROM operations WHERE tenant = $1 AND id = $2"
 _LIVE_DOCUMENT = (
     "SELECT {column} FROM documents WHERE tenant = $1 AND shelf = '{shelf}' AND key = $2 AND live = 1"
@@ -104,6 +105,7 @@ def resource_kinds(
         "operation": kind(_OPERATION, key=id_key),
         "live": kind(_LIVE),
         "schedule": kind(_SCHEDULE),
+        "campaign": kind(_CAMPAIGN, key=id_key),
         "draft": live("draft", draft_revision, "d"),
         **{shelf: live(shelf, "body") for shelf in ("category", "integration", "source", "sink", "segment")},
         **{shelf: live(shelf, "version", "v") for shelf in ("workflow", "template", "partial")},

@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from clarion.model.campaign import CampaignStatus
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.consent import ConsentAction
 from clarion.model.digest import DigestClose
@@ -36,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0052"
+REVISION = "0053"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -367,6 +368,32 @@ wakes = Table(
     sqlite_with_rowid=False,
 )
 """Signals that runs have not looked at yet."""
+campaigns = Table(
+    "campaigns",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _text("status"),
+    _text("lane"),
+    _number("revision"),
+    _blob("sealed"),
+    _number("due_at", null=True),
+    _blob("event_id", null=True),
+    _number("after_user", default=0),
+    _number("rank", default=0),
+    _number("pace_rank", default=0),
+    _number("pace_at", default=0),
+    _number("fence", default=0),
+    _number("holder", null=True),
+    _one_of("status", CampaignStatus),
+    _one_of("lane", Lane),
+    Index("campaigns_tenant", "tenant", "id"),
+    sqlite_with_rowid=False,
+)
+Index("campaigns_due", campaigns.c.lane, campaigns.c.due_at, sqlite_where=campaigns.c.due_at.is_not(None))
+Index("campaigns_paused", campaigns.c.event_id, sqlite_where=text("status = 'paused'"))
+Index("campaigns_held", campaigns.c.holder, sqlite_where=campaigns.c.holder.is_not(None))
+"""Campaigns, and how far their members are planned."""
 
 canceled_events = Table(
     "canceled_events",

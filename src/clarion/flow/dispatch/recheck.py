@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import structlog
@@ -11,7 +11,7 @@ from clarion.flow.lanes import HELD_MS, InFlight
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
-from clarion.model.ids import Instant, UserNo
+from clarion.model.ids import EventId, Instant, UserNo
 from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
@@ -21,9 +21,12 @@ from clarion.ports.clock import Clock
 from clarion.rules.eligibility import Decision, evaluate
 from clarion.rules.endpoints import addresses
 from clarion.rules.outcomes import settle_unsent
+from clarion.rules.schedule import start
 
 log = structlog.get_logger(__name__)
 
+PAUSE_MS = 300_000
+"""How long a message of a paused campaign waits until the next look: so long a resume may take to reach what was planned."""
 CHECK_FRESH_S = 0.05
 """How old a check may be when a call starts: another process may have changed the user since then."""
 
@@ -43,6 +46,7 @@ class Recheck:
 
     def __init__(self, ledger: Ledger, lease: WorkerLease, clock: Clock) -> None:
         self._users = ledger.users
+        self._campaigns = ledger.campaigns
         self._setup = ledger.setup
         self._lease = lease
         self._clock = clock
@@ -51,14 +55,15 @@ class Recheck:
         """Which may go. Waits until the lease surely lasts. What was committed before binds whatever was queued (I8)."""
         worker = await self._lease.lasting()
         checked_s = self._clock.monotonic()
-        changed, now = await self._changed(batch), self._clock.now()
+        changed, paused = await self._changed(batch), await self._paused(batch)
+        now = self._clock.now()
         going: list[InFlight] = []
         stopped: list[Settlement] = []
         stale: list[InFlight] = []
         for in_flight in batch:
             if in_flight.worker != worker or in_flight.since + HELD_MS <= now:
                 stale.append(in_flight)
-            elif (stop := self._stop(in_flight, changed, now)) is not None:
+            elif (stop := self._stop(in_flight, changed, paused, now)) is not None:
                 stopped.append(stop)
             else:
                 in_flight.checked_s = checked_s
@@ -72,8 +77,8 @@ class Recheck:
         if self._clock.monotonic() - checked_s > CHECK_FRESH_S:
             # Once, so that a store which always takes that long does not stop everything.
             changed = await self._changed(batch)
-        now = self._clock.now()
-        stops = {in_flight: self._stop(in_flight, changed, now) for in_flight in batch}
+        paused, now = await self._paused(batch), self._clock.now()
+        stops = {in_flight: self._stop(in_flight, changed, paused, now) for in_flight in batch}
         return {in_flight: stop for in_flight, stop in stops.items() if stop is not None}
 
     def is_fresh(self, batch: Sequence[InFlight]) -> bool:
@@ -84,12 +89,14 @@ class Recheck:
     async def same(self, batch: Sequence[InFlight]) -> list[InFlight]:
         """The messages for which nothing has changed since they were planned."""
         worker = await self._lease.lasting()
-        changed, now = await self._changed(batch), self._clock.now()
+        changed, paused = await self._changed(batch), await self._paused(batch)
+        now = self._clock.now()
         return [
             in_flight
             for in_flight in batch
             if in_flight.worker == worker
             and in_flight.user.no not in changed
+            and in_flight.message.event_id not in paused
             and in_flight.decision is not None
             and now < in_flight.decision.valid_until
         ]
@@ -97,9 +104,23 @@ class Recheck:
     async def _changed(self, batch: Sequence[InFlight]) -> Mapping[UserNo, User | None]:
         return await self._users.changed([in_flight.user.seen for in_flight in batch])
 
+    async def _paused(self, batch: Sequence[InFlight]) -> Set[EventId]:
+        """Events of campaigns that are paused now."""
+        events = {in_flight.message.event_id for in_flight in batch if in_flight.event.campaign}
+        return await self._campaigns.paused(list(events)) if events else frozenset()
+
     def _stop(
-        self, in_flight: InFlight, changed: Mapping[UserNo, User | None], now: Instant
+        self,
+        in_flight: InFlight,
+        changed: Mapping[UserNo, User | None],
+        paused: Set[EventId],
+        now: Instant,
     ) -> Settlement | None:
+        if in_flight.message.event_id in paused:
+            again = Instant(now + PAUSE_MS)
+            return settle_unsent(
+                in_flight.message, Status.DEFERRED, Reason.CAMPAIGN_PAUSED, now, due_at=again
+            )
         try:
             return self._verdict(in_flight, changed.get(in_flight.user.no, in_flight.user), now)
         except Exception as fault:
@@ -116,11 +137,22 @@ class Recheck:
             in_flight.user, in_flight.decision = user, verdict
         if verdict is None:
             return settle_unsent(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
+        if (later := self._local_time(in_flight, user, now)) is not None:
+            return settle_unsent(message, Status.DEFERRED, Reason.SCHEDULED, now, due_at=later)
         if verdict.verdict == "send":
             return None
         return settle_unsent(
             message, verdict.status, verdict.reason or Reason.INTERNAL_ERROR, now, due_at=verdict.due_at
         )
+
+    def _local_time(self, in_flight: InFlight, user: User, now: Instant) -> Instant | None:
+        """When a message for a time on the clock of its person is due, who has moved west since it was planned; None: now."""
+        event = in_flight.event
+        if event.send_at_local is None or in_flight.message.attempt:
+            return None
+        tenant = self._setup.tenants.all().get(event.tenant)
+        due = None if tenant is None else start(event, user, tenant)
+        return due if due is not None and due > now else None
 
     def _gate(self, message: Message, user: User, live: LiveUpdate | None, now: Instant) -> Decision | None:
         setup = setup_of(self._setup, message.tenant, message.workflow)

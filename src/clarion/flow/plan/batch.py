@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.flow.lanes import InFlight
+from clarion.model.campaign import CampaignPage
 from clarion.model.channel import Channel
 from clarion.model.digest import DigestItem, DigestTold, DigestTotal
 from clarion.model.event import Consumed, Continuation, Entry, Event, Position
@@ -49,6 +50,7 @@ class PlanBatch:
         self.turns: list[ThreadSlot] = []
         self.continued: Continuation | None = None
         self.continuations: list[Continuation] = []
+        self.page: CampaignPage | None = None
         self.run_rows: list[RunRow] = []
         """Runs that wait now, or are over after they waited."""
         self.awaited: list[Event] = []
@@ -69,6 +71,8 @@ class PlanBatch:
         """Likewise by version, for runs that keep theirs; None: the workflow is gone."""
         self.again = False
         """People may have been planned before."""
+        self.planned: set[int] = set()
+        """Places in the ledger's log of entries that came there with their plan: those of campaigns."""
         self.leftovers: list[Entry] = []
         """Those that could not be planned."""
 
@@ -76,8 +80,8 @@ class PlanBatch:
         """It is the plan of these entries of one lane, which lie in the ledger's log or came by a broker of their own."""
         if not in_ledger:
             self.bodies = tuple(entries)
-        elif entries:
-            self.consumed = Consumed(entries[0].lane, tuple([entry.seq for entry in entries]))
+        elif seqs := tuple([entry.seq for entry in entries if entry.seq not in self.planned]):
+            self.consumed = Consumed(entries[0].lane, seqs)
 
     def add(self, planned: Planned) -> None:
         """Take over what was decided, except the messages."""
@@ -206,6 +210,7 @@ class PlanBatch:
             turns=tuple(self.turns),
             continued=self.continued,
             continuations=tuple(self.continuations),
+            page=self.page,
             run_rows=tuple(self.run_rows),
             items=tuple(self.items),
             digest_totals=tuple(self.digest_totals),

@@ -203,12 +203,15 @@ class Planner:
             return
         setup = draft.setups.get((entry.tenant, entry.workflow))
         if setup is None:
-            setup = await self._setup_of(draft, entry)
+            setup = await self.setup_of_entry(draft, entry)
         workflow = setup.workflow if setup is not None else await self._last_known(entry)
         if event is None or setup is None:
             self.unplannable += 1
         if event is None:
             draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+            return
+        if event.campaign:
+            draft.planned.add(entry.seq)
             return
         spread = bool(event.topics or event.segments)
         members = await self._members(event, entry, draft, now) if spread else {}
@@ -217,9 +220,21 @@ class Planner:
         targets = event.users if not spread else tuple(dict.fromkeys((*event.users, *members)))
         if not targets and event.after == NO_USER and not waits:
             draft.nobody(entry, workflow, now)
+        people = ((no, users.get(no) or members.get(no), event) for no in targets)
+        await self.plan_people(draft, entry, setup, workflow, people, now)
+
+    async def plan_people(
+        self,
+        draft: PlanBatch,
+        entry: Entry,
+        setup: PlanSetup | None,
+        workflow: Workflow,
+        people: Iterable[tuple[UserNo, User | None, Event]],
+        now: Instant,
+    ) -> None:
+        """Everybody of an entry, each with the event as it is for them; None: the person, or the set-up, is gone."""
         chunk = CHUNK[entry.lane]
-        for no in targets:
-            user = users.get(no) or members.get(no)
+        for no, user, event in people:
             if user is None:
                 draft.end(entry, no, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
             elif setup is None:
@@ -235,7 +250,7 @@ class Planner:
             if len(draft.runs) % chunk == 0:
                 await self._priority.turn(entry.lane)
 
-    async def _setup_of(self, draft: PlanBatch, entry: Entry) -> PlanSetup | None:
+    async def setup_of_entry(self, draft: PlanBatch, entry: Entry) -> PlanSetup | None:
         """What the entry is planned by, looked up once for all of a batch; None when its workflow is gone."""
         view = self._ledger.setup
         found = setup_of(view, entry.tenant, entry.workflow)
@@ -399,8 +414,8 @@ class Planner:
         await self._plan_entry(draft, rest, {}, self._clock.now())
         await self._commit(left.lane, draft)
 
-    async def store_runs(self, lane: Lane, draft: PlanBatch) -> None:
-        """The plan of claimed runs. Raises Unavailable and GivenUp."""
+    async def store_claimed(self, lane: Lane, draft: PlanBatch) -> None:
+        """The plan of runs or members that were claimed. Raises Unavailable and GivenUp."""
         if draft.in_flight:
             await self._deliver(lane, draft)
         await self._commit(lane, draft)
@@ -417,6 +432,7 @@ class Planner:
                 or draft.continuations
                 or draft.consumed
                 or draft.continued
+                or draft.page
                 or draft.positions
             ):
                 result = await self._committed(draft)

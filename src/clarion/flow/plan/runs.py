@@ -145,7 +145,7 @@ class RunClaimer:
     async def _go_on(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> None:
         """One that cannot be planned or stored has failed, and stops no other. Raises Unavailable and GivenUp."""
         try:
-            await self._planner.store_runs(lane, await self._draft(lane, rows, known))
+            await self._planner.store_claimed(lane, await self._draft(lane, rows, known))
             return
         except (Unavailable, GivenUp):
             raise
@@ -158,7 +158,7 @@ class RunClaimer:
             return
         draft = PlanBatch(await self._lease.lasting())
         draft.end_run(rows[0], RunStatus.FAILED, reason_of(failed), self._clock.now())
-        await self._planner.store_runs(lane, draft)
+        await self._planner.store_claimed(lane, draft)
 
     async def _draft(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> PlanBatch:
         draft, now = PlanBatch(await self._lease.lasting()), self._clock.now()

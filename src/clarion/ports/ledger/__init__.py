@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from clarion.ports.ledger.campaigns import Campaigns
 from clarion.ports.ledger.conversations import Conversations
 from clarion.ports.ledger.digests import Digests
 from clarion.ports.ledger.events import (
@@ -50,6 +51,7 @@ from clarion.ports.terms import Subject
 __all__ = [
     "ApiKeyStore",
     "Audiences",
+    "Campaigns",
     "Captures",
     "Consents",
     "Continuations",
@@ -118,6 +120,7 @@ class Store(Protocol):
     plans: Plans
     runs: Runs
     digests: Digests
+    campaigns: Campaigns
     leases: Leases
     messages: Messages
     spending: Spending

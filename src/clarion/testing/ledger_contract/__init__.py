@@ -9,6 +9,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 """
 
 from clarion.testing.ledger_contract.calls import CALLS_CONTRACT
+from clarion.testing.ledger_contract.campaigns import CAMPAIGNS_CONTRACT
 from clarion.testing.ledger_contract.consents import CONSENTS_CONTRACT
 from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
 from clarion.testing.ledger_contract.conversations import CONVERSATIONS_CONTRACT
@@ -53,6 +54,7 @@ LEDGER_CONTRACT = (
     *CONTINUATIONS_CONTRACT,
     *RUNS_CONTRACT,
     *DIGESTS_CONTRACT,
+    *CAMPAIGNS_CONTRACT,
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,

@@ -10,6 +10,7 @@ import pytest
 
 from clarion.adapters.ledgers.audience_sql import PostgresAudience
 from clarion.adapters.ledgers.postgresql import (
+    campaigns,
     captures,
     consents,
     continuations,
@@ -87,6 +88,10 @@ FILL = f"""
     INSERT INTO digest_items SELECT {HASH}, {HASH}, {HASH}, n, NULL, '', {HASH} FROM generate_series(1, 4000) AS n;
     INSERT INTO lives SELECT n % 5, 'l' || n, {HASH}, 1, '', 0, NULL, CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
+    INSERT INTO campaigns (id, tenant, status, lane, revision, sealed, due_at, event_id, holder)
+        SELECT {HASH}, n % 5, CASE WHEN n % 500 = 0 THEN 'paused' ELSE 'done' END, 'bulk', 1, '',
+            CASE WHEN n % 500 = 1 THEN n END, {HASH}, CASE WHEN n % 500 = 2 THEN 1 END
+        FROM generate_series(1, 4000) AS n;
     INSERT INTO schedules SELECT n % 5, 's' || n, {HASH}, 1, '', CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO charges SELECT {HASH}, 0, n % 5, '2026', 'sms', 'DE', 'i', '1', 'EUR' FROM generate_series(1, 4000) AS n;
@@ -143,6 +148,7 @@ SMALL = {
 }
 """Tables that are read whole, or of which there is another test."""
 END = 2**62
+ANY_ID = b"\xff" * 17
 
 _IN_A_CITY = Comparison(field="city", type=AttributeType.STRING, operator=Operator.EQUAL, value="c7")
 CITY = PostgresAudience(_IN_A_CITY, Instant(0), first=2)
@@ -228,6 +234,17 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "live resources": (lives.NAMED, 1, ["l1", "l6"]),
     "a page of live resources": (lives.PAGE, 1, "", None, 50),
     "live resources that are due": (lives.DUE, 100, 50),
+    "a campaign": (campaigns.GET, DIGEST, 1),
+    "a page of campaigns": (campaigns.PAGE, 1, ANY_ID, [], 50),
+    "a page of the campaigns of all tenants": (campaigns.PAGE_OF_ALL, ANY_ID, ["running", "testing"], 50),
+    "whether a campaign is due": (campaigns.ANY_DUE, "bulk", 100, 1),
+    "campaigns that are due": (campaigns.CLAIM, "bulk", 100, 1, 50),
+    "what follows a campaign": (
+        *(campaigns.REPLACE, DIGEST, 1, "done", "bulk", 2, b"", None, None, 0, 1, False),
+    ),
+    "a campaign whose members go on": (campaigns.MOVE, DIGEST, 1, 1, 0, 1, 1, None),
+    "campaigns that are paused": (campaigns.PAUSED, [DIGEST]),
+    "a campaign that goes": (campaigns.DROP, DIGEST, 1),
     "a schedule": (schedules.GET, 1, "s1"),
     "a page of schedules": (schedules.PAGE, 1, "", 50),
     "schedules that are due": (schedules.DUE, 100, 50),
@@ -253,7 +270,6 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     **{f"erasing, {number}": (statement, 1) for number, statement in enumerate(erasure.ERASE)},
 }
 
-ANY_ID = b"\xff" * 17
 SEARCHED: tuple[Any, ...] = (b"", ANY_ID, 1, None, None, ["w1"], ["sms"], [SENT], ["r"])
 OF_USER: tuple[Any, ...] = (b"", ANY_ID, 1, 1, None, [], [], [], [])
 LANE = Lane.NORMAL

@@ -101,6 +101,10 @@ class MemoryLeases:
             return Reaped(workers=len(over))
         for key in [key for key, holder in self._tables.continuing.items() if holder == dead]:
             del self._tables.continuing[key]
+        for one in [one for one, holder in self._tables.campaign_holders.items() if holder == dead]:
+            campaign = self._tables.campaigns[one]
+            self._tables.campaigns[one] = replace(campaign, fence=campaign.fence + 1)
+            del self._tables.campaign_holders[one]
         for run in [run for run, holder in self._tables.run_holders.items() if holder == dead]:
             row = self._tables.run_rows[run]
             self._tables.run_rows[run] = replace(row, fence=row.fence + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clarion.adapters.ledgers.memory.campaigns import MemoryCampaigns
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
 from clarion.adapters.ledgers.memory.consents import MemoryConsents
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
@@ -88,13 +89,24 @@ class MemoryLedger(Store):
         self.leases = leases = MemoryLeases(tables, transactions, rows)
         self.digests = digests = MemoryDigests(tables, transactions)
         self.runs = runs = MemoryRuns(tables, transactions, leases, digests)
+        self.campaigns = campaigns = MemoryCampaigns(tables, transactions, leases)
         self.users = MemoryUsers(tables, transactions, rows, runs, vault, clock, random)
         self.events = MemoryEvents(tables, transactions, log, records, rows, runs)
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.partitions = partitions = MemoryPartitions(tables, transactions)
         self.plans = MemoryPlans(
-            tables, transactions, log, rows, messages, leases, continuations, partitions, runs, digests
+            tables,
+            transactions,
+            log,
+            rows,
+            messages,
+            leases,
+            continuations,
+            partitions,
+            runs,
+            digests,
+            campaigns,
         )
         self.spending = MemorySpending(tables, transactions)
         self.quotas = MemoryQuotas(tables, transactions)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory import signals
 from clarion.adapters.ledgers.memory.calls import shown
+from clarion.adapters.ledgers.memory.campaigns import MemoryCampaigns
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
@@ -52,6 +53,7 @@ class MemoryPlans:
         partitions: MemoryPartitions,
         runs: MemoryRuns,
         digests: MemoryDigests,
+        campaigns: MemoryCampaigns,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
@@ -63,12 +65,15 @@ class MemoryPlans:
         self._partitions = partitions
         self._runs = runs
         self._digests = digests
+        self._campaigns = campaigns
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
             if not self._leases.live(plan.worker):
                 return PlanResult(refused=True)
             if not self._continuations.holds(plan) or not self._partitions.owned(plan.positions):
+                return PlanResult(repeated=True)
+            if not self._campaigns.holds(plan):
                 return PlanResult(repeated=True)
             if plan.consumed is not None:
                 if self._log.any_planned(plan.consumed):
@@ -107,6 +112,7 @@ class MemoryPlans:
         (result,) = decisions.results
         inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))
         self._continuations.follow(plan)
+        self._campaigns.follow(plan)
         return replace(result, inbox=inbox)
 
     def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:

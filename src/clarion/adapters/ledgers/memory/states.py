@@ -108,6 +108,11 @@ def _schedule(tables: Tables, tenant: TenantId, key: str) -> Any:
     return None if found is None else (found.id, found.revision)
 
 
+def _campaign(tables: Tables, tenant: TenantId, key: str) -> Any:
+    found = tables.campaigns.get(_id(key))
+    return None if found is None or found.tenant != tenant else found.revision
+
+
 def _id(key: str) -> bytes:
     try:
         return parse_id(key)
@@ -132,6 +137,7 @@ KINDS: Mapping[str, Find] = {
     "operation": _operation,
     "live": _live_resource,
     "schedule": _schedule,
+    "campaign": _campaign,
     **{
         kind: _live(kind)
         for kind in (

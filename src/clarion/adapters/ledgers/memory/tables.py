@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from clarion.adapters.ledgers.refresh_rows import RefreshRow
+from clarion.model.campaign import CampaignRow
 from clarion.model.channel import Channel, Lane
 from clarion.model.consent import Consent, ConsentId
 from clarion.model.device import DeviceState
@@ -210,6 +211,9 @@ class Tables:
         self.cards: Table[tuple[UserNo, bytes], tuple[MessageId, int]] = self._table()
         """The inbox item that shows a live resource, and the sequence of what it shows."""
         self.lives: Table[tuple[TenantId, str], LiveRow] = self._table()
+        self.campaigns: Table[bytes, CampaignRow] = self._table()
+        self.campaign_holders: Table[bytes, WorkerId] = self._table()
+        """Who plans the members of a campaign."""
         self.schedules: Table[tuple[TenantId, str], ScheduleRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()

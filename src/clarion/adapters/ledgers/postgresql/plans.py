@@ -10,6 +10,7 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF, MessageKind, kind_of
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.postgresql import (
+    campaigns,
     checks,
     continuations,
     cursors,
@@ -121,6 +122,7 @@ class PostgresPlans:
             elif (
                 (consumed and held[consumed.lane].any_planned(consumed))
                 or not await continuations.ended(connection, plan)
+                or not await campaigns.moved(connection, plan)
                 or not await partitions.moved(connection, plan.positions)
             ):
                 results.append(REPEATED)

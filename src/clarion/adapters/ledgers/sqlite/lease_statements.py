@@ -47,6 +47,7 @@ FORGET = ("DELETE FROM calls WHERE worker = ?", "DELETE FROM workers WHERE id = 
 
 
 FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = ?"
+FREE_CAMPAIGNS = "UPDATE campaigns SET holder = NULL, fence = fence + 1 WHERE holder = ?"
 FREE_RUNS = "UPDATE runs SET holder = NULL, fence = fence + 1 WHERE holder = ?"
 
 

@@ -87,6 +87,7 @@ class SqliteLeases:
         worker, oldest = dead
         connection.execute(sql.FREE_CONTINUATIONS, (worker,))
         connection.execute(sql.FREE_RUNS, (worker,))
+        connection.execute(sql.FREE_CAMPAIGNS, (worker,))
         freed = changed(connection, sql.FREE_CLAIMED, (now, worker, SLICE))
         if freed < SLICE:
             freed += self._free_planned(connection, now, worker, oldest)

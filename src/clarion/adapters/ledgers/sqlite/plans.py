@@ -12,7 +12,15 @@ import msgspec
 from clarion.adapters.ledgers.message_kinds import QUEUE_OF
 from clarion.adapters.ledgers.planned import kept_by_worker, planned_events, reach
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks, continuations, digests, journal, partitions, signals
+from clarion.adapters.ledgers.sqlite import (
+    campaigns,
+    checks,
+    continuations,
+    digests,
+    journal,
+    partitions,
+    signals,
+)
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite import runs as waiting_runs
 from clarion.adapters.ledgers.sqlite.caps import Caps
@@ -116,6 +124,7 @@ class SqlitePlans:
             elif (
                 (plan.consumed and cursors.any_planned(connection, plan.consumed))
                 or not continuations.ended(connection, plan)
+                or not campaigns.moved(connection, plan)
                 or not partitions.moved(connection, plan.positions)
             ):
                 results.append(REPEATED)
