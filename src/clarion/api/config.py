@@ -49,7 +49,7 @@ async def get_config(caller: Caller, parts: Parts) -> ConfigView:
         tenant=parts.ledger.setup.tenants.all()[caller.tenant].key,
         settings=tuple(kind.name for kind in KINDS if kind.single),
         kinds=tuple(kind.name for kind in KINDS if not kind.single),
-        documents=ConfigPlanner(caller, parts).live(),
+        documents=await ConfigPlanner(caller, parts).live(),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from clarion.api import (
     partials,
     prices,
     retention,
+    schedules,
     secret_fields,
     segments,
     sinks,
@@ -31,19 +33,22 @@ from clarion.api import (
 from clarion.api.auth import Identity
 from clarion.api.dependencies import ApiParts
 from clarion.api.stored_documents import shown
-from clarion.model.audience import Segment
+from clarion.api.times import instant
 from clarion.model.setup import SmsGuard, Tenant
 from clarion.model.sink import Sink
 from clarion.model.source import Source
 from clarion.model.user import Value
+from clarion.rules.time_format import rfc3339
 
-Live = Callable[[Identity, ApiParts], Mapping[str, Value]]
+Live = Callable[[Identity, ApiParts], Awaitable[Mapping[str, Value]]]
 Put = Callable[[str, Any, Identity, ApiParts], Awaitable[Any]]
 Delete = Callable[[str, Identity, ApiParts], Awaitable[Any]]
+PAGE = 200
+"""Schedules that are read at once."""
 NO_DISCRIMINATORS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConfigKind:
     """One kind of document."""
 
@@ -60,6 +65,8 @@ class ConfigKind:
     """None: settings of the tenant, which are always there."""
     try_delete: Delete | None = None
     """For a plan, where `delete` reaches beyond the set-up."""
+    in_setup: bool = True
+    """They are documents of the set-up, so that a plan can see them as they would be."""
     made_by_clarion: frozenset[str] = frozenset()
     """Fields that Clarion sets; they stand in no file."""
     secrets: Mapping[str, str] = field(default_factory=lambda: NO_DISCRIMINATORS)
@@ -72,7 +79,10 @@ class ConfigKind:
 
     def written(self, document: Value) -> dict[str, Any]:
         """A document as it stands in a file: without what Clarion sets, what has its default, and secrets."""
-        plain: dict[str, Any] = msgspec.to_builtins(document)
+        plain: dict[str, Any] = msgspec.to_builtins(document, builtin_types=(datetime,))
+        for name, value in plain.items():
+            if isinstance(value, datetime):  # the same moment is written the same, whatever its offset was
+                plain[name] = rfc3339(instant(value))
         for name in self.secrets:
             kept = {key: value for key, value in plain[name].items() if value != secret_fields.MASK}
             plain[name] = kept
@@ -117,7 +127,7 @@ def _defaults(document: type[Value]) -> dict[str, Any]:
 def _stored(name: str, show: Callable[[Any, Identity, ApiParts], Value]) -> Live:
     """Documents of the set-up that has this name, as `show` makes them."""
 
-    def live(caller: Identity, parts: ApiParts) -> Mapping[str, Value]:
+    async def live(caller: Identity, parts: ApiParts) -> Mapping[str, Value]:
         found = getattr(parts.ledger.setup, name).all(caller.tenant)
         return {key: show(document, caller, parts) for key, document in sorted(found.items())}
 
@@ -130,7 +140,20 @@ def _as(document: type[Value]) -> Callable[[Any, Identity, ApiParts], Value]:
 
 def _of_tenant(show: Callable[[Tenant], Value]) -> Live:
     """Settings that are part of the tenant."""
-    return lambda caller, parts: {"": show(parts.ledger.setup.tenants.all()[caller.tenant])}
+
+    async def live(caller: Identity, parts: ApiParts) -> Mapping[str, Value]:
+        return {"": show(parts.ledger.setup.tenants.all()[caller.tenant])}
+
+    return live
+
+
+async def _live_schedules(caller: Identity, parts: ApiParts) -> Mapping[str, Value]:
+    found: dict[str, Value] = {}
+    after: str | None = ""
+    while after is not None:
+        page, after = await parts.services.schedules.page(caller.tenant, after, PAGE)
+        found |= {state.schedule.key: schedules.body(state.schedule) for state in page}
+    return found
 
 
 def _putting(route: Any) -> Put:
@@ -251,6 +274,14 @@ KINDS = (
         made_by_clarion=frozenset({"version", "partials", "published_at", "origin"}),
     ),
     ConfigKind(
+        name="segments",
+        noun="segment",
+        document=segments.SegmentDocument,
+        live=_stored("segments", _as(segments.SegmentDocument)),
+        put=_putting(segments.put_segment),
+        delete=_deleting(segments.delete_segment),
+    ),
+    ConfigKind(
         name="workflows",
         noun="workflow",
         document=workflows.WorkflowDocument,
@@ -260,13 +291,13 @@ KINDS = (
         made_by_clarion=frozenset({"version", "earlier_events"}),
     ),
     ConfigKind(
-        name="segments",
-        noun="segment",
-        document=segments.SegmentDocument,
-        live=_stored("segments", _as(segments.SegmentDocument)),
-        put=_putting(segments.put_segment),
-        delete=_deleting(segments.delete_segment),
-        try_delete=_forget(Segment),
+        name="schedules",
+        noun="schedule",
+        document=schedules.ScheduleBody,
+        live=_live_schedules,
+        put=_putting(schedules.put_schedule),
+        delete=_deleting(schedules.delete_schedule),
+        in_setup=False,
     ),
     ConfigKind(
         name="integrations",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from hashlib import blake2b
@@ -153,18 +153,15 @@ class ConfigPlanner:
         self._caller = caller
         self._parts = parts
 
-    def live(self) -> dict[str, dict[str, Any]]:
+    async def live(self) -> dict[str, dict[str, Any]]:
         """Every document as it stands in a file."""
-        return {
-            kind.name: found[""] if kind.single else found
-            for kind in KINDS
-            if (found := self._written(kind, self._parts))
-        }
+        found = {kind: await self._written(kind, self._parts) for kind in KINDS}
+        return {kind.name: its[""] if kind.single else its for kind, its in found.items() if its}
 
     async def plan(self, body: ConfigBody) -> TriedPlan:
         """What would change, and everything that is wrong. Nothing is stored."""
         wrong = [*self._wrong_names(body)]
-        steps, unreadable = self._steps(body)
+        steps, unreadable = await self._steps(body)
         trial = await self._trial()
         possible, refused = await self._tried(steps, trial)
         broken = {step.key for step, _ in refused} | {key for key, _ in unreadable}
@@ -182,7 +179,7 @@ class ConfigPlanner:
         plan = ConfigPlan(
             plan_id=None if wrong else _id_of(changes),
             changes=tuple(changes),
-            kept=tuple(self._kept(body)),
+            kept=tuple([one async for one in self._kept(body)]),
             errors=tuple(wrong),
         )
         return TriedPlan(
@@ -231,15 +228,15 @@ class ConfigPlanner:
                     did_you_mean=faults.nearest(name, valid),
                 )
 
-    def _steps(self, body: ConfigBody) -> tuple[list[ConfigStep], list[tuple[str, Sequence[Fault]]]]:
+    async def _steps(self, body: ConfigBody) -> tuple[list[ConfigStep], list[tuple[str, Sequence[Fault]]]]:
         """What is to be stored and deleted; and by key, what is wrong with documents that cannot be read."""
         steps: list[ConfigStep] = []
         unreadable: list[tuple[str, Sequence[Fault]]] = []
         for kind in KINDS:
             said = body.documents.get(kind.name)
             wanted = {} if said is None else {"": said} if kind.single else said
-            live = kind.live(self._caller, self._parts)
-            written = self._written(kind, self._parts)
+            live = await kind.live(self._caller, self._parts)
+            written = {key: kind.written(document) for key, document in live.items()}
             for key, plain in wanted.items():
                 try:
                     document = request_bodies.convert(kind.with_masks(plain, live.get(key)), kind.document)
@@ -257,18 +254,19 @@ class ConfigPlanner:
                 ]
         return steps, unreadable
 
-    def _kept(self, body: ConfigBody) -> Iterator[ConfigDocument]:
+    async def _kept(self, body: ConfigBody) -> AsyncIterator[ConfigDocument]:
         for kind in KINDS:
             if kind.name in body.owns:
                 continue
             said = body.documents.get(kind.name)
             named = {"": said} if kind.single and said is not None else said or {}
-            for key, live in self._written(kind, self._parts).items():
+            for key, live in (await self._written(kind, self._parts)).items():
                 if key not in named and (live or not kind.single):
                     yield ConfigDocument(kind=kind.name, key=key or None)
 
-    def _written(self, kind: ConfigKind, parts: ApiParts) -> dict[str, dict[str, Any]]:
-        return {key: kind.written(document) for key, document in kind.live(self._caller, parts).items()}
+    async def _written(self, kind: ConfigKind, parts: ApiParts) -> dict[str, dict[str, Any]]:
+        live = await kind.live(self._caller, parts)
+        return {key: kind.written(document) for key, document in live.items()}
 
     # -- trying ------------------------------------------------------------------------------------------------
 
@@ -277,10 +275,13 @@ class ConfigPlanner:
         setup = await staged(self._parts.ledger.setup, self._caller.tenant)
         ledger = copy.copy(self._parts.ledger)
         ledger.setup = setup
+        services, setup_service = self._parts.services, SetupService(setup, self._parts.ledger.runs)
         services = replace(
-            self._parts.services,
-            setup=SetupService(setup, self._parts.ledger.runs),
-            templates=self._parts.services.templates.over(setup),
+            services,
+            setup=setup_service,
+            templates=services.templates.over(setup),
+            segments=services.segments.over(setup_service),
+            schedules=services.schedules.over(setup),
         )
         return replace(self._parts, ledger=ledger, services=services)
 
@@ -307,12 +308,16 @@ class ConfigPlanner:
 
     async def _change(self, step: ConfigStep, trial: ApiParts) -> ConfigChange | None:
         """What a step changes; None: nothing."""
-        after = self._written(step.kind, trial).get(step.key) if step.document is not None else None
+        after: dict[str, Any] | None = None
+        if step.document is not None and step.kind.in_setup:
+            after = (await self._written(step.kind, trial)).get(step.key)
+        elif step.document is not None:
+            after = step.kind.written(step.document)
         fields: list[FieldChange] = []
         if step.document is not None:
             before = {} if step.before is None else step.kind.whole(step.before)
             now = (after or {}) if step.before is None else step.kind.whole(after or {})
-            fields = [*differences(before, now), *self._new_secrets(step, trial)]
+            fields = [*differences(before, now), *await self._new_secrets(step, trial)]
         if step.before is not None and step.document is not None and not fields:
             return None
         waiting: Mapping[int, int] = {}
@@ -333,8 +338,9 @@ class ConfigPlanner:
             waiting_runs={str(version): count for version, count in sorted(waiting.items()) if count},
         )
 
-    def _new_secrets(self, step: ConfigStep, trial: ApiParts) -> Iterator[FieldChange]:
+    async def _new_secrets(self, step: ConfigStep, trial: ApiParts) -> list[FieldChange]:
         """Secrets that would be others, without a word of them."""
+        found: list[FieldChange] = []
         for name in step.kind.secrets:
             before, after = (
                 getattr(
@@ -344,12 +350,12 @@ class ConfigPlanner:
                 )
                 for parts in (self._parts, trial)
             )
-            shown = getattr(step.kind.live(self._caller, trial)[step.key], name)
+            shown = getattr((await step.kind.live(self._caller, trial))[step.key], name)
             for key, value in shown.items():
                 if value == MASK and before.get(key) != after.get(key):
-                    yield FieldChange(
-                        field=f"{name}.{key}", before=MASK if key in before else None, after=MASK
-                    )
+                    was = MASK if key in before else None
+                    found.append(FieldChange(field=f"{name}.{key}", before=was, after=MASK))
+        return found
 
     # -- storing -----------------------------------------------------------------------------------------------
 
@@ -357,7 +363,7 @@ class ConfigPlanner:
         subject = Subject(tenant=self._caller.tenant, kind=step.kind.noun, key=step.key)
         tag = await self._parts.ledger.tag(subject)
         await self._parts.ledger.setup.catch_up()
-        if self._written(step.kind, self._parts).get(step.key) != step.before:
+        if (await self._written(step.kind, self._parts)).get(step.key) != step.before:
             raise PreconditionFailed(CHANGED, current=tag)
         match = Conditions(none_match=("*",)) if tag is None else Conditions(match=(f'"{tag}"',))
         on = Terms(subject, match, creates=step.document is not None)

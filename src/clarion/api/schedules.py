@@ -147,7 +147,7 @@ async def put_schedule(key: str, data: ScheduleBody, caller: Caller, parts: Part
 async def patch_schedule(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> ScheduleView:
     """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay."""
     stored = (await _found(key, caller, parts)).schedule
-    return await _store(key, patched(_body(stored), data), stored, caller, parts)
+    return await _store(key, patched(body(stored), data), stored, caller, parts)
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -249,7 +249,8 @@ async def _store(
         raise
 
 
-def _body(schedule: Schedule) -> ScheduleBody:
+def body(schedule: Schedule) -> ScheduleBody:
+    """The schedule as it can be sent back."""
     return ScheduleBody(
         name=schedule.name or None,
         workflow=schedule.workflow,

@@ -64,6 +64,10 @@ class SegmentService:
         self.updated = 0
         """Users brought up to date after a change."""
 
+    def over(self, setup: SetupService) -> SegmentService:
+        """The same over another set-up, for dry runs."""
+        return SegmentService(self._ledger, self._groups, setup, self._priority, self._clock)
+
     async def put(self, tenant: TenantId, segment: Segment, before: Segment | None) -> Segment:
         """Create or replace. `before`: what it was made from; Conflict when something else is live by now."""
         stored = await self._setup.put(tenant, segment, before)

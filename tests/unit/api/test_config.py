@@ -238,6 +238,40 @@ async def test_settings_of_the_tenant_are_documents_too(admin):
     assert (await planned(admin, exported))[1] == {}
 
 
+async def test_schedules_and_segments_are_documents_that_may_refer_to_new_ones(admin, ada):
+    """A schedule starts a workflow for a segment, both of which the same plan creates; a moment is compared as one."""
+    steps = [{"key": "tell", "template": "paid", "to": {"mode": "all", "channels": ["sms"]}}]
+    documents: dict[str, Any] = {
+        "tenant": {"attributes": {"plan": {"type": "string", "searchable": True}}},
+        "segments": {"pro": {"where": "user.attributes.plan == 'pro'"}},
+        "workflows": {"weekly": {"category": "orders", "steps": steps}},
+        "schedules": {
+            "mondays": {
+                "workflow": "weekly",
+                "recipients": [{"segment": "pro"}],
+                "data": {"id": 1},
+                "cron": "0 9 * * mon",
+                "starts_at": "2090-05-04T09:00:00+02:00",
+            }
+        },
+    }
+    plan, _ = await planned(
+        admin, {**documents, "schedules": {"x": {**documents["schedules"]["mondays"], "workflow": "weakly"}}}
+    )
+    assert [one["pointer"] for one in plan["errors"]] == ["#/documents/schedules/x/workflow"]
+    done = await applied(admin, documents)
+    assert [one["kind"] for one in done["applied"]] == ["tenant", "segments", "workflows", "schedules"]
+    assert (await admin.ok("GET", "/v1/schedules/mondays"))["cron"] == "0 9 * * mon"
+    assert (await planned(admin, documents))[1] == {}
+    exported = (await admin.ok("GET", "/v1/config"))["documents"]
+    assert exported["schedules"]["mondays"]["starts_at"] == "2090-05-04T07:00:00Z"
+    documents["schedules"]["mondays"]["cron"] = "0 8 * * mon"
+    _, changes = await planned(admin, documents)
+    assert [one["field"] for one in changes["schedules", "mondays"]["fields"]] == ["cron"]
+    gone = await applied(admin, {}, owns=["schedules", "segments"])
+    assert [one["action"] for one in gone["applied"]] == ["delete", "delete"]
+
+
 async def test_documents_of_another_tenant_are_refused(admin):
     """The folder says whose it is."""
     plan, _ = await planned(admin, {}, tenant="other")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from clarion.cli import client as cli_client
@@ -17,6 +19,9 @@ from clarion.cli.exit_codes import Exit
 from clarion.cli.main import program
 from clarion.model.setup import Scope
 from tests.unit.api.conftest import ACME, OTHER, Installation
+
+COMMAND = get_command(program)
+"""Made once: it takes longer than most commands."""
 
 
 class Server:
@@ -83,6 +88,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture
 def run(server, monkeypatch):
     """Runs a command against the tenant `acme`, and wants its exit code."""
+    monkeypatch.setattr(testing, "_get_command", lambda app: COMMAND)
     monkeypatch.setattr(cli_client, "connect", lambda url, key, data: server.client(key or "acme"))
     monkeypatch.setattr(cli_client, "Client", lambda url, key: server.client(key))
 

@@ -11,6 +11,10 @@ from clarion.cli.exit_codes import Exit
 from clarion.cli.folder import reading
 from clarion.cli.importers import dialects
 
+LOUD = {
+    "value": "AND",
+    "children": [{"on": "payload", "field": "loud", "operator": "EQUAL", "value": "true"}],
+}
 NOVU = {
     "data": [
         {
@@ -29,7 +33,7 @@ NOVU = {
                         "content": "{{author}} wrote to {{subscriber.firstName}}",
                         "cta": {"type": "redirect", "data": {"url": "https://shop.example/{{post.id}}"}},
                     },
-                    "filters": [],
+                    "filters": [LOUD],
                 },
                 {
                     "template": {"type": "delay"},
@@ -46,15 +50,9 @@ NOVU = {
                         "contentType": "customHtml",
                         "content": "{{#if author}}<p>{{author}}</p>{{/if}}{{#each items}}<i>{{this.name}}</i>{{/each}}",
                     },
-                    "filters": [
-                        {
-                            "value": "AND",
-                            "children": [
-                                {"on": "payload", "field": "loud", "operator": "EQUAL", "value": "true"}
-                            ],
-                        }
-                    ],
+                    "filters": [LOUD],
                 },
+                {"template": {"type": "throttle"}, "metadata": {"amount": 1, "unit": "days"}},
             ],
         },
         {
@@ -80,6 +78,7 @@ KNOCK = {
     "trigger_data_json_schema": {"type": "object", "properties": {"team": {"type": "string"}}},
     "steps": [
         {"ref": "delay_1", "type": "delay", "settings": {"delay_for": {"unit": "seconds", "value": 30}}},
+        {"ref": "fetch_1", "type": "http_fetch", "settings": {"method": "get", "url": "https://example.com"}},
         {"ref": "batch_1", "type": "batch", "settings": {"batch_window": {"unit": "minutes", "value": 5}}},
         {
             "ref": "branch_1",
@@ -192,9 +191,10 @@ def test_novu_workflows_with_both_editors(imported, tmp_path):
     """Handlebars and Liquid become our templates; what has no equal is named with its step."""
     documents, report = imported("novu", written(tmp_path, NOVU))
     steps = documents["workflows"]["new-comment"]["steps"]
-    assert [step.get("type", "send") for step in steps] == ["send", "wait", "send"]
+    assert [step.get("type", "send") for step in steps] == ["send", "wait", "digest", "send"]
     assert steps[1]["for_s"] == 7200
-    assert steps[2]["when"] == "(data.loud == true)"
+    assert steps[2] == {"key": "digest-3", "type": "digest", "window_s": 300, "by": "/post"}
+    assert steps[0]["when"] == "(data.loud == true)"
     content = documents["templates"]["new-comment"]["channels"]
     assert content["in_app"]["en"] == {
         "title": "{{ author }} wrote to {{ user.attributes.firstName }}",
@@ -211,7 +211,9 @@ def test_novu_workflows_with_both_editors(imported, tmp_path):
     }
     assert {"new-comment: workflow: ", "order-shipped: workflow: "} <= {*report["taken over"]}
     lost = " | ".join(report["no equal"])
-    assert "step 3 (digest)" in lost
+    assert "step 4 (email): behind a digest" in lost
+    assert "step 5 (throttle)" in lost
+    assert "step 3 (digest): texts behind it get `items`" in " | ".join(report["changed"])
     assert "preferenceSettings: sms off by default" in lost
     assert "JSONLogic" in lost
 
@@ -224,15 +226,16 @@ def test_knock_workflow_folders(imported, tmp_path):
     (folder / "workflow.json").write_text(json.dumps(KNOCK))
     documents, report = imported("knock", tmp_path / "knock")
     steps = documents["workflows"]["team-invite"]["steps"]
-    assert [step.get("type", "send") for step in steps] == ["wait", "branch", "send"]
-    assert steps[1]["cases"][0]["when"] == 'user.attributes.plan == "pro"'
+    assert [step.get("type", "send") for step in steps] == ["wait", "digest", "branch", "send"]
+    assert steps[1]["window_s"] == 300
+    assert steps[2]["cases"][0]["when"] == 'user.attributes.plan == "pro"'
     channels = documents["templates"]["team-invite"]["channels"]
     assert channels["email"]["en"]["text"] == "Hello {{ user.attributes.name|default('you') }}"
     assert (
         channels["sms"]["en"]["text"] == "{% if not (user.attributes.quiet) %}Join {{ data.team }}{% endif %}"
     )
     lost = " | ".join(report["no equal"])
-    assert "step batch_1 (batch)" in lost
+    assert "step fetch_1 (http_fetch)" in lost
     assert "step sms_1 (channel): a condition on anything but" in lost
 
 

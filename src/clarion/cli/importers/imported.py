@@ -86,6 +86,20 @@ def wait(step: str, amount: Any, unit: Any) -> dict[str, Any] | None:
     return {"key": step, "type": "wait", "for_s": amount * UNITS[name]} if name in UNITS else None
 
 
+def digest(step: str, amount: Any, unit: Any, by: Any) -> dict[str, Any] | None:
+    """A step that collects so long, by a field of the data; None when that is no length of time."""
+    made = wait(step, amount, unit)
+    if made is None or "for_s" not in made:
+        return None
+    field = str(by or "").removeprefix("payload.").removeprefix("data.")
+    key = {"by": f"/{field.replace('.', '/')}"} if field else {}
+    return {"key": step, "type": "digest", "window_s": made["for_s"], **key}
+
+
+CONDITION_BEHIND_A_DIGEST = "behind a digest there are many data: write its condition anew"
+BEHIND_A_DIGEST = "texts behind it get `items`, each with its `data`, and `total`: change the names in them"
+
+
 def json_files(path: Path) -> Iterator[tuple[Path, Any]]:
     """The JSON in a file, or in every `.json` file of a folder."""
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from clarion.cli.importers.dialects import liquid
-from clarion.cli.importers.imported import Imported, ImportVerdict, key_of, wait
+from clarion.cli.importers.imported import (
+    BEHIND_A_DIGEST,
+    CONDITION_BEHIND_A_DIGEST,
+    Imported,
+    ImportVerdict,
+    digest,
+    key_of,
+    wait,
+)
 from clarion.errors import ConfigError
 
 ROOTS = {"recipient": "user", "data": "data"}
@@ -49,6 +57,8 @@ class _Workflow:
         self._source = source
         self._folder = folder
         self._imported = imported
+        self._collects = False
+        """A digest came before."""
         self.key = key_of(str((source.get("__readonly") or {}).get("key") or folder.name))
 
     def take(self) -> None:
@@ -94,7 +104,17 @@ class _Workflow:
             )
         elif kind == "branch":
             made = self._branch(step, key, part)
-        elif kind in ("batch", "throttle", "http_fetch"):
+        elif kind == "batch":
+            given = settings.get("batch_window") or {}
+            made = digest(key, given.get("value"), given.get("unit"), settings.get("batch_key"))
+            said = (
+                (ImportVerdict.CHANGED, BEHIND_A_DIGEST)
+                if made
+                else (ImportVerdict.NO_EQUAL, "only a fixed window is")
+            )
+            self._collects = self._collects or made is not None
+            self._say(part, *said)
+        elif kind in ("throttle", "http_fetch"):
             self._say(
                 part, ImportVerdict.NO_EQUAL, "write it by hand: see how-to/write-workflows-with-steps.md"
             )
@@ -180,7 +200,11 @@ class _Workflow:
                 "a condition on anything but fields of data and recipient: write `when`",
             )
             return ""
-        return together.join(map(str, tests))
+        when = together.join(map(str, tests))
+        if "data." in when and self._collects:
+            self._say(part, ImportVerdict.NO_EQUAL, CONDITION_BEHIND_A_DIGEST)
+            return ""
+        return when
 
     def _say(self, part: str, verdict: ImportVerdict, why: str = "") -> None:
         self._imported.say(f"{self.key}: {part}", verdict, why)

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from clarion.cli.importers.dialects import handlebars, liquid
-from clarion.cli.importers.imported import Imported, ImportVerdict, items_of, json_files, key_of, wait
+from clarion.cli.importers.imported import (
+    BEHIND_A_DIGEST,
+    CONDITION_BEHIND_A_DIGEST,
+    Imported,
+    ImportVerdict,
+    digest,
+    items_of,
+    json_files,
+    key_of,
+    wait,
+)
 
 CHANNELS = {"in_app": "in_app", "email": "email", "sms": "sms", "push": "push", "chat": "chat"}
 ROOTS = {"payload": "data", "subscriber": "user"}
@@ -85,6 +95,9 @@ class _Workflow:
         if made is None:
             return
         when = self._condition(step, controls, part)
+        if "data." in when and any(one.get("type") == "digest" for one in self._steps):
+            self._say(part, ImportVerdict.NO_EQUAL, CONDITION_BEHIND_A_DIGEST)
+            when = ""
         self._steps.append(made | ({"when": when} if when else {}))
 
     def _made(
@@ -108,11 +121,16 @@ class _Workflow:
                 part, ImportVerdict.NO_EQUAL, "only a delay of a fixed length is: write `until` yourself"
             )
             return None
-        why = (
-            "write it by hand: see how-to/write-workflows-with-steps.md"
-            if kind in ("digest", "throttle")
-            else ""
-        )
+        if kind == "digest":
+            given = controls or metadata
+            if (
+                made := digest(key, given.get("amount"), given.get("unit"), given.get("digestKey"))
+            ) is not None:
+                self._say(part, ImportVerdict.CHANGED, BEHIND_A_DIGEST)
+                return made
+            self._say(part, ImportVerdict.NO_EQUAL, "only a window of a fixed length is: write `at` yourself")
+            return None
+        why = "write it by hand: see how-to/write-workflows-with-steps.md" if kind == "throttle" else ""
         self._say(part, ImportVerdict.NO_EQUAL, why or "there is no step of this type")
         return None
 

@@ -61,8 +61,14 @@ class Topic(TypedDict):
     topic: str
 
 
-Recipient = str | User | Topic
-"""A user id, a user, or a topic."""
+class Segment(TypedDict):
+    """Everybody in a segment."""
+
+    segment: str
+
+
+Recipient = str | User | Topic | Segment
+"""A user id, a user, a topic, or a segment."""
 
 
 class Options(TypedDict, total=False):

@@ -86,8 +86,8 @@ export interface User {
   attributes?: Record<string, unknown>;
 }
 
-/** A user id, a user, or everybody who subscribes to a topic. */
-export type Recipient = string | User | { topic: string };
+/** A user id, a user, everybody who subscribes to a topic, or everybody in a segment. */
+export type Recipient = string | User | { topic: string } | { segment: string };
 
 /** What else a trigger takes. */
 export interface Options {
