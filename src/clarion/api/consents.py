@@ -207,10 +207,15 @@ def _check(data: ConsentBody, parts: ApiParts, caller: Identity) -> None:
                 pointer="#/purpose",
             )
         return
+    check_purpose(parts, caller, data.purpose, "#/purpose")
+
+
+def check_purpose(parts: ApiParts, caller: Identity, purpose: str, pointer: str) -> None:
+    """Some category has it. Raises UnknownReference."""
     categories = parts.ledger.setup.categories.all(caller.tenant).values()
     known = {one.key for one in categories} | {one.purpose for one in categories if one.purpose}
     advice = "It is the key or the `purpose` of a category: see GET /v1/categories."
-    if unknown := unknown_in("purpose", [(data.purpose, "#/purpose")], known, advice):
+    if unknown := unknown_in("purpose", [(purpose, pointer)], known, advice):
         raise UnknownReference(unknown)
 
 

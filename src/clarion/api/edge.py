@@ -19,6 +19,7 @@ from clarion.api.auth import Authenticator
 from clarion.api.callbacks import CallbackRoute
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
+from clarion.api.confirm_page import ConfirmPage
 from clarion.api.cors import Cors, is_preflight, with_headers
 from clarion.api.dependencies import ApiParts
 from clarion.api.events import Ingest
@@ -36,8 +37,10 @@ from clarion.model.setup import Scope
 from clarion.ports import terms
 from clarion.rules.paths import SLASH, Segments, path_of, segments_of, sent_path
 from clarion.services.unsubscribe import PATH as UNSUBSCRIBE_HEAD
+from clarion.services.verifications import CONFIRM_PATH
 
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
+CONFIRM = (CONFIRM_PATH.strip("/"), "**")
 
 Serve = Callable[[str, HttpScope, request_bodies.Receive, Send], Awaitable[None]]
 
@@ -320,6 +323,13 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             path=UNSUBSCRIBE,
             scope=None,
             serve=Farewell(parts),
+        ),
+        BareRoute(
+            name="confirm",
+            methods=("GET", "HEAD", "POST"),
+            path=CONFIRM,
+            scope=None,
+            serve=ConfirmPage(parts),
         ),
     )
 

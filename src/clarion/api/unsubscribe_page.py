@@ -58,6 +58,11 @@ def page(state: State, language: str, *, category: str = "", sender: str = "", b
             f"<form method=post><button name=action value={action}{look}>"
             f"{escape(getattr(words, label))}</button></form>"
         )
+    return document(language, title, text, form)
+
+
+def document(language: str, title: str, text: str, form: str = "") -> bytes:
+    """A page for somebody who followed a link. `text` and `form` are HTML."""
     direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
     return (
         f'<!doctype html><html lang="{language}" dir="{direction}"><head><meta charset=utf-8>'

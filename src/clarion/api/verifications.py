@@ -10,6 +10,7 @@ from litestar import Router, get, post
 
 from clarion.api.auth import Identity
 from clarion.api.conditions import RECORD
+from clarion.api.consents import check_purpose
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import FOR_GOOD, READ, SEND, Caller, Parts, the_user
 from clarion.api.times import text_or_none
@@ -20,11 +21,23 @@ from clarion.model.channel import Channel
 from clarion.model.ids import id_text, parse_id
 from clarion.model.setup import Workflow
 from clarion.model.user import User, Value
-from clarion.model.verification import Verification, VerificationId, VerificationStatus
+from clarion.model.verification import ConsentAsked, Verification, VerificationId, VerificationStatus
 from clarion.rules import validation
 from clarion.rules.match import closest
 from clarion.rules.time_format import rfc3339
 from clarion.services.verifications import MOST_CHECKS
+
+CODE_S, LONGEST_CODE_S = 600, 3_600
+CONSENT_S, LONGEST_CONSENT_S = 3 * 86_400, 7 * 86_400
+
+
+class ConsentWanted(Value, frozen=True, kw_only=True):
+    """What the user consents to who confirms (double opt-in)."""
+
+    purpose: str
+    """The key of a category, or the `purpose` of one."""
+    text_version: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    """Which text the user was shown when asking for it."""
 
 
 class VerificationBody(Value, frozen=True, kw_only=True):
@@ -39,8 +52,11 @@ class VerificationBody(Value, frozen=True, kw_only=True):
     workflow: str | None = None
     """A workflow of yours that sends the code: its templates take `{{ data.code }}` and `{{ data.minutes }}`."""
     digits: Annotated[int, msgspec.Meta(ge=4, le=10)] = 6
-    ttl_s: Annotated[int, msgspec.Meta(ge=60, le=3_600)] = 600
-    """How long the code is right."""
+    ttl_s: Annotated[int, msgspec.Meta(ge=60, le=LONGEST_CONSENT_S)] | None = None
+    """How long the code is right: at most an hour, and a week with `consent`. Left out: ten minutes, three days with `consent`."""
+    consent: ConsentWanted | None = None
+    """Double opt-in: entering the code, or confirming on the page that the message leads to, grants this consent on the channel of
+    the address. Nothing else does."""
 
 
 class CodeBody(Value, frozen=True, kw_only=True):
@@ -59,6 +75,7 @@ class VerificationView(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Channel]
     workflow: str | None
     digits: int
+    consent: ConsentWanted | None
     status: VerificationStatus
     checks_left: int
     """Codes that may still be tried."""
@@ -76,13 +93,20 @@ async def create_verification(data: VerificationBody, caller: Caller, parts: Par
     workflow = None if data.workflow is None else _workflow(parts, caller, data)
     user = await _recipient(parts, caller, data)
     channels = data.channels or (() if data.contact is None else (data.contact.channel,)) or (Channel.SMS,)
+    if data.consent is not None:
+        check_purpose(parts, caller, data.consent.purpose, "#/consent/purpose")
+    elif data.ttl_s is not None and data.ttl_s > LONGEST_CODE_S:
+        raise InvalidInput(
+            f"a code without a `consent` is right for at most {LONGEST_CODE_S} seconds.", pointer="#/ttl_s"
+        )
     created = await parts.services.verifications.create(
         caller.tenant,
         user,
         () if workflow is not None else channels,
         workflow,
         digits=data.digits,
-        ttl_s=data.ttl_s,
+        ttl_s=data.ttl_s or (CODE_S if data.consent is None else CONSENT_S),
+        consent=_asked(data.consent),
     )
     return _view(created, user.id)
 
@@ -167,6 +191,7 @@ def _view(one: Verification, user_id: str | None) -> VerificationView:
         channels=list(one.channels),
         workflow=one.workflow or None,
         digits=one.digits,
+        consent=_wanted(one.consent),
         status=one.status,
         checks_left=max(0, MOST_CHECKS - one.checks) if one.status is VerificationStatus.PENDING else 0,
         sends=one.sends,
@@ -175,6 +200,18 @@ def _view(one: Verification, user_id: str | None) -> VerificationView:
         expires_at=rfc3339(one.expires_at),
         finished_at=text_or_none(one.finished_at),
     )
+
+
+def _asked(wanted: ConsentWanted | None) -> ConsentAsked | None:
+    if wanted is None:
+        return None
+    return ConsentAsked(purpose=wanted.purpose, text_version=wanted.text_version or "")
+
+
+def _wanted(asked: ConsentAsked | None) -> ConsentWanted | None:
+    if asked is None:
+        return None
+    return ConsentWanted(purpose=asked.purpose, text_version=asked.text_version or None)
 
 
 router = Router(

@@ -18,8 +18,28 @@ _WORDS = {
     "fr": ("Votre code", "{code} est votre code, valable {minutes} minutes. Ne le partagez pas."),
     "es": ("Su código", "{code} es su código. Es válido {minutes} minutos. No lo comparta."),
 }
+_CONFIRM_WORDS = {
+    "en": ("Please confirm", "Please confirm that you want these messages: {url} Or enter {code}."),
+    "de": (
+        "Bitte bestätigen",
+        "Bitte bestätigen Sie, dass Sie diese Nachrichten möchten: {url} Oder geben Sie {code} ein.",
+    ),
+    "fr": ("Veuillez confirmer", "Confirmez que vous souhaitez ces messages : {url} Ou saisissez {code}."),
+    "es": ("Confirme, por favor", "Confirme que desea estos mensajes: {url} O introduzca {code}."),
+}
+
+
+def _either(asked: str, code: str) -> str:
+    """One text where a consent is to be confirmed, another one for a code alone."""
+    return f"{{% if data.confirm_url %}}{asked}{{% else %}}{code}{{% endif %}}"
+
+
+_FIELDS = {"code": "{{ data.code }}", "minutes": "{{ data.minutes }}", "url": "{{ data.confirm_url }}"}
 _TEXTS = {
-    locale: (title, text.format(code="{{ data.code }}", minutes="{{ data.minutes }}"))
+    locale: (
+        _either(_CONFIRM_WORDS[locale][0], title),
+        _either(_CONFIRM_WORDS[locale][1].format(**_FIELDS), text.format(**_FIELDS)),
+    )
     for locale, (title, text) in _WORDS.items()
 }
 TEMPLATE = Template(
@@ -32,7 +52,7 @@ TEMPLATE = Template(
         Channel.EMAIL: {locale: {"subject": title, "text": text} for locale, (title, text) in _TEXTS.items()},
         Channel.PUSH: {locale: {"title": title, "body": text} for locale, (title, text) in _TEXTS.items()},
     },
-    example_data={"code": "123456", "minutes": 10},
+    example_data={"code": "123456", "minutes": 10, "confirm_url": ""},
 )
 CHANNELS = tuple(TEMPLATE.channels)
 """Those that it can be sent on."""

@@ -28,6 +28,14 @@ class VerificationStatus(StrEnum):
     """A caller canceled it, or a newer one for the same address took its place."""
 
 
+class ConsentAsked(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the user consents to who confirms: double opt-in."""
+
+    purpose: str
+    text_version: str = ""
+    """Which text the user was shown when asking for it."""
+
+
 class Verification(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A one-time code for one address of a user. The code itself is not stored."""
 
@@ -50,6 +58,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """When a code was sent last."""
     expires_at: Instant
     finished_at: Instant | None = None
+    consent: ConsentAsked | None = None
+    """Granted on the channel of the contact when it is approved."""
 
     def at(self, now: Instant) -> Verification:
         """As it is at this time."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.setup import Category, Tenant
-from clarion.model.user import Preferences
+from clarion.model.user import CategoryPreference, Preferences
 
 SETTINGS = (
     "critical",
@@ -66,3 +68,20 @@ def effective(tenant: Tenant, categories: Iterable[Category], preferences: Prefe
         }
         for category in categories
     }
+
+
+def with_category(
+    tenant: Tenant, category: Category, preferences: Preferences, channel: Channel, on: bool
+) -> Preferences:
+    """The preferences with this one choice made; what was never chosen stays so where that says the same."""
+    known = preferences.categories.get(category.key, CategoryPreference())
+    others = {one: chosen for one, chosen in known.channels.items() if one is not channel}
+
+    def with_channels(channels: dict[Channel, bool]) -> Preferences:
+        chosen = replace(known, channels=channels)
+        return replace(preferences, categories={**preferences.categories, category.key: chosen})
+
+    unsaid = with_channels(others)
+    if on and allowed(tenant, category, unsaid, channel)[0]:
+        return unsaid
+    return with_channels({**others, channel: on})

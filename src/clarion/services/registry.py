@@ -179,7 +179,7 @@ class Services:
             users=users,
             seen_countries=countries,
             verifications=VerificationService(
-                ledger, pipeline.intake.submit, countries, vault, clock, random
+                ledger, pipeline.intake.submit, countries, consents, vault, clock, random, base_url
             ),
             number_ranges=NumberRangeService(ledger.number_ranges, clock),
             devices=DeviceService(ledger, clock),

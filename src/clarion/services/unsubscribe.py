@@ -17,9 +17,9 @@ from clarion.model.consent import ConsentSource
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.setup import Category, Tenant
-from clarion.model.user import CategoryPreference, Preferences, User
+from clarion.model.user import Preferences, User
 from clarion.ports.vault import Vault
-from clarion.rules.preferences import allowed
+from clarion.rules.preferences import allowed, with_category
 from clarion.services.consents import ConsentOrigin, ConsentService
 
 PATH = "/u/"
@@ -115,7 +115,11 @@ class UnsubscribeLinks:
         def chosen(user: User) -> Preferences:
             now = replace(choice, user=user)
             before = user.profile.preferences
-            return before if now.subscribed is subscribed else _preferring(now, before, subscribed)
+            return (
+                before
+                if now.subscribed is subscribed
+                else with_category(now.tenant, now.category, before, now.channel, on=subscribed)
+            )
 
         if choice.user is None:
             return choice
@@ -144,19 +148,3 @@ class UnsubscribeLinks:
 
 def _text(sealed: bytes) -> str:
     return urlsafe_b64encode(sealed).rstrip(b"=").decode()
-
-
-def _preferring(choice: Choice, old: Preferences, subscribed: bool) -> Preferences:
-    """The preferences with this one choice made; what was never chosen stays so where that says the same."""
-    key = choice.category.key
-    known = old.categories.get(key, CategoryPreference())
-    others = dict(known.channels)
-    others.pop(choice.channel, None)
-
-    def with_channels(channels: dict[Channel, bool]) -> Preferences:
-        return replace(old, categories={**old.categories, key: replace(known, channels=channels)})
-
-    unsaid = with_channels(others)
-    if subscribed and allowed(choice.tenant, choice.category, unsaid, choice.channel)[0]:
-        return unsaid
-    return with_channels({**others, choice.channel: subscribed})

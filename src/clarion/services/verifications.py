@@ -11,14 +11,18 @@ from clarion.errors import ClarionError, Conflict, InvalidInput, NotFound, RateL
 from clarion.flow import verification_workflow
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import PHONES, Channel, Lane
+from clarion.model.consent import ConsentAction, ConsentSource, ConsentStatement
 from clarion.model.ids import Instant, TenantId, id_text, new_event_id
 from clarion.model.setup import Workflow, channels_of
 from clarion.model.submission import Acceptance, Submission
-from clarion.model.user import RESERVED, Contact, Profile, User, UserPut
-from clarion.model.verification import Resend, Verification, VerificationId, VerificationStatus
+from clarion.model.user import RESERVED, Contact, Preferences, Profile, User, UserPut
+from clarion.model.verification import ConsentAsked, Resend, Verification, VerificationId, VerificationStatus
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
 from clarion.rules import phone_numbers, sms_guard
+from clarion.rules.preferences import allowed, with_category
+from clarion.services.consents import ConsentOrigin, ConsentService
+from clarion.services.link_tokens import LinkTokens
 from clarion.services.seen_countries import SeenCountries
 
 MOST_CHECKS = 5
@@ -28,6 +32,8 @@ PAUSE_S = 30
 """The least time between two codes of one verification."""
 MOST_CREATED, CREATED_S = 5, 600
 """Verifications of one address, and in which time."""
+
+CONFIRM_PATH = "/c/"
 
 Submit = Callable[
     [TenantId, Sequence[Submission], Mapping[str, Workflow] | None],
@@ -43,11 +49,16 @@ class VerificationService:
         ledger: Ledger,
         submit: Submit,
         countries: SeenCountries,
+        consents: ConsentService,
         vault: Vault,
         clock: Clock,
         random: Random,
+        public_url: str,
     ) -> None:
         self._ledger = ledger
+        self._consents = consents
+        self._links = LinkTokens(vault, b"c1")
+        self._base = f"{public_url}{CONFIRM_PATH}" if public_url else ""
         self._submit = submit
         self._countries = countries
         self._vault = vault
@@ -73,6 +84,7 @@ class VerificationService:
         *,
         digits: int,
         ttl_s: int,
+        consent: ConsentAsked | None = None,
     ) -> Verification:
         """A new code, on its way when this returns. Raises RateLimited when the address had too many lately."""
         now = self._clock.now()
@@ -99,6 +111,7 @@ class VerificationService:
             created_at=now,
             sent_at=now,
             expires_at=Instant(now + ttl_s * 1000),
+            consent=consent,
         )
         since = Instant(now - CREATED_S * 1000)
         if not await self._ledger.verifications.add(verification, since, MOST_CREATED):
@@ -143,6 +156,7 @@ class VerificationService:
         store, now = self._ledger.verifications, self._clock.now()
         counted = _there(await store.count_check(tenant, verification_id, now, MOST_CHECKS), verification_id)
         if counted.status is not VerificationStatus.PENDING:
+            await self._grant(counted, {"confirmed_by": "code"}, first=False)
             return counted
         given = "".join(character for character in code if character.isdecimal())
         right = compare_digest(self._hash(verification_id, given), counted.hash)
@@ -152,7 +166,73 @@ class VerificationService:
         ended = _there(await store.finish(tenant, verification_id, status, now), verification_id)
         if right and ended.status is VerificationStatus.APPROVED:
             await self._confirm(ended)
+        await self._grant(ended, {"confirmed_by": "code"}, first=right)
         return ended
+
+    def link(self, verification: Verification) -> str:
+        """Where the user confirms a consent without a code; empty: there is no such page."""
+        if verification.consent is None or not self._base:
+            return ""
+        return self._base + self._links.token(verification.tenant.to_bytes(4, "big") + verification.id)
+
+    async def linked(self, token: str) -> Verification | None:
+        """The verification that a link leads to, as it is now; None: it is none of ours, or it was deleted."""
+        plain = self._links.opened(token)
+        if plain is None:
+            return None
+        tenant, verification_id = TenantId(int.from_bytes(plain[:4], "big")), VerificationId(plain[4:])
+        found = await self._ledger.verifications.get(tenant, verification_id)
+        return None if found is None else found.at(self._clock.now())
+
+    async def confirm(self, verification: Verification, proof: Mapping[str, str]) -> Verification:
+        """The user followed the link and said yes: who can open it reads the address, so no code is asked for."""
+        now = self._clock.now()
+        ended = _there(
+            await self._ledger.verifications.finish(
+                verification.tenant, verification.id, VerificationStatus.APPROVED, now
+            ),
+            verification.id,
+        )
+        first = verification.status is VerificationStatus.PENDING and ended.finished_at == now
+        await self._grant(ended, {"confirmed_by": "page", **proof}, first=first)
+        return ended
+
+    async def _grant(self, verification: Verification, proof: Mapping[str, str], *, first: bool) -> None:
+        """The consent that was asked for, once it is approved. Confirmed again it is the same record, which changes nothing that
+        was said since. `first`: also take back earlier opt-outs of it."""
+        asked, at = verification.consent, verification.finished_at
+        if asked is None or at is None or verification.status is not VerificationStatus.APPROVED:
+            return
+        user = (await self._ledger.users.get([verification.user])).get(verification.user)
+        if user is None or user.unreadable:
+            return
+        contacts = user.profile.contacts
+        confirmed = next((one for one in contacts if one.hash == verification.contact), None)
+        if confirmed is None:
+            return
+        origin = ConsentOrigin(
+            source=ConsentSource.DOUBLE_OPT_IN,
+            at=at,
+            text_version=asked.text_version,
+            proof={"verification_id": id_text(verification.id), "contact_id": confirmed.hash.hex(), **proof},
+            once=verification.id,
+        )
+        statement = ConsentStatement(asked.purpose, confirmed.channel, ConsentAction.GRANTED)
+        await self._consents.record(
+            user,
+            [statement],
+            origin,
+            (lambda now: self._subscribed(now, asked.purpose, confirmed.channel)) if first else None,
+        )
+
+    def _subscribed(self, user: User, purpose: str, channel: Channel) -> Preferences:
+        """An earlier opt-out of what is confirmed now no longer counts."""
+        tenant, chosen = self._ledger.setup.tenants.all()[user.tenant], user.profile.preferences
+        for category in self._ledger.setup.categories.all(user.tenant).values():
+            concerned = purpose in (category.key, category.purpose)
+            if concerned and not allowed(tenant, category, chosen, channel)[0]:
+                chosen = with_category(tenant, category, chosen, channel, on=True)
+        return chosen
 
     async def cancel(self, tenant: TenantId, verification_id: VerificationId) -> Verification:
         """Its code is no longer right."""
@@ -169,6 +249,7 @@ class VerificationService:
             "code": code,
             "minutes": max(1, round(left_ms / 60_000)),
             "verification_id": id_text(verification.id),
+            "confirm_url": self.link(verification),
         }
         submission = Submission(
             workflow=key,

@@ -96,6 +96,7 @@ async def all_done(engines: list[Engine]) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(1_500 if DEEP else 120)
 @pytest.mark.parametrize("several", [False, True] if DEEP else [False])
 async def test_no_attempt_starts_after_its_opt_out_was_answered(tmp_path, request, several):
     """Whoever was asked first: those who left before their turn are told why nothing came; everybody else gets the message."""

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0053"
+REVISION = "0054"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -883,6 +883,7 @@ verifications = Table(
     _number("sent_at"),
     _number("expires_at"),
     _number("finished_at", null=True),
+    _text("consent", null=True),
     _one_of("status", VerificationStatus),
     Index("verifications_contact", "tenant", "contact", "created_at"),
     Index("verifications_user", "user"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo
-from clarion.model.verification import Verification, VerificationId, VerificationStatus
+from clarion.model.verification import ConsentAsked, Verification, VerificationId, VerificationStatus
 
 COLUMNS = (
     'id, tenant, "user", contact, channels, workflow, digits, hash, status, sends, checks, created_at, sent_at, '
-    "expires_at, finished_at"
+    "expires_at, finished_at, consent"
 )
 
 
@@ -20,7 +22,8 @@ def row_of(one: Verification) -> tuple[Any, ...]:
     channels = ",".join(one.channels)
     who = (one.id, one.tenant, one.user, one.contact, channels, one.workflow, one.digits, one.hash)
     state = (one.status.value, one.sends, one.checks)
-    return (*who, *state, one.created_at, one.sent_at, one.expires_at, one.finished_at)
+    asked = None if one.consent is None else msgspec.json.encode(one.consent).decode()
+    return (*who, *state, one.created_at, one.sent_at, one.expires_at, one.finished_at, asked)
 
 
 def verification_of(row: Sequence[Any]) -> Verification:
@@ -39,7 +42,7 @@ def verification_of(row: Sequence[Any]) -> Verification:
         checks,
         *times,
     ) = row
-    created_at, sent_at, expires_at, finished_at = times
+    created_at, sent_at, expires_at, finished_at, asked = times
     return Verification(
         id=VerificationId(verification_id),
         tenant=tenant,
@@ -56,4 +59,5 @@ def verification_of(row: Sequence[Any]) -> Verification:
         sent_at=sent_at,
         expires_at=expires_at,
         finished_at=finished_at,
+        consent=None if asked is None else msgspec.json.decode(asked, type=ConsentAsked),
     )

@@ -12,7 +12,7 @@ from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.spending import Charge, Charged, RangeLimit
 from clarion.model.status import Reason, Status
-from clarion.model.verification import Resend, Verification, VerificationId, VerificationStatus
+from clarion.model.verification import ConsentAsked, Resend, Verification, VerificationId, VerificationStatus
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
 PENDING = VerificationStatus.PENDING
@@ -46,7 +46,8 @@ async def add(subject: LedgerSubject, one: Verification, most: int = 5) -> bool:
 
 async def a_verification_is_found_as_it_was_stored(subject: LedgerSubject) -> None:
     """By its tenant only."""
-    one = verification(subject, workflow="login", channels=())
+    asked = ConsentAsked(purpose="news", text_version="2026-05")
+    one = verification(subject, workflow="login", channels=(), consent=asked)
     assert await add(subject, one)
     store = subject.ledger.verifications
     assert await store.get(subject.tenant, one.id) == one

@@ -14,7 +14,7 @@ from clarion.rules.exact import checked, finished, resent
 
 ADD = f"""
     INSERT INTO verifications ({COLUMNS})
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 CHANGE = """
     UPDATE verifications SET hash = $2, status = $3, sends = $4, checks = $5, sent_at = $6, finished_at = $7

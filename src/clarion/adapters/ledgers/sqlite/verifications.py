@@ -14,7 +14,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.verification import Resend, Verification, VerificationId, VerificationStatus
 from clarion.rules.exact import checked, finished, resent
 
-PUT = f"INSERT OR REPLACE INTO verifications ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT = f"INSERT OR REPLACE INTO verifications ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 GET = f"SELECT {COLUMNS} FROM verifications WHERE id = ? AND tenant = ?"
 LATELY = "SELECT count(*) FROM verifications WHERE tenant = ? AND contact = ? AND created_at >= ?"
 PENDING = f"SELECT {COLUMNS} FROM verifications WHERE tenant = ? AND contact = ? AND status = 'pending'"
