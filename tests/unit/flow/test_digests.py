@@ -18,6 +18,7 @@ from clarion.model.run import RunFilter, RunStatus
 from clarion.model.setup import (
     Case,
     Category,
+    Dedupe,
     Flush,
     FlushWhat,
     KeptItems,
@@ -467,3 +468,18 @@ async def test_ten_thousand_and_one_items_in_a_second_are_two_digests(store):
         assert texts(clarion) == ["40: 1"]
         await clarion.pass_time(11 * MINUTE)
         assert texts(clarion) == ["40: 1", "1: 1"]
+
+
+async def test_users_do_not_share_a_digest(store):
+    """Nor does an event that repeats another one come to it twice."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await create(clarion, digesting(dedupe=Dedupe(key="/n")))
+        await clarion.put_user("bob")
+        for n in (1, 1, 2):
+            told = msgspec.Raw(msgspec.json.encode({"n": n}))
+            await clarion.trigger("w", "ada", "bob", data=told)
+            await clarion.until_idle()
+            clarion.clock.advance(0.001)
+        assert len(await rows(clarion)) == 2
+        await clarion.pass_time(11 * MINUTE)
+        assert texts(clarion) == ["2: 1 2", "2: 1 2"]

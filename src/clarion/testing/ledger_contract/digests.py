@@ -25,7 +25,7 @@ RULE = DigestRule(window_ms=10 * MINUTE_MS)
 DAY_MS = 86_400_000
 
 
-def _item(subject: LedgerSubject, slot: bytes = SLOT, rule: DigestRule = RULE, **fields: Any) -> DigestItem:
+def an_item(subject: LedgerSubject, slot: bytes = SLOT, rule: DigestRule = RULE, **fields: Any) -> DigestItem:
     """A run of a new event that comes to a digest."""
     event_id, user, workflow = subject.event(), fields.pop("user", subject.ada).no, "news"
     run = run_id(event_id, workflow, user)
@@ -50,7 +50,7 @@ def _item(subject: LedgerSubject, slot: bytes = SLOT, rule: DigestRule = RULE, *
     return DigestItem(run=run, part=run, event_id=event_id, slot=slot, rule=rule, opens=opens, **given)
 
 
-def _run(item: DigestItem) -> Run:
+def its_run(item: DigestItem) -> Run:
     """The run that ends in a digest with the item."""
     step = StepTrace(step="collect", type=StepType.DIGEST, result="collected", at=item.now)
     return Run(
@@ -68,12 +68,12 @@ def _run(item: DigestItem) -> Run:
 
 
 async def _bring(subject: LedgerSubject, *items: DigestItem, **more: Any) -> PlanResult:
-    return await subject.plan(runs=tuple(map(_run, items)), items=items, **more)
+    return await subject.plan(runs=tuple(map(its_run, items)), items=items, **more)
 
 
 async def _joins(subject: LedgerSubject, *fields: dict[str, Any]) -> list[DigestItem]:
     """Items, one plan each."""
-    items = [_item(subject, **one) for one in fields or ({},)]
+    items = [an_item(subject, **one) for one in fields or ({},)]
     for item in items:
         await _bring(subject, item)
     return items
@@ -106,7 +106,7 @@ async def _tell(subject: LedgerSubject, claimed: RunRow, total: int) -> PlanResu
 
 async def the_first_item_of_a_slot_opens_a_digest_and_others_join_it(subject: LedgerSubject) -> None:
     """Whether they come in one plan or in several, and whatever the version of their workflow; the explanation says which."""
-    first, second = _item(subject), _item(subject, version=2)
+    first, second = an_item(subject), an_item(subject, version=2)
     result = await _bring(subject, first, second)
     (third,) = await _joins(subject, {})
     assert [item.run for item in await _items(subject, first)] == sorted(
@@ -136,15 +136,15 @@ async def an_item_is_taken_once(subject: LedgerSubject) -> None:
     ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
     (first,) = await _joins(subject)
     await _bring(subject, first, consumed=Consumed(entry.lane, (entry.seq,)))
-    await _bring(subject, first, _item(subject), worker=await subject.open_worker())
+    await _bring(subject, first, an_item(subject), worker=await subject.open_worker())
     assert (await _digest(subject, first)).items == 2
     assert len(await _items(subject, first)) == 2
 
 
 async def a_dry_run_opens_no_digest(subject: LedgerSubject) -> None:
     """It says what would come of the item."""
-    item = _item(subject)
-    plan = PlanCommit(worker=subject.worker, runs=(_run(item),), messages=(), items=(item,))
+    item = an_item(subject)
+    plan = PlanCommit(worker=subject.worker, runs=(its_run(item),), messages=(), items=(item,))
     result = await subject.ledger.plans.preview(plan)
     assert result.runs[0].steps[0].result == "opened"
     assert await subject.ledger.digests.get(subject.tenant, [item.opens.event_id]) == []
@@ -171,13 +171,13 @@ async def an_earlier_clock_opens_nothing_before(subject: LedgerSubject) -> None:
     (first,) = await _joins(subject)
     subject.clock.advance(RULE.window_ms / 1000)
     (second,) = await _joins(subject)
-    earlier = _item(subject, now=Instant(subject.now - 5))
+    earlier = an_item(subject, now=Instant(subject.now - 5))
     await _bring(subject, earlier)
     assert (await _digest(subject, second)).items == 2
     (claimed,) = await _due(subject)
     assert claimed.event_id == first.opens.event_id
     hour = Instant(subject.now - 60 * MINUTE_MS)
-    back = _item(subject, slot=b"b" * 16, now=hour)
+    back = an_item(subject, slot=b"b" * 16, now=hour)
     await _bring(subject, back)
     assert (await _digest(subject, back)).closes_at == hour + RULE.window_ms
 
@@ -234,16 +234,16 @@ async def what_does_not_wait_closes_it_at_once(subject: LedgerSubject) -> None:
     """Its run is due now, also for whoever looks at it at this moment."""
     rule = DigestRule(window_ms=MINUTE_MS, most_ms=60 * MINUTE_MS)
     (first,) = await _joins(subject, {"rule": rule})
-    subject.clock.advance(60)
+    subject.clock.advance(30)
+    await _joins(subject, {"rule": rule})
+    subject.clock.advance(30)
     (held,) = await _due(subject)
-    await subject.ledger.digests.close(
-        subject.worker, [held], {held.event_id: Instant(subject.now + 1)}, subject.now
-    )
     await _joins(subject, {"closes": DigestClose.FLUSH})
     digest = await _digest(subject, first)
-    assert (digest.items, digest.cause, digest.closed_at) == (2, DigestClose.FLUSH, subject.now)
-    (claimed,) = await _due(subject)
-    assert claimed.fence > held.fence
+    assert (digest.items, digest.cause, digest.closed_at) == (3, DigestClose.FLUSH, subject.now)
+    await _tell(subject, held, 3)
+    assert (await _digest(subject, first)).total is None
+    (claimed,) = await _due(subject, await subject.open_worker())
     assert (await _close(subject, claimed))[0].closed_at == subject.now
     (after,) = await _joins(subject)
     assert (await _digest(subject, after)).number == 2
@@ -274,7 +274,7 @@ async def some_go_past_it(subject: LedgerSubject) -> None:
 async def a_full_one_closes(subject: LedgerSubject) -> None:
     """With its last item, in the middle of a plan."""
     rule = DigestRule(window_ms=10 * MINUTE_MS, most_items=2)
-    items = [_item(subject, rule=rule) for _ in range(3)]
+    items = [an_item(subject, rule=rule) for _ in range(3)]
     await _bring(subject, *items)
     full, following = await _digest(subject, items[0]), await _digest(subject, items[2])
     assert (full.items, full.cause) == (2, DigestClose.MAX_ITEMS)
@@ -303,7 +303,7 @@ async def a_canceled_event_leaves_its_digest(subject: LedgerSubject) -> None:
     """While that is open; and comes to none afterwards."""
     first, second = await _joins(subject, {}, {})
     await subject.ledger.events.cancel(second.event_id, subject.now, frozenset())
-    canceled = _item(subject)
+    canceled = an_item(subject)
     await subject.ledger.events.cancel(canceled.event_id, subject.now, frozenset())
     result = await _bring(subject, canceled)
     assert result.runs[0].steps[-1].inputs["reason"] == Reason.CANCELED_BY_CALLER

@@ -1,0 +1,187 @@
+"""What holds promises under concurrency and crashes, and the tests that fail without it. Add yours as a list of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Safeguard(NamedTuple):
+    """One place in the source that must not be taken away."""
+
+    name: str
+    file: str
+    """In `src/clarion`."""
+    code: str
+    """It stands there once."""
+    without: str
+    """What stands there when it is taken away."""
+    test: str
+    """Fails then: a file, and `-k` of pytest behind a colon."""
+
+
+_RULES = "rules/exact/digests.py"
+_FLOW = "tests/unit/flow/test_digests.py"
+_CONTRACT = "tests/contract/test_ledger.py"
+_MODEL = "tests/property/test_digests.py:in_memory"
+_SERVER = "tests/property/test_digests.py:at_the_same_time"
+_POSTGRESQL = "adapters/ledgers/postgresql"
+
+DIGESTS = (
+    Safeguard(
+        "the lock of the users of items",
+        f"{_POSTGRESQL}/checks.py",
+        "    users.update(item.opens.user for plan in plans for item in plan.items)\n",
+        "",
+        _SERVER,
+    ),
+    Safeguard(
+        "an item is taken once",
+        "rules/exact/checks.py",
+        "not canceled and item.part not in self._stored.known and",
+        "not canceled and",
+        f"{_CONTRACT}:an_item_is_taken_once and memory",
+    ),
+    Safeguard(
+        "nothing of a canceled event is collected",
+        "rules/exact/checks.py",
+        "if not canceled and item.part",
+        "if item.part",
+        f"{_CONTRACT}:a_canceled_event_leaves and memory",
+    ),
+    Safeguard(
+        "a duplicate is not collected",
+        "rules/exact/checks.py",
+        " and item.part not in self._duplicates:",
+        ":",
+        f"{_FLOW}:do_not_share",
+    ),
+    Safeguard(
+        "what is late seals the digest before",
+        _RULES,
+        "latest.closed_at is None and now >= latest.closes_at:",
+        "False:",
+        _MODEL,
+    ),
+    Safeguard(
+        "an item at the end belongs to the next",
+        _RULES,
+        "now >= latest.closes_at:",
+        "now > latest.closes_at:",
+        f"{_CONTRACT}:what_comes_at_the_end and memory",
+    ),
+    Safeguard(
+        "a sliding end never comes sooner",
+        _RULES,
+        "max(row.closes_at, min(Instant(now + row.window_ms), row.latest_at))",
+        "min(Instant(now + row.window_ms), row.latest_at)",
+        f"{_CONTRACT}:items_move_the_end and memory",
+    ),
+    Safeguard(
+        "a sliding end has a latest",
+        _RULES,
+        "min(Instant(now + row.window_ms), row.latest_at))",
+        "Instant(now + row.window_ms))",
+        f"{_CONTRACT}:items_move_the_end and memory",
+    ),
+    Safeguard(
+        "the time of a slot does not run back",
+        _RULES,
+        "return touched_at if now < touched_at < now + CLOCKS_MS else now",
+        "return now",
+        _MODEL,
+    ),
+    Safeguard(
+        "a clock that was set back counts",
+        _RULES,
+        "if now < touched_at < now + CLOCKS_MS else now",
+        "if now < touched_at else now",
+        f"{_FLOW}:set_back",
+    ),
+    Safeguard("a full digest closes", _RULES, "row.items >= row.most_items", "False", _MODEL),
+    Safeguard(
+        "whoever looks at a digest that closes at once has to look again",
+        f"{_POSTGRESQL}/digests.py",
+        "SET due_at = new.at, holder = NULL, fence = fence + 1",
+        "SET due_at = new.at",
+        f"{_CONTRACT}:what_does_not_wait and postgresql",
+    ),
+    Safeguard(
+        "what was closed meanwhile is decided again",
+        f"{_POSTGRESQL}/digests.py",
+        '        if done != f"INSERT 0 {len(values)}":\n            raise Again  # One was closed meanwhile by somebody who does not wait for users.\n',
+        "",
+        "tests/property/test_digests.py:canceled_while",
+    ),
+    Safeguard(
+        "a digest closes when its time has come, not when its run is due",
+        "adapters/ledgers/memory/digests.py",
+        "if row.closes_at <= now:",
+        "if True:",
+        f"{_CONTRACT}:looked_at_early and memory",
+    ),
+    Safeguard(
+        "only what is open gives items back",
+        "adapters/ledgers/memory/digests.py",
+        "item.withdrawn_at is None and tables.digests[item.digest].closed_at is None",
+        "item.withdrawn_at is None",
+        f"{_CONTRACT}:a_canceled_event_leaves and memory",
+    ),
+    Safeguard(
+        "only whoever holds the run tells",
+        "rules/exact/checks.py",
+        "for one in plan.digest_totals if one.run not in known]",
+        "for one in plan.digest_totals]",
+        f"{_CONTRACT}:a_digest_is_told_once and memory",
+    ),
+    Safeguard(
+        "the step is in the slot",
+        "rules/keys.py",
+        "workflow.encode(), step.encode())",
+        'workflow.encode(), b"")',
+        f"{_FLOW}:branch",
+    ),
+    Safeguard(
+        "the expression is in the slot",
+        "rules/keys.py",
+        "(where, by.encode(), value)",
+        '(where, b"", value)',
+        f"{_FLOW}:another_key",
+    ),
+    Safeguard(
+        "the user is in the slot",
+        "rules/keys.py",
+        'b"%d\\0%d\\0%s\\0%s" % (tenant, user,',
+        'b"%d\\0%d\\0%s\\0%s" % (tenant, 0,',
+        f"{_FLOW}:do_not_share",
+    ),
+    Safeguard(
+        "a missing key is an error",
+        "rules/steps/digest.py",
+        "            return walk.fail(step, Reason.KEY_MISSING, by=step.by, error=str(wrong))\n",
+        '            value = b""\n',
+        f"{_FLOW}:key_that_is_missing",
+    ),
+    Safeguard(
+        "nothing is collected before the time of its event",
+        "rules/steps/digest.py",
+        "if walk.facts.start > walk.now:",
+        "if False:",
+        f"{_FLOW}:scheduled_is_collected",
+    ),
+    Safeguard(
+        "who moves gets the digest by the new clock",
+        "flow/plan/digests.py",
+        "zoned=user.revision\n        if",
+        "zoned=None\n        if",
+        f"{_FLOW}:moves_east",
+    ),
+    Safeguard(
+        "what has expired is not told",
+        "rules/digests.py",
+        "if one.content.expires_at is None or one.content.expires_at > now]",
+        "]",
+        f"{_FLOW}:expired_items",
+    ),
+)
+
+SAFEGUARDS = (*DIGESTS,)
