@@ -9,6 +9,7 @@ import structlog
 
 from clarion.dashboard import (
     browsers,
+    campaign_pages,
     pages,
     partials,
     person_pages,
@@ -97,6 +98,7 @@ class Pages:
                     *workflow_pages.route,
                     *person_pages.route,
                     *segment_pages.route,
+                    *campaign_pages.route,
                     *stats_page.route,
                     *browsers.route,
                 )
