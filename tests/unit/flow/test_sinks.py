@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.errors import InvalidInput, UnknownReference
+from clarion.model.audience import Segment
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
 from clarion.model.reading import WHOLE, DeadRecordFilter, ReadingKind
@@ -175,6 +176,25 @@ async def test_what_becomes_of_users_is_told_to_whoever_asks(shop, receiver):
     assert {one["subject"] for one in events if "user" in one["type"]} == {"bob"}
     assert events[-1]["data"] == {"user_id": "bob"}
     assert len({one["id"] for one in events}) == 4
+
+
+async def test_who_enters_and_leaves_a_segment_is_told(shop, receiver):
+    """With the segment and the id of the user, once each; the first members and a changed condition are no news."""
+    await put(shop, replace(SINK, types=("clarion.segment.*",)))
+    await shop.services.segments.put(shop.tenant, Segment(key="news", where="'news' in user.topics"), None)
+    ada = await shop.put_user("ada")
+    await shop.services.topics.subscribe(shop.tenant, "news", [ada.no])
+    await follow(shop)
+    await shop.services.topics.unsubscribe(shop.tenant, "news", ada.no)
+    await follow(shop)
+    everybody = Segment(key="news", where="true")
+    await shop.services.segments.put(shop.tenant, everybody, None)
+    await follow(shop)
+    data = {"user_id": "ada", "segment": "news"}
+    assert [(one["type"], one["subject"], one["data"]) for one in told(receiver)] == [
+        ("clarion.segment.entered", "ada", data),
+        ("clarion.segment.left", "ada", data),
+    ]
 
 
 async def test_changes_of_users_are_recorded_from_when_a_sink_asks_until_it_does_not(shop, receiver):

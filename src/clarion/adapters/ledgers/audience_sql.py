@@ -82,7 +82,8 @@ class AudienceSql(ABC):
         value = self.scalar(one)
         match one.operator:
             case Operator.ONE_OF:
-                return self.one_of(value, one.type, wanted)
+                # Nothing is in an empty list, for SQL also what is NULL.
+                return f"CASE WHEN {value} IS NOT NULL THEN {self.one_of(value, one.type, wanted)} END"
             case Operator.STARTS:
                 return f"{self.starts(value, self.value(wanted))}"
             case Operator.ENDS:

@@ -101,6 +101,7 @@ async def conditions_choose_users(subject: LedgerSubject) -> None:
         "!user.attributes.vip": ["fay"],
         "user.attributes.age in [17.5, 3]": ["fay"],
         "!(user.attributes.plan in ['pro', 'x'])": ["fay"],
+        "!(user.attributes.plan in [])": ["fay", "eve"],
         "'b' in user.attributes.tags": ["eve"],
         "!('b' in user.attributes.tags)": ["fay"],
         "user.locale.startsWith('de')": ["eve"],
