@@ -21,8 +21,8 @@ from clarion.rules.programs import compiled
 from clarion.rules.steps.faults import faults
 from clarion.rules.steps.walk import Advance, Facts
 
-KINDS = [kind for kind in StepType if kind is not StepType.DIGEST]
-"""Behind a digest the run is another one: see `test_digests.py`."""
+KINDS = [kind for kind in StepType if kind not in (StepType.DIGEST, StepType.THROTTLE)]
+"""Behind a digest the run is another one, and at a throttle the store decides: see `test_digests.py`, `test_throttles.py`."""
 NOW = Instant(1_800_000_000_000)
 TO = SendAll(channels=(Channel.SMS,))
 CONDITIONS = (

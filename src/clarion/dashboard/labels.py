@@ -85,6 +85,7 @@ BECAUSE = {
     Reason.STEP_FAILED: "a step could not be done",
     Reason.TRIGGER_DEPTH: "too many workflows started one another",
     Reason.KEY_MISSING: "an expression that tells what belongs together has no value",
+    Reason.WORKFLOW_THROTTLE: "enough runs have passed a throttle of the workflow",
     Reason.SUCCESS_EVENT: "the event came that it was to bring about",
     Reason.STOP_EVENT: "an event came that stops it",
     Reason.RETRIED: "retried by hand",

@@ -64,6 +64,7 @@ def row_after(
         sealed=None if state is None else sealed_state(state, user, vault),
         fence=0 if before is None else before.fence,
         waits=advance.waits,
+        use=advance.use,
         wakes=() if before is None else before.wakes,
         zoned=user.revision if state is not None and state.zoned else None,
     )

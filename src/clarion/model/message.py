@@ -74,8 +74,8 @@ class StepTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, a
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `matched`, `timed_out`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`,
-    `expired`, `calls`, `done`, `round`, `repeated`, `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or
-    `error`."""
+    `expired`, `calls`, `done`, `round`, `repeated`, `counted`, `allowed`, `throttled`, `critical`,
+    `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or `error`."""
     at: Instant
     due_at: Instant | None = None
     """When a wait ends."""

@@ -105,6 +105,17 @@ class Wake(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     workflow: str
 
 
+class ThrottleUse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A run that comes to a throttle: the store decides whether it passes."""
+
+    slot: bytes
+    """A keyed hash of what is counted together."""
+    limit: int
+    per_ms: int
+    fixed: bool
+    """The time counts from the first that passes."""
+
+
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A run as it is stored from its first wait on."""
 
@@ -138,6 +149,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     makes it due, so that it is computed again."""
     waits: tuple[EventWait, ...] = ()
     """What it listens for from now on, while it waits. Whoever reads the row is not told."""
+    use: ThrottleUse | None = None
+    """The throttle that it comes to with this plan. Whoever reads the row is not told."""
+    passes: bool = False
+    """Of a claimed run that came to a throttle: whether it was let through."""
     wakes: tuple[Wake, ...] = ()
     """What has come meanwhile: whoever claims the run is told, and what is stored with its plan is dealt with."""
 

@@ -261,6 +261,7 @@ class StepType(StrEnum):
     WAIT = "wait"
     BRANCH = "branch"
     EXPERIMENT = "experiment"
+    THROTTLE = "throttle"
     DIGEST = "digest"
     UPDATE_USER = "update_user"
     TRIGGER = "trigger"
@@ -330,6 +331,20 @@ class Since(StrEnum):
     STEP = "step"
 
 
+class ThrottleWindow(StrEnum):
+    """Which time a throttle counts in."""
+
+    SLIDING = "sliding"
+    FIXED = "fixed"
+
+
+class ThrottleElse(StrEnum):
+    """What becomes of a run that does not pass a throttle."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
 class Step(Value, frozen=True, kw_only=True):
     """One step of a workflow. `key`, `type` and `when` belong to every step, each other field to one type."""
 
@@ -364,6 +379,14 @@ class Step(Value, frozen=True, kw_only=True):
     """`wait`: which events count: those accepted after the run's own, or after the step is reached."""
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400)] | None = None
     """`wait`: how long an event is waited for; null: 90 days."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
+    """`throttle`: how many runs pass."""
+    per_s: Annotated[int, msgspec.Meta(ge=1, le=31 * 86_400)] | None = None
+    """`throttle`: in how many seconds."""
+    window: ThrottleWindow = ThrottleWindow.SLIDING
+    """`throttle`: any so many seconds, or those from the first that passes."""
+    else_: ThrottleElse = msgspec.field(default=ThrottleElse.STOP, name="else")
+    """`throttle`: whether a run that does not pass ends, or goes on and knows it."""
     cases: tuple[Case, ...] = ()
     """`branch`: the first whose condition is true runs, the others do not."""
     by: str | None = None

@@ -132,6 +132,7 @@ class Reason(StrEnum):
     NOT_CHOSEN = "not_chosen"
     CANCELED_BY_CALLER = "canceled_by_caller"
     WORKFLOW_DELETED = "workflow_deleted"
+    WORKFLOW_THROTTLE = "workflow_throttle"
     SUCCESS_EVENT = "success_event"
     STOP_EVENT = "stop_event"
     LADDER_SATISFIED = "ladder_satisfied"

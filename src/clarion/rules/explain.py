@@ -65,8 +65,8 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `matched`, `timed_out`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`,
-    `expired`, `calls`, `done`, `round`, `repeated`, `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or
-    `error`."""
+    `expired`, `calls`, `done`, `round`, `repeated`, `counted`, `allowed`, `throttled`, `critical`,
+    `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or `error`."""
     at: str
     due_at: str | None
     """When a wait ends."""
@@ -153,6 +153,10 @@ _TOLD = {
     "repeated": "is over after {rounds} rounds: {by}",
     "calls": "goes on once it is done",
     "over": "the wait is over",
+    "counted": "is counted",
+    "allowed": "is one of {limit} in {per_s} seconds",
+    "throttled": "is not one of {limit} in {per_s} seconds",
+    "critical": "lets it through because the category is critical",
     "matched": "the event it listens for came",
     "timed_out": "the wait is over because nothing came in time",
     "no_case": "no case is true",

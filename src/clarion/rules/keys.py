@@ -28,8 +28,28 @@ def digest_slot(
     tenant: TenantId, user: UserNo, workflow: str, step: str, by: str, value: bytes, hash: KeyedHash
 ) -> bytes:
     """What is collected together: of one user and step, with an equal value behind the same expression."""
+    return _slot("digest", tenant, user, workflow, step, by, value, hash)
+
+
+def throttle_slot(
+    tenant: TenantId, user: UserNo, workflow: str, step: str, by: str, value: bytes, hash: KeyedHash
+) -> bytes:
+    """What is counted together: of one user and step, with an equal value behind the same expression."""
+    return _slot("throttle", tenant, user, workflow, step, by, value, hash)
+
+
+def _slot(
+    purpose: str,
+    tenant: TenantId,
+    user: UserNo,
+    workflow: str,
+    step: str,
+    by: str,
+    value: bytes,
+    hash: KeyedHash,
+) -> bytes:
     where = b"%d\0%d\0%s\0%s" % (tenant, user, workflow.encode(), step.encode())
-    return hash("digest", b"%s\0%s\0%s" % (where, by.encode(), value))
+    return hash(purpose, b"%s\0%s\0%s" % (where, by.encode(), value))
 
 
 def signal_key(tenant: TenantId, awaited: AwaitedEvent, user: UserNo, value: Any, hash: KeyedHash) -> bytes:

@@ -208,6 +208,7 @@ class _Draft:
             result=None if waited is None else waited.result,
             digest=None if waited is None else waited.digest,
             wakes=() if waited is None else waited.wakes,
+            passes=waited is not None and waited.row.passes,
             hash=self._hash,
         )
         came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)

@@ -41,9 +41,13 @@ def wakes_of(rows: Iterable[Sequence[Any]]) -> dict[RunId, list[Wake]]:
     return found
 
 
-def woken(rows: Iterable[RunRow], wakes: Mapping[RunId, Sequence[Wake]]) -> list[RunRow]:
-    """Claimed runs with what has come for them, those that have waited longest first."""
-    given = (replace(row, wakes=tuple(wakes[row.id])) if row.id in wakes else row for row in rows)
+def woken(
+    rows: Iterable[RunRow], wakes: Mapping[RunId, Sequence[Wake]], passed: Set[tuple[RunId, int]]
+) -> list[RunRow]:
+    """Claimed runs with what has come for them and whether a throttle lets them through, those that have waited longest first."""
+    given = [
+        replace(row, wakes=tuple(wakes.get(row.id, ())), passes=(row.id, row.part) in passed) for row in rows
+    ]
     return sorted(given, key=lambda row: (row.due_at, row.id))
 
 

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0054"
+REVISION = "0055"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -394,6 +394,19 @@ Index("campaigns_due", campaigns.c.lane, campaigns.c.due_at, sqlite_where=campai
 Index("campaigns_paused", campaigns.c.event_id, sqlite_where=text("status = 'paused'"))
 Index("campaigns_held", campaigns.c.holder, sqlite_where=campaigns.c.holder.is_not(None))
 """Campaigns, and how far their members are planned."""
+
+throttle_uses = Table(
+    "throttle_uses",
+    metadata,
+    _blob("slot", key=True),
+    _blob("run_id", key=True),
+    _key("part"),
+    _number("expires_at"),
+    Index("throttle_uses_run", "run_id"),
+    Index("throttle_uses_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""The runs that throttles let through, each with the part that is behind it."""
 
 canceled_events = Table(
     "canceled_events",

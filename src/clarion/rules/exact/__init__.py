@@ -18,6 +18,7 @@ from clarion.rules.exact.quotas import take
 from clarion.rules.exact.receipts import recorded, rounds, says_more
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
 from clarion.rules.exact.suppressions import outlasts
+from clarion.rules.exact.throttles import counts_until
 from clarion.rules.exact.user_changes import rezoned, user_changes
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 from clarion.rules.exact.verifications import checked, finished, resent
@@ -42,6 +43,7 @@ __all__ = [
     "compared_with",
     "confirmed",
     "counts_from",
+    "counts_until",
     "decide",
     "delivered",
     "finished",

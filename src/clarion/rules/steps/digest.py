@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
 from clarion.model.digest import MOST_ITEMS, DigestClose, DigestRule
 from clarion.model.ids import Instant, id_text
 from clarion.model.run import RunState, RunStatus
@@ -13,17 +11,12 @@ from clarion.model.setup import FlushWhat, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.rules.expressions import ExpressionError
-from clarion.rules.keys import canonical
-from clarion.rules.match import MISSING, check_pointer, resolve
+from clarion.rules.match import check_pointer
 from clarion.rules.moments import MomentError, OnDate, instant_of, parsed
 from clarion.rules.steps.clock import RECIPIENT, zone_faults, zone_for
+from clarion.rules.steps.keyed import key_by
 from clarion.rules.steps.kind import Asked, StepFault, StepKind
 from clarion.rules.steps.walk import Advance, Walk
-
-LONGEST_KEY = 1_024
-"""Bytes of the value behind `by`."""
-
-_decode = msgspec.json.Decoder().decode
 
 
 class DigestStep(StepKind):
@@ -77,7 +70,7 @@ class DigestStep(StepKind):
             return walk.wait(step, walk.facts.start)  # Nothing of it goes before.
         critical = walk.facts.category.critical
         try:
-            value = b"" if step.by is None or critical else _key(walk, step.by)
+            value = b"" if step.by is None or critical else key_by(walk, step.by)
         except ExpressionError as wrong:
             return walk.fail(step, Reason.KEY_MISSING, by=step.by, error=str(wrong))
         closes = None
@@ -138,19 +131,3 @@ def _rule(walk: Walk, step: Step) -> DigestRule:
         most_items=step.max_items or MOST_ITEMS,
         look_back_ms=None if step.look_back_s is None else step.look_back_s * 1_000,
     )
-
-
-def _key(walk: Walk, by: str) -> bytes:
-    """The value behind `by`, always written the same. Raises ExpressionError when there is none."""
-    if by.startswith("/"):
-        value = resolve(_decode(walk.facts.event.data), by)
-        if value is MISSING:
-            raise ExpressionError(f"nothing stands at {by} in the data")
-    else:
-        value = walk.value(by)
-    if value is None:
-        raise ExpressionError("its value is null")
-    found = canonical(value)
-    if len(found) > LONGEST_KEY:
-        raise ExpressionError(f"its value has more than {LONGEST_KEY} bytes")
-    return found

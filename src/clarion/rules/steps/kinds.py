@@ -11,6 +11,7 @@ from clarion.rules.steps.experiment import ExperimentStep
 from clarion.rules.steps.kind import Asked, StepKind
 from clarion.rules.steps.repeat import RepeatStep
 from clarion.rules.steps.send import SendStep
+from clarion.rules.steps.throttle import ThrottleStep
 from clarion.rules.steps.trigger import TriggerStep
 from clarion.rules.steps.update_user import UpdateUserStep
 from clarion.rules.steps.wait import WaitStep
@@ -20,6 +21,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.WAIT: WaitStep(),
     StepType.BRANCH: BranchStep(),
     StepType.EXPERIMENT: ExperimentStep(),
+    StepType.THROTTLE: ThrottleStep(),
     StepType.DIGEST: DigestStep(),
     StepType.UPDATE_USER: UpdateUserStep(),
     StepType.TRIGGER: TriggerStep(),

@@ -13,7 +13,7 @@ from clarion.model.digest import DigestClose, DigestRule, DigestTold
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, RunId, call_id, id_text
 from clarion.model.message import Message, StepTrace
-from clarion.model.run import CallResult, EventWait, RunState, RunStatus, StepCall, Wake
+from clarion.model.run import CallResult, EventWait, RunState, RunStatus, StepCall, ThrottleUse, Wake
 from clarion.model.setup import Category, OnError, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
@@ -70,6 +70,8 @@ class Facts(NamedTuple):
     """The digest that its event is, when that has just closed."""
     wakes: Sequence[tuple[Wake, Event | None]] = ()
     """What has come for it while it waited, with the events; None: one cannot be read any more."""
+    passes: bool = False
+    """Whether the throttle that it stands at lets it through."""
     hash: KeyedHash = _unkeyed
     """What keys are made with."""
 
@@ -105,6 +107,8 @@ class Advance(NamedTuple):
     """It ends in a digest."""
     waits: tuple[EventWait, ...] = ()
     """What it listens for, while it waits."""
+    use: ThrottleUse | None = None
+    """The throttle that it has come to."""
 
 
 Send = Callable[[Step, str], Iterable[Message]]

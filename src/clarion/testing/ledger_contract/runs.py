@@ -13,7 +13,7 @@ from clarion.model.event import Consumed
 from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.model.message import Message
 from clarion.model.retention import RetentionKind
-from clarion.model.run import EventWait, RunFilter, RunRow, RunStatus, Signal
+from clarion.model.run import EventWait, RunFilter, RunRow, RunStatus, Signal, ThrottleUse
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -471,6 +471,57 @@ async def who_tells_and_who_begins_to_listen_see_each_other(subject: LedgerSubje
     assert len(claimed) == len(keys)
 
 
+async def _comes_to_a_throttle(subject: LedgerSubject, *, limit: int = 2, fixed: bool = False) -> RunRow:
+    """A run that is counted."""
+    message = subject.planned()
+    use = ThrottleUse(slot=b"t" * 16, limit=limit, per_ms=60_000, fixed=fixed)
+    row = subject.waiting(message, use=use)
+    await subject.plan(message, run_rows=(row,))
+    return row
+
+
+async def _passed(subject: LedgerSubject) -> list[bool]:
+    """Whether each of those that came to a throttle passes; they are over then."""
+    claimed = await _due(subject, limit=99)
+    for row in claimed:
+        await subject.plan(run_rows=(subject.over(row),), runs=(subject.going_on(row),))
+    return sorted(row.passes for row in claimed)
+
+
+async def a_throttle_lets_so_many_runs_through(subject: LedgerSubject) -> None:
+    """In any so many seconds; a run that is stored again is not counted again."""
+    for _ in range(2):
+        row = await _comes_to_a_throttle(subject)
+        await subject.plan(run_rows=(row,))
+    assert await _passed(subject) == [True, True]
+    subject.clock.advance(59)
+    await _comes_to_a_throttle(subject)
+    assert await _passed(subject) == [False]
+    subject.clock.advance(1)
+    for _ in range(3):
+        await _comes_to_a_throttle(subject)
+    assert await _passed(subject) == [False, True, True]
+
+
+async def a_throttle_may_count_from_the_first_that_passes(subject: LedgerSubject) -> None:
+    """Then as many pass right after its time is over."""
+    await _comes_to_a_throttle(subject, fixed=True)
+    subject.clock.advance(59)
+    for _ in range(2):
+        await _comes_to_a_throttle(subject, fixed=True)
+    assert await _passed(subject) == [False, True, True]
+    subject.clock.advance(1)
+    for _ in range(3):
+        await _comes_to_a_throttle(subject, fixed=True)
+    assert await _passed(subject) == [False, True, True]
+
+
+async def no_more_pass_when_many_come_at_once(subject: LedgerSubject) -> None:
+    """Whoever plans them."""
+    await asyncio.gather(*(_comes_to_a_throttle(subject, limit=3) for _ in range(20)))
+    assert await _passed(subject) == [False] * 17 + [True] * 3
+
+
 RUNS_CONTRACT = (
     a_run_that_waits_is_stored_with_its_plan,
     a_dry_run_starts_no_run,
@@ -492,5 +543,8 @@ RUNS_CONTRACT = (
     a_signal_counts_within_its_time,
     nothing_wakes_what_is_over,
     who_tells_and_who_begins_to_listen_see_each_other,
+    a_throttle_lets_so_many_runs_through,
+    a_throttle_may_count_from_the_first_that_passes,
+    no_more_pass_when_many_come_at_once,
     an_event_is_kept_while_a_run_of_it_waits,
 )

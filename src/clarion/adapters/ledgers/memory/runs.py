@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.memory import signals
+from clarion.adapters.ledgers.memory import signals, throttles
 from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
@@ -48,7 +48,8 @@ class MemoryRuns:
             for row in found:
                 tables.run_rows[row.id] = row
                 tables.run_holders[row.id] = worker
-            return woken(found, signals.wakes(tables, [row.id for row in found]))
+            passed = {(run, part) for _, run, part in tables.throttle_uses}
+            return woken(found, signals.wakes(tables, [row.id for row in found]), passed)
 
         return await self._transactions.write(claim)
 
@@ -117,10 +118,11 @@ class MemoryRuns:
             if before is None or before.due_at is not None:
                 user = self._tables.users.get(row.user)
                 moved = row.zoned is not None and user is not None and user.revision != row.zoned
-                kept = replace(row, waits=(), wakes=())
+                kept = replace(row, waits=(), wakes=(), use=None, passes=False)
                 self._tables.run_rows[row.id] = replace(kept, due_at=row.updated_at) if moved else kept
                 self._tables.run_holders.pop(row.id, None)
                 signals.listen(self._tables, row)
+                throttles.count(self._tables, row)
 
     def look_again(self, user: UserNo, at: Instant) -> None:
         """Their clock shows another time now: what waits by it is due, so that its time is computed again."""

@@ -173,6 +173,8 @@ class Tables:
         self.signals: Table[tuple[bytes, EventId], Signal] = self._table()
         self.wakes: Table[tuple[RunId, bytes, EventId], Wake] = self._table()
         """Signals that runs have not looked at yet."""
+        self.throttle_uses: Table[tuple[bytes, RunId, int], Instant] = self._table()
+        """Until when runs count that throttles let through, by slot, run and part."""
         self.run_holders: Table[RunId, WorkerId] = self._table()
         """Who holds a run that is due."""
         self.digests: Table[EventId, DigestRow] = self._table()

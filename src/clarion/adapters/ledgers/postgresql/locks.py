@@ -22,7 +22,7 @@ SEGMENTS = 0x436C0014
 SENDER = 0x436C0013
 """What somebody wrote to us."""
 SIGNALS = 0x436C0014
-"""What runs listen for, and what comes."""
+"""What runs listen for, and what comes; what throttles count together."""
 
 USERS = "SELECT 1 FROM users WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE"
 """What is decided exactly about a user is decided by one transaction at a time. In order, so that nobody waits for one another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from clarion.adapters.ledgers.postgresql import digests, signals
+from clarion.adapters.ledgers.postgresql import digests, signals, throttles
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.adapters.ledgers.run_rows import (
@@ -95,7 +95,8 @@ class PostgresRuns:
             if not await self._leases.live(connection, [worker]):
                 return []
             found = [run_of(row) for row in await connection.fetch(CLAIM, *asked, limit)]
-            return woken(found, await signals.wakes(connection, [row.id for row in found]))
+            ids = [row.id for row in found]
+            return woken(found, await signals.wakes(connection, ids), await throttles.passed(connection, ids))
 
         return await self._database.write(claim)
 
@@ -169,7 +170,9 @@ async def store(connection: Connection, rows: Sequence[RunRow]) -> None:
         await connection.execute(STORE, *zip(*values, strict=True))
         if zoned := [row.id for row in rows if row.zoned is not None]:
             await connection.execute(OTHERWISE_ZONED, zoned)
-        await signals.listen(connection, {row.id: row for row in rows}.values())
+        stored = {row.id: row for row in rows}.values()
+        await signals.listen(connection, stored)
+        await throttles.count(connection, stored)
 
 
 async def end_of_event(connection: Connection, event_id: EventId, at: Instant) -> None:

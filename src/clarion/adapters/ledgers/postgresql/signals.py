@@ -84,9 +84,10 @@ WAKES = f"""
 
 
 async def hold(connection: Connection, plans: Sequence[PlanCommit]) -> None:
-    """Nobody else tells of, or begins to listen for, anything that these plans do, until the transaction ends."""
+    """Nobody else tells of, begins to listen for, or counts anything that these plans do, until the transaction ends."""
     told = {signal.key for plan in plans for signal in plan.signals}
     keys = told.union(wait.key for plan in plans for row in plan.run_rows for wait in row.waits)
+    keys = keys.union(row.use.slot for plan in plans for row in plan.run_rows if row.use is not None)
     if keys:
         await lock(connection, SIGNALS, map(of_hash, keys))
 

@@ -16,7 +16,7 @@ from clarion.adapters.ledgers.run_rows import (
     run_of,
     woken,
 )
-from clarion.adapters.ledgers.sqlite import digests, signals
+from clarion.adapters.ledgers.sqlite import digests, signals, throttles
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -90,7 +90,8 @@ class SqliteRuns:
             if not self._leases.live(connection, [worker]):
                 return []
             found = [run_of(row) for row in connection.execute(CLAIM, (*asked, limit))]
-            return woken(found, signals.wakes(connection, [row.id for row in found]))
+            ids = [row.id for row in found]
+            return woken(found, signals.wakes(connection, ids), throttles.passed(connection, ids))
 
         return await self._writer.call(claim, rows=limit)
 
@@ -168,6 +169,7 @@ def store(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
         connection.executemany(STORE, map(row_of, rows))
         connection.executemany(OTHERWISE_ZONED, [(row.id,) for row in rows if row.zoned is not None])
         signals.listen(connection, rows)
+        throttles.count(connection, rows)
 
 
 def end_of_event(connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
