@@ -416,7 +416,7 @@ async def test_a_digest_is_told_once_by_whoever_takes_over(store):
         async def dies(*_: Any) -> None:
             raise Unavailable("gone")
 
-        clarion.pipeline.planner.store_runs = dies
+        clarion.pipeline.planner.store_claimed = dies
         await clarion.pass_time(11 * MINUTE)
         (row,) = await rows(clarion)
         (digest,) = await clarion.ledger.digests.get(clarion.tenant, [row.event_id])
