@@ -20,10 +20,10 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
 from clarion.model.inbox import InboxItem
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
-from clarion.model.setup import Category, Dedupe, FrequencyCap
+from clarion.model.setup import Category, Dedupe
 from clarion.model.status import Status
 from clarion.model.suppression import Suppression
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import FrequencyCap, Preferences, PreferenceSet, Window
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
 from tests.engine import Engine, Store, sms_text, workflow
@@ -215,7 +215,7 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
                 await clarion.put_user(
                     user,
                     Preferences(
-                        categories={"news": CategoryPreference(enabled=not opted_out)},
+                        categories={"news": PreferenceSet(enabled=not opted_out)},
                         quiet_hours=(QUIET,) if quiet else (),
                     ),
                     ZONES[user],

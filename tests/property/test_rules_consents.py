@@ -15,7 +15,7 @@ from clarion.model.consent import (
 )
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.setup import Category, ConsentRule
-from clarion.model.user import CategoryPreference, Preferences, Profile
+from clarion.model.user import Preferences, PreferenceSet, Profile
 from clarion.rules.consents import deciding, state_of, statements_of, verdict, with_state
 from clarion.rules.exact import added
 
@@ -124,7 +124,7 @@ CHOICES = st.builds(
     categories=st.dictionaries(
         st.just("news"),
         st.builds(
-            CategoryPreference,
+            PreferenceSet,
             enabled=st.none() | st.booleans(),
             channels=st.dictionaries(st.sampled_from(CHANNELS), st.booleans()),
         ),

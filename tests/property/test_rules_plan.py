@@ -11,7 +11,6 @@ from clarion.model.ids import Instant, TenantId, children_range
 from clarion.model.setup import (
     Category,
     Dedupe,
-    FrequencyCap,
     LadderChannel,
     SendAll,
     SendFirst,
@@ -22,11 +21,12 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.model.status import NOT_SENT, Reason, Status
-from clarion.model.user import WEEK, CategoryPreference, Day, Preferences, Window
+from clarion.model.user import WEEK, Day, FrequencyCap, Preferences, PreferenceSet, Profile, Window
+from clarion.rules.effective_preferences import EffectiveChannel, effective_preferences
 from clarion.rules.explain import explanation
 from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
-from clarion.rules.preferences import SETTINGS, allowed, effective
+from clarion.rules.preferences import SETTINGS, allowed
 from tests.unit.rules.examples import BERLIN, NOON, contact, decide, event, person, plan
 
 # -- what can be configured ----------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def worlds(draw, to=targets) -> dict:
     """Everything one plan depends on, as arguments of `plan`."""
     reachable = tuple(contact(c) for c in draw(st.sets(channels)) if c is not Channel.IN_APP)
     dead = tuple(one for one in reachable if draw(st.integers(0, 3)) == 0)
-    choices = st.builds(CategoryPreference, enabled=st.one_of(st.none(), st.booleans()), channels=switches)
+    choices = st.builds(PreferenceSet, enabled=st.one_of(st.none(), st.booleans()), channels=switches)
     preferences = Preferences(
         channels=draw(switches),
         categories=draw(st.dictionaries(st.sampled_from(["orders", "news"]), choices, max_size=2)),
@@ -343,10 +343,12 @@ def test_no_two_rungs_go_for_one_success(world, data):
 def test_effective_preferences_say_what_the_gate_does(world):
     """The preference page and the engine cannot disagree."""
     preferences = world["user"].profile.preferences
-    matrix = effective(world["tenant"], [world["category"]], preferences)["orders"]
+    profile = Profile(preferences=preferences)
+    found = effective_preferences(world["tenant"], {"orders": world["category"]}, {}, profile)
+    row = found.categories["orders"].channels
     for channel in CHANNELS:
         enabled, setting = allowed(world["tenant"], world["category"], preferences, channel)
-        assert matrix[channel.value] == {"enabled": enabled, "decided_by": setting}
+        assert row[channel] == EffectiveChannel(enabled=enabled, decided_by=setting)
         assert setting in SETTINGS
         if not enabled:
             assert gate_of(world, channel).verdict == "stop"

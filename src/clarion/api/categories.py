@@ -15,12 +15,10 @@ from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.stored_documents import found, named, page_of_store, patched, shown
 from clarion.errors import Conflict, InvalidInput, check_all
-from clarion.model.setup import Category, FrequencyCap, Law, Workflow
+from clarion.model.setup import Category, Law, Workflow
 from clarion.rules import validation
+from clarion.rules.legal import ANYWHERE
 from clarion.rules.quiet_hours import meet
-
-MOST = 1_000_000_000
-"""Messages a cap may allow at most."""
 
 
 class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
@@ -75,7 +73,9 @@ async def _store(
     check_all(
         [
             partial(validation.check_windows, category.send_window, "#/send_window"),
-            partial(check_caps, category.caps),
+            partial(validation.check_caps, category.caps, "#/caps"),
+            partial(validation.check_countries, category.tracking, "#/tracking", others=ANYWHERE),
+            partial(validation.check_digest, category.digest, "#/digest"),
             partial(_check_consent, category),
         ]
     )
@@ -105,24 +105,6 @@ def _check_consent(category: Category) -> None:
         raise InvalidInput("a critical category is not a matter of consent.", pointer=f"#/{field}")
     if category.purpose:
         validation.check_key(category.purpose, "#/purpose")
-
-
-CAPS = 100
-"""Every message is counted for each of them."""
-
-
-def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
-    """A cap allows something, within some time, and there are not too many."""
-    if len(caps) > CAPS:
-        raise InvalidInput(f"at most {CAPS} caps.", pointer="#/caps")
-    for index, cap in enumerate(caps):
-        if cap.limit < 1 or cap.window_s < 1:
-            raise InvalidInput("a cap needs `limit` and `window_s` of at least 1.", pointer=f"#/caps/{index}")
-        if cap.limit > MOST:
-            raise InvalidInput(
-                f"a cap's `limit` may be at most {MOST:,}; leave the cap out if it is to allow everything.",
-                pointer=f"#/caps/{index}/limit",
-            )
 
 
 router = Router(

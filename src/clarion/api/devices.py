@@ -37,7 +37,9 @@ class DeviceBody(Value, frozen=True, kw_only=True):
     live_start_token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
     """Push-to-start token of Live Activities (`pushToStartTokenUpdates`)."""
     locale: str | None = None
-    """Language tag (BCP 47) of the app."""
+    """Language tag (BCP 47) of the app. Holds for a user who has no `locale`."""
+    timezone: str | None = None
+    """IANA time zone of the device. Holds for a user who has no `timezone`."""
     app_version: Short | None = None
 
 
@@ -60,6 +62,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     live_start_token: str | None
     locale: str | None
+    timezone: str | None
     app_version: str | None
     suppressed: bool
     """Nothing is sent to it: its push service said that the token is gone. Registering it again ends that."""
@@ -147,6 +150,7 @@ def _body(device: Device) -> DeviceBody:
         token=token or None,
         live_start_token=start_token(device) or None,
         locale=device.locale or None,
+        timezone=device.timezone or None,
         app_version=device.app_version or None,
     )
 
@@ -159,6 +163,7 @@ def _registration(data: DeviceBody) -> Registration:
         token=data.token or "",
         live_start_token=data.live_start_token or "",
         locale=data.locale or "",
+        timezone=data.timezone or "",
         app_version=data.app_version or "",
     )
 

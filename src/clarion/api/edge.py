@@ -28,6 +28,7 @@ from clarion.api.idempotency import REPEATS, IdempotentCalls, RepeatedCall, repl
 from clarion.api.inbound import InboundMailRoute
 from clarion.api.pages import MOST_A_PAGE, NO_FILTER
 from clarion.api.parameters import DRY, FIELDS, TOTAL, dry_run_answer, only
+from clarion.api.preference_page import PreferencePage
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out, wrong_header
 from clarion.api.region import ForwardedRoute
 from clarion.api.responses import SAFE, HttpScope, Send, answer, answer_problem
@@ -36,11 +37,13 @@ from clarion.errors import ClarionError
 from clarion.model.setup import Scope
 from clarion.ports import terms
 from clarion.rules.paths import SLASH, Segments, path_of, segments_of, sent_path
+from clarion.services.preference_pages import PATH as PREFERENCES_HEAD
 from clarion.services.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 from clarion.services.verifications import CONFIRM_PATH
 
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
 CONFIRM = (CONFIRM_PATH.strip("/"), "**")
+PREFERENCES_PAGE = (PREFERENCES_HEAD.strip("/"), "**")
 
 Serve = Callable[[str, HttpScope, request_bodies.Receive, Send], Awaitable[None]]
 
@@ -133,9 +136,10 @@ class Edge:
     async def _dispatch(self, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         segments = segments_of(scope)
         if segments is None:
-            if scope["path"].startswith(UNSUBSCRIBE_HEAD):  # a broken link: behind it is a person
-                segments = UNSUBSCRIBE[:1]
-            else:
+            for head, page in ((UNSUBSCRIBE_HEAD, UNSUBSCRIBE), (PREFERENCES_HEAD, PREFERENCES_PAGE)):
+                if scope["path"].startswith(head):  # a broken link: behind it is a person
+                    segments = page[:1]
+            if segments is None:
                 raise Nowhere(sent_path(scope))
         _check_once(scope)
         scope["path"] = path_of(segments)
@@ -330,6 +334,13 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             path=CONFIRM,
             scope=None,
             serve=ConfirmPage(parts),
+        ),
+        BareRoute(
+            name="preferences_page",
+            methods=("GET", "HEAD", "POST"),
+            path=PREFERENCES_PAGE,
+            scope=None,
+            serve=PreferencePage(parts),
         ),
     )
 

@@ -11,7 +11,6 @@ import msgspec
 from litestar import Router, get, patch
 
 from clarion.api import nulls, request_bodies
-from clarion.api.categories import check_caps
 from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
@@ -19,9 +18,10 @@ from clarion.api.times import text_or_none
 from clarion.errors import InvalidInput, check_all
 from clarion.model.audience import Attribute, SearchableField
 from clarion.model.channel import Channel
-from clarion.model.setup import FrequencyCap, Replies, Tenant
-from clarion.model.user import Value
+from clarion.model.setup import Brand, Replies, Tenant, Tracking
+from clarion.model.user import FrequencyCap, Value
 from clarion.rules import validation
+from clarion.rules.legal import ANYWHERE
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,63}")
 """Names that a condition can write behind a dot."""
@@ -59,6 +59,13 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Refuse attributes that are not named in `attributes`."""
     searchable: tuple[SearchableField, ...] = ()
     """What else of users is stored unencrypted, so that conditions can ask for it."""
+    legal_regions: tuple[str, ...] | None = None
+    """Countries (ISO 3166) whose legal rules are applied to readers there; null: all that Clarion knows."""
+    tracking: dict[str, Tracking] = {}
+    """What may be learned from opened emails and followed links, by country or `*`; what is not named is as the law of the
+    reader's country says."""
+    brand: Brand = msgspec.field(default_factory=Brand)
+    """How the pages for users look."""
 
 
 class SearchStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +130,9 @@ def check(wanted: TenantDocument) -> None:
         [
             partial(validation.check_locale, wanted.locale, "#/locale"),
             partial(validation.check_timezone, wanted.timezone, "#/timezone"),
-            partial(check_caps, wanted.caps),
+            partial(validation.check_caps, wanted.caps, "#/caps"),
+            partial(validation.check_countries, wanted.legal_regions or (), "#/legal_regions"),
+            partial(validation.check_countries, wanted.tracking, "#/tracking", others=ANYWHERE),
             *(
                 partial(validation.check_locale, locale, f"#/required_locales/{index}")
                 for index, locale in enumerate(wanted.required_locales)

@@ -13,6 +13,7 @@ import structlog
 
 from clarion.api import request_bodies
 from clarion.api.dependencies import ApiParts
+from clarion.api.reader_languages import languages_of
 from clarion.api.responses import HttpScope, Send, answer
 from clarion.api.unsubscribe_page import HEADERS, State, page
 from clarion.api.unsubscribe_words import WORDS
@@ -26,7 +27,6 @@ LONGEST_BODY = 16 * 1024
 RETURNS_PER_S = 20.0
 """Subscribing again, by everybody together: what would let one token write without end. Leaving is never limited,
 and leaving twice writes once."""
-LONGEST_LANGUAGES = 512
 
 _HTML = b"text/html; charset=utf-8"
 _FORM = b"application/x-www-form-urlencoded"
@@ -47,7 +47,7 @@ class Farewell:
     ) -> None:
         """Answer with a page, whatever happens: behind the link is a person, not a program."""
         headers = dict(scope["headers"])
-        wanted = _languages(headers)
+        wanted = languages_of(headers)
         posted = scope["method"] == "POST"
         body = await request_bodies.read(receive, headers, LONGEST_BODY) if posted else b""
         try:
@@ -89,18 +89,6 @@ def _wants_back(headers: Mapping[bytes, bytes], body: bytes) -> bool:
     if not headers.get(b"content-type", b"").lower().startswith(_FORM):
         return False
     return ("action", "back") in parse_qsl(body.decode("latin-1"), max_num_fields=16)
-
-
-def _languages(headers: Mapping[bytes, bytes]) -> list[str]:
-    """What the browser asks for, best first (RFC 9110 section 12.5.4)."""
-    asked: list[tuple[float, str]] = []
-    for part in headers.get(b"accept-language", b"")[:LONGEST_LANGUAGES].decode("latin-1").split(","):
-        tag, _, quality = part.partition(";")
-        try:
-            asked.append((float(quality.strip().removeprefix("q=") or 1), tag.strip()))
-        except ValueError:
-            continue
-    return [tag for quality, tag in sorted(asked, key=lambda one: -one[0]) if tag and quality > 0]
 
 
 async def _show(

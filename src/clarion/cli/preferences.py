@@ -36,8 +36,8 @@ def show(user: User, *, connect: Connect, json: Json = False) -> None:
         ["category", "channel", "receives", "decided by"],
         (
             (category, channel, "yes" if one["enabled"] else "no", one["decided_by"])
-            for category, channels in found["effective"].items()
-            for channel, one in channels.items()
+            for category, its in found["effective"]["categories"].items()
+            for channel, one in its["channels"].items()
         ),
     )
 

@@ -29,6 +29,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.push import fitted
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
+from clarion.rules.places import locale, zone_of
 
 PICKS_KEPT = 1024
 """Choices of a variant remembered per template version."""
@@ -92,7 +93,7 @@ class Renderer:
             variant, spoken = self._pick(self._lookup(template, tenant.id), channel, user, tenant)
             reader = self._reader
             reader.locale = spoken.forms
-            reader.timezone = user.profile.timezone or tenant.timezone
+            reader.timezone = zone_of(user, tenant)
             reader.now = now
             context = _seen(variant, event_data, user, tenant, spoken, unsubscribe_url)
             content = variant.fill(context, given)
@@ -137,28 +138,29 @@ class Renderer:
         self, compiled: CompiledTemplate, channel: Channel, user: User, tenant: Tenant
     ) -> tuple[CompiledChannel, Voice]:
         """The variant for this reader, and how it speaks to them."""
-        asked = (channel, user.profile.locale, tenant.locale)
+        own = locale(user.profile, tenant)[0]
+        asked = (channel, own, tenant.locale)
         pick = compiled.picks.get(asked)
         if pick is None:
             if len(compiled.picks) >= PICKS_KEPT:
                 compiled.picks.clear()
-            variant = self._variant(compiled, channel, user.profile.locale, tenant.locale)
-            spoken = voice(variant.locale, user.profile.locale or tenant.locale)
+            variant = self._variant(compiled, channel, own, tenant.locale)
+            spoken = voice(variant.locale, own)
             pick = compiled.picks[asked] = (variant, spoken)
         return pick
 
     def _variant(self, compiled: CompiledTemplate, channel: Channel, *wanted: str) -> CompiledChannel:
         template = compiled.template
-        locale = choose(template.channels.get(channel, ()), *wanted, template.default_locale)
-        if locale is None:
+        found = choose(template.channels.get(channel, ()), *wanted, template.default_locale)
+        if found is None:
             raise ContentError(
                 f"template `{template.key}` has no content for {channel}: add it, or take the channel out of the step",
                 pointer=f"#/channels/{channel}",
             )
-        variant = compiled.variants.get((channel, locale))
+        variant = compiled.variants.get((channel, found))
         if variant is None:
-            variant = CompiledChannel(self._engine, template, channel, locale)
-            compiled.variants[channel, locale] = variant
+            variant = CompiledChannel(self._engine, template, channel, found)
+            compiled.variants[channel, found] = variant
         return variant
 
 

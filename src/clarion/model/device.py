@@ -50,6 +50,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     app_version: str = ""
     activities: tuple[ActivityAddress, ...] = ()
     """Of its Live Activities."""
+    timezone: str = ""
 
     def addresses(self) -> Iterator[tuple[str, bytes]]:
         """Where it is reached, each with its hash: the app itself, then its Live Activities."""

@@ -14,23 +14,10 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.sink import Sink
 from clarion.model.source import Source
-from clarion.model.user import Value, Window
+from clarion.model.user import DefaultPreferences, DigestFrequency, FrequencyCap, Seconds, Value, Window
 from clarion.model.whatsapp import WhatsAppTemplates
 
 T = TypeVar("T")
-
-LONGEST_S = 10 * 366 * 86_400
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
-"""A stretch of time: at most ten years, so that no sum with an instant leaves the calendar."""
-
-
-class FrequencyCap(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """At most `limit` messages to one user in any sliding `window_s` seconds, across workflows."""
-
-    limit: int
-    window_s: Seconds
-    channel: Channel | None = None
-    """Counts this channel only; None counts every channel together."""
 
 
 class Money(Value, frozen=True, kw_only=True):
@@ -113,6 +100,24 @@ class Law(StrEnum):
     MARKETING = "marketing"
 
 
+class Tracking(StrEnum):
+    """What may be learned from opened emails and followed links."""
+
+    NONE = "none"
+    AGGREGATE = "aggregate"
+    """Counts only, of nobody in particular."""
+    INDIVIDUAL = "individual"
+
+
+class Brand(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How the pages for a tenant's users look."""
+
+    name: str | None = None
+    """null: the name of the tenant."""
+    color: Annotated[str, msgspec.Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z")] | None = None
+    """Of buttons, like `#4350c4`. Their text is black or white, whichever is easier to read."""
+
+
 class Tenant(Value, frozen=True, kw_only=True):
     """An isolated customer of the installation, with its defaults."""
 
@@ -143,6 +148,13 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Where the tenant's own users have numbers. None: they have not been looked through yet. Set by Clarion."""
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
+    preferences: DefaultPreferences = DefaultPreferences()
+    """What holds for users who have not chosen."""
+    legal_regions: tuple[str, ...] | None = None
+    """Countries (ISO 3166) whose legal rules are applied to readers there; None: all that are known."""
+    tracking: dict[str, Tracking] = {}
+    """By country or `*`; what is not named is as the law of the reader's country says."""
+    brand: Brand = Brand()
     retention: dict[RetentionKind, int | None] = {}
     """How many days data is kept, where it differs from the default; None: for ever."""
     attributes: dict[str, Attribute] = {}
@@ -182,10 +194,15 @@ class Category(Value, frozen=True, kw_only=True):
     caps: tuple[FrequencyCap, ...] = ()
     send_window: tuple[Window, ...] = ()
     """If not empty, non-critical messages are sent only inside one of these windows, in the user's time zone."""
+    tracking: dict[str, Tracking] = {}
+    """By country (ISO 3166) or `*`; what is not named is as the tenant says."""
+    digest: DigestFrequency | None = None
+    """For users who have not chosen when they want digests."""
     on_unknown: UnknownPolicy | None = None
     """null: critical messages are sent again, all others are not."""
     law: Law = Law.TRANSACTIONAL
-    """`marketing`: unless `consent` says otherwise, the law of each recipient's country decides whether consent is needed."""
+    """`marketing`: the law of each recipient's country decides at which hours it may be sent, and, unless `consent` says
+    otherwise, whether consent is needed."""
     consent: ConsentRule | None = None
     """null: as the law says for marketing; other categories ask nobody."""
     purpose: str | None = None

@@ -100,6 +100,8 @@ class Reason(StrEnum):
     # deferred
     SCHEDULED = "scheduled"
     CAMPAIGN_PAUSED = "campaign_paused"
+    LEGAL_WINDOW = "legal_window"
+    SNOOZED = "snoozed"
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
     RETRY = "retry"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +13,11 @@ from clarion.model.channel import Channel
 from clarion.model.consent import ConsentRecord, ConsentState
 from clarion.model.device import Device
 from clarion.model.endpoint import Endpoint
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import Instant, TenantId, UserNo
+
+LONGEST_S = 10 * 366 * 86_400
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
+"""A stretch of time: at most ten years, so that no sum with an instant leaves the calendar."""
 
 RESERVED = "$"
 """Begins the ids of users that Clarion makes for itself."""
@@ -50,19 +54,70 @@ class Window(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Weekdays on which the window *starts*."""
 
 
-class CategoryPreference(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """A user's choice for one category; null means "as the category says"."""
+class FrequencyCap(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """At most `limit` messages to one user in any sliding `window_s` seconds, across workflows."""
+
+    limit: int
+    window_s: Seconds
+    channel: Channel | None = None
+    """Counts this channel only; None counts every channel together."""
+
+
+class DigestEvery(StrEnum):
+    """How often a reader wants what is collected in a digest."""
+
+    AT_ONCE = "at_once"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+class DigestFrequency(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """When a reader wants digests, in the reader's time zone."""
+
+    every: DigestEvery
+    at: str = "09:00"
+    """`HH:MM`: the time of `daily` and `weekly`."""
+    day: Day = Day.MON
+    """The weekday of `weekly`."""
+
+
+class PreferenceSet(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What is chosen for one category, workflow or topic; null means that nothing is."""
 
     enabled: bool | None = None
     channels: dict[Channel, bool] = {}
+    digest: DigestFrequency | None = None
 
 
 class Preferences(Value, frozen=True, kw_only=True):
     """What a user chose. Anything not chosen falls to the category, then to the tenant."""
 
     channels: dict[Channel, bool] = {}
-    categories: dict[str, CategoryPreference] = {}
+    categories: dict[str, PreferenceSet] = {}
+    workflows: dict[str, PreferenceSet] = {}
+    topics: dict[str, PreferenceSet] = {}
+    """Also for what lies below a topic: `orders` for `orders.eu`, unless something is chosen for that."""
+    digest: DigestFrequency | None = None
+    quiet_hours: tuple[Window, ...] | None = None
+    """null: those of the tenant; an empty list: none."""
+    snoozed_until: Instant | None = None
+    """Messages wait until then."""
+    channel_order: tuple[Channel, ...] | None = None
+    """Where a workflow sends to the first channel or up a ladder, the channels named here come first. null: as the tenant
+    says."""
+    caps: tuple[FrequencyCap, ...] = ()
+    """Beside the caps of the tenant and of categories."""
+
+
+class DefaultPreferences(Value, frozen=True, kw_only=True):
+    """What holds for all users of a tenant who have not chosen. `Tenant.channels` and `Category` say the rest."""
+
+    workflows: dict[str, PreferenceSet] = {}
+    topics: dict[str, PreferenceSet] = {}
+    digest: DigestFrequency | None = None
     quiet_hours: tuple[Window, ...] = ()
+    channel_order: tuple[Channel, ...] = ()
 
 
 class Contact(Value, frozen=True, kw_only=True):

@@ -8,20 +8,23 @@ from functools import lru_cache
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.plan import CapCharge
-from clarion.model.setup import Category, FrequencyCap, Tenant
+from clarion.model.setup import Category, Tenant
+from clarion.model.user import FrequencyCap, Preferences
 
 
 def charges(
     *,
     tenant: Tenant,
     category: Category,
+    preferences: Preferences,
     channel: Channel,
     user: UserNo,
     message_id: MessageId,
     at: Instant,
 ) -> tuple[CapCharge, ...]:
     """What a message that starts `at` counts against; nothing when its category is critical."""
-    if category.critical or not (tenant.caps or category.caps):
+    own = preferences.caps
+    if category.critical or not (tenant.caps or category.caps or own):
         return ()
     return tuple(
         CapCharge(
@@ -34,7 +37,7 @@ def charges(
             window_s=cap.window_s,
             at=at,
         )
-        for scope, of, cap in _matching(tenant.caps, category.key, category.caps, channel)
+        for scope, of, cap in _matching(tenant.caps, category.key, category.caps, own, channel)
     )
 
 
@@ -43,11 +46,13 @@ def _matching(
     tenant_caps: tuple[FrequencyCap, ...],
     category: str,
     category_caps: tuple[FrequencyCap, ...],
+    own: tuple[FrequencyCap, ...],
     channel: Channel,
 ) -> tuple[tuple[str, str, FrequencyCap], ...]:
     return (
         *((scope, "", cap) for scope, cap in _scoped("tenant", tenant_caps, channel)),
         *((scope, category, cap) for scope, cap in _scoped(f"category/{category}", category_caps, channel)),
+        *((scope, "", cap) for scope, cap in _scoped("user", own, channel)),
     )
 
 

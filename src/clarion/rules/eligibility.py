@@ -1,14 +1,15 @@
 """Decides whether a message may be sent to a user on a channel now, at planning and again before every attempt.
 
-The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, consent, quiet
-hours, send windows. Frequency caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).
+The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, consent, legal hours,
+snooze, quiet hours, send windows. Of what is not sent every rule that stands in its way is named; the first is the reason. Frequency
+caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -19,10 +20,11 @@ from clarion.model.message import Verdict
 from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import WEEK, Contact, User, Window
-from clarion.rules import consents
+from clarion.rules import consents, legal, places
+from clarion.rules.legal import LegalHours
 from clarion.rules.live import devices_for
-from clarion.rules.preferences import SETTINGS, allowed
-from clarion.rules.quiet_hours import check_zone, local_clock, state
+from clarion.rules.preferences import SETTINGS, Topics, allowed, blocking, quiet_hours
+from clarion.rules.quiet_hours import local_clock, state
 from clarion.rules.time_format import FOREVER, rfc3339
 
 HORIZON_MS = 15 * 24 * 3_600_000
@@ -64,25 +66,19 @@ def evaluate(
     expires_at: Instant | None,
     addresses: Sequence[Contact] | None = None,
     live: LiveUpdate | None = None,
+    topics: Topics = (),
 ) -> Decision:
     """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts;
-    `live`: which state of a live resource it shows."""
-    if expires_at is not None and now >= expires_at:
-        return expired(expires_at)
+    `live`: which state of a live resource it shows; `topics`: by which topics it comes to them."""
+    late = expires_at is not None and now >= expires_at
     if user.unreadable:
-        return _UNREADABLE
-    contacts, verdicts, reason = reach(tenant, category, user, channel, addresses, live)
+        return expired(expires_at) if late and expires_at is not None else _UNREADABLE
+    contacts, verdicts, reason = reach(tenant, category, workflow, user, channel, addresses, live, topics)
     contact = contacts[0] if contacts else None
     others = contacts[1:] if len(contacts) > 1 else ()
-    if reason is not None:
-        return Decision(
-            verdict="stop",
-            status=Status.SUPPRESSED,
-            reason=reason,
-            valid_until=FOREVER if expires_at is None else expires_at,
-            verdicts=verdicts,
-        )
-    hours = opening(tenant, category, workflow, user, channel, now)
+    hours = opening(tenant, category, workflow, user, channel, now, contact)
+    if reason is not None or late:
+        return _stopped(reason, verdicts, hours, expires_at, late)
     if hours.verdicts:
         verdicts = verdicts + hours.verdicts
     if hours.blocking is None:
@@ -107,6 +103,23 @@ def evaluate(
         verdicts=verdicts,
         contact=contact,
         others=others,
+    )
+
+
+def _stopped(
+    reason: Reason | None, verdicts: Verdicts, hours: TimeWindow, expires_at: Instant | None, late: bool
+) -> Decision:
+    """It must not go, whatever the hour; with all that stands in its way."""
+    also = tuple(one for one in hours.verdicts if one.result != "allow")
+    if late and expires_at is not None:
+        against = tuple(one for one in verdicts if one.result != "allow") if reason is not None else ()
+        return expired(expires_at, after=against + also)
+    return Decision(
+        verdict="stop",
+        status=Status.SUPPRESSED,
+        reason=reason,
+        valid_until=FOREVER if expires_at is None else expires_at,
+        verdicts=verdicts + also,
     )
 
 
@@ -144,8 +157,8 @@ def _unserved(channel: Channel) -> Verdict:
     return Verdict(rule="integration", result="defer", reason=Reason.NO_INTEGRATION.value, inputs=inputs)
 
 
-def expired(expires_at: Instant, verdicts: Verdicts = ()) -> Decision:
-    """Too late, now or by the time the message could go."""
+def expired(expires_at: Instant, verdicts: Verdicts = (), after: Verdicts = ()) -> Decision:
+    """Too late: now, with what else is against it (`after`), or by the time the `verdicts` let the message go."""
     return Decision(
         verdict="stop",
         status=Status.EXPIRED,
@@ -155,6 +168,7 @@ def expired(expires_at: Instant, verdicts: Verdicts = ()) -> Decision:
             Verdict(
                 rule="expiry", result="stop", reason="expired", inputs={"expires_at": rfc3339(expires_at)}
             ),
+            *after,
         ),
     )
 
@@ -173,36 +187,44 @@ _FOUND_ON = {name: (_FOUND, verdict) for name, verdict in _ON.items()}
 def reach(
     tenant: Tenant,
     category: Category,
+    workflow: Workflow,
     user: User,
     channel: Channel,
     addresses: Sequence[Contact] | None = None,
     live: LiveUpdate | None = None,
+    topics: Topics = (),
 ) -> tuple[tuple[Contact, ...], Verdicts, Reason | None]:
     """The contacts to use and why they may be used, or the reason why there are none. Time plays no part.
 
     One, but every device for a push; none for the inbox, which needs none.
     """
     contacts, skipped, blocked = _contacts(user, channel, addresses, live)
+    preferences = user.profile.preferences
+    enabled, setting = allowed(tenant, category, preferences, channel, workflow.key, topics)
+    consent = consents.verdict(category, user.profile, channel, contacts[0] if contacts else None)
+    said: Verdicts = () if consent is None else (consent,)
+    refused = consent is not None and consent.result == "stop"
+    off: Verdicts = ()
+    if not enabled:
+        settings = blocking(tenant, category, preferences, channel, workflow.key, topics)
+        off = tuple([_OFF[one] for one in settings])
     if not contacts and channel is not Channel.IN_APP:
+        against = off + said if refused else off
         if skipped:
-            return (), (_suppressed("stop", skipped, blocked),), blocked
-        return (), _NO_CONTACT, Reason.NO_CONTACT
-    enabled, setting = allowed(tenant, category, user.profile.preferences, channel)
+            return (), (_suppressed("stop", skipped, blocked), *against), blocked
+        return (), _NO_CONTACT + against, Reason.NO_CONTACT
     seen: Verdicts
     if enabled and not skipped and len(contacts) < 2:
         seen = (_FOUND_ON if contacts else _INBOX_ON)[setting]
     else:
-        seen = (_found(len(contacts)), (_ON if enabled else _OFF)[setting])
+        seen = (_found(len(contacts)), *((_ON[setting],) if enabled else off))
         if skipped:
             seen = (_suppressed("skip", skipped, blocked), *seen)
     if not enabled:
-        return (), seen, Reason.OPTED_OUT
-    consent = consents.verdict(category, user.profile, channel, contacts[0] if contacts else None)
-    if consent is None:
-        return contacts, seen, None
-    if consent.result == "stop":
-        return (), (*seen, consent), Reason.NO_CONSENT
-    return contacts, (*seen, consent), None
+        return (), seen + said if refused else seen, Reason.OPTED_OUT
+    if refused:
+        return (), seen + said, Reason.NO_CONSENT
+    return contacts, seen + said if said else seen, None
 
 
 def _contacts(
@@ -264,96 +286,138 @@ class TimeWindow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _ALWAYS_OPEN = TimeWindow(at=Instant(0), holds_until=FOREVER)
-_ALWAYS_OPEN_SILENT = TimeWindow(
-    at=Instant(0),
-    holds_until=FOREVER,
-    verdicts=(Verdict(rule="quiet_hours", result="allow", reason="in_app_is_silent"),),
-)
+_SILENT = {
+    rule: Verdict(rule=rule, result="allow", reason="in_app_is_silent") for rule in ("snooze", "quiet_hours")
+}
 
 
 def opening(
-    tenant: Tenant, category: Category, workflow: Workflow, user: User, channel: Channel, now: Instant
+    tenant: Tenant,
+    category: Category,
+    workflow: Workflow,
+    user: User,
+    channel: Channel,
+    now: Instant,
+    contact: Contact | None = None,
 ) -> TimeWindow:
     """When the hour allows this message, in the person's zone (else the tenant's)."""
     profile = user.profile
-    quiet = profile.preferences.quiet_hours
-    legal, wanted = category.send_window, workflow.send_window
-    if not (quiet or legal or wanted):
+    preferences = profile.preferences
+    quiet = quiet_hours(tenant, preferences)
+    snoozed = preferences.snoozed_until
+    lawful = legal.hours(tenant, category, profile, channel, contact)
+    agreed, wanted = category.send_window, workflow.send_window
+    if not (quiet or snoozed or lawful or agreed or wanted):
         return _ALWAYS_OPEN
     if category.critical:
-        return _critical(bool(quiet), bool(legal or wanted))
-    if channel is Channel.IN_APP and quiet:
-        if not (legal or wanted):
-            return _ALWAYS_OPEN_SILENT
-        found = _opening((), legal, wanted, profile.timezone, tenant.timezone, now)
-        return msgspec.structs.replace(found, verdicts=_ALWAYS_OPEN_SILENT.verdicts + found.verdicts)
-    return _opening(quiet, legal, wanted, profile.timezone, tenant.timezone, now)
+        return _critical(bool(snoozed and now < snoozed), bool(quiet), bool(agreed or wanted))
+    windows = tuple(window for window in (agreed, wanted) if window)
+    if channel is Channel.IN_APP and (quiet or snoozed):
+        silent = (
+            *((_SILENT["snooze"],) if snoozed and now < snoozed else ()),
+            *((_SILENT["quiet_hours"],) if quiet else ()),
+        )
+        found = _opening(None, lawful, (), windows, places.zone_of(user, tenant), now)
+        return msgspec.structs.replace(found, verdicts=silent + found.verdicts)
+    return _opening(snoozed, lawful, quiet, windows, places.zone_of(user, tenant), now)
 
 
-@lru_cache(maxsize=4)
-def _critical(quiet: bool, windows: bool) -> TimeWindow:
-    rules = [name for name, passed in (("quiet_hours", quiet), ("send_window", windows)) if passed]
-    verdicts = tuple(Verdict(rule=rule, result="allow", reason="critical") for rule in rules)
+@lru_cache(maxsize=8)
+def _critical(snoozed: bool, quiet: bool, windows: bool) -> TimeWindow:
+    passed = (("snooze", snoozed), ("quiet_hours", quiet), ("send_window", windows))
+    verdicts = tuple(
+        Verdict(rule=rule, result="allow", reason="critical") for rule, passes in passed if passes
+    )
     return TimeWindow(at=Instant(0), holds_until=FOREVER, verdicts=verdicts)
+
+
+class _Hours(NamedTuple):
+    """Windows that have to be entered, or left."""
+
+    rule: str
+    windows: tuple[Window, ...]
+    zone: str
+    inside: bool
+    """Whether it may go inside of them, or outside."""
+    closed: Reason
+    said: tuple[tuple[str, str], ...] = ()
+    """What else the explanation says."""
+
+    def state(self, at: Instant) -> tuple[bool, Instant]:
+        """Whether it is open, and until when that stays so."""
+        inside, until = state(self.windows, self.zone, at, careful_inside=self.inside)
+        return inside is self.inside, until
 
 
 @lru_cache(maxsize=4_096)
 def _opening(
+    snoozed_until: Instant | None,
+    lawful: tuple[LegalHours, ...],
     quiet: tuple[Window, ...],
-    legal: tuple[Window, ...],
-    wanted: tuple[Window, ...],
-    user_zone: str,
-    tenant_zone: str,
+    windows: tuple[tuple[Window, ...], ...],
+    zone: str,
     now: Instant,
 ) -> TimeWindow:
     """Kept, because a batch asks this for many people at the same `now`."""
-    zone = user_zone if user_zone and check_zone(user_zone) else tenant_zone
-    windows = tuple(window for window in (legal, wanted) if window)
-    at, holds_until, blocking = _first_open(quiet, windows, zone, now)
-    if blocking is None:
-        return TimeWindow(at=at, holds_until=holds_until, verdicts=_open_verdicts(quiet, windows, zone))
+    hours = [
+        _Hours(
+            "legal_window",
+            one.windows,
+            there,
+            True,
+            Reason.LEGAL_WINDOW,
+            (("id", one.rule), ("law", one.law)),
+        )
+        for one in lawful
+        for there in one.zones
+    ]
+    if quiet:
+        hours.append(_Hours("quiet_hours", quiet, zone, False, Reason.QUIET_HOURS))
+    hours += [_Hours("send_window", one, zone, True, Reason.SEND_WINDOW) for one in windows]
+    snoozed = snoozed_until is not None and now < snoozed_until
+    closed = {one for one in hours if not one.state(now)[0]}
+    at, holds_until = _first_open(hours, snoozed_until if snoozed and snoozed_until else now)
+    reasons = [
+        *(one.closed for one in hours if one in closed and one.rule == "legal_window"),
+        *((Reason.SNOOZED,) if snoozed else ()),
+        *(one.closed for one in hours if one in closed),
+    ]
     return TimeWindow(
         at=at,
-        holds_until=at,
-        blocking=blocking,
-        verdicts=_closed_verdicts(quiet, windows, zone, now, at),
+        holds_until=at if reasons else holds_until,
+        blocking=reasons[0] if reasons else None,
+        verdicts=_said(hours, closed, snoozed_until if snoozed else None, zone, now, at),
     )
 
 
-def _first_open(
-    quiet: tuple[Window, ...], windows: tuple[tuple[Window, ...], ...], zone: str, now: Instant
-) -> tuple[Instant, Instant, Reason | None]:
-    """The first instant from `now` on at which all agree, until when they do, and what is closed `now`.
+def _first_open(hours: Sequence[_Hours], start: Instant) -> tuple[Instant, Instant]:
+    """The first instant from `start` on at which all are open, and until when they are.
 
     Whatever is closed moves the instant on to where it opens, until nothing moves it any more.
     """
-    send_windows = [(window, True, Reason.SEND_WINDOW) for window in windows]
-    rules = [(quiet, False, Reason.QUIET_HOURS), *send_windows] if quiet else send_windows
-    at, blocking = now, None
-    while at < FOREVER and at - now <= HORIZON_MS:
+    at = start
+    while at < FOREVER and at - start <= HORIZON_MS:
         until = FOREVER
-        for hours, wanted_inside, reason in rules:
-            inside, change = state(hours, zone, at, careful_inside=wanted_inside)
-            if inside is not wanted_inside:
-                at, blocking = change, blocking or reason
+        for one in hours:
+            is_open, change = one.state(at)
+            if not is_open:
+                at = change
                 break
             until = min(until, change)
         else:
-            return at, until, blocking
-    return FOREVER, FOREVER, blocking
+            return at, until
+    return FOREVER, FOREVER
 
 
-@lru_cache(maxsize=4_096)
-def _open_verdicts(quiet: tuple[Window, ...], windows: tuple[tuple[Window, ...], ...], zone: str) -> Verdicts:
-    found = [_hours_verdict("send_window", "allow", "open", window, zone) for window in windows]
-    if quiet:
-        found.insert(0, _hours_verdict("quiet_hours", "allow", "outside", quiet, zone))
-    return tuple(found)
+_OPEN = {"legal_window": "open", "quiet_hours": "outside", "send_window": "open"}
+_CLOSED = {"legal_window": "closed", "quiet_hours": "inside", "send_window": "closed"}
+_NEVER = {"legal_window": "never_open", "quiet_hours": "never_over", "send_window": "never_open"}
 
 
-def _closed_verdicts(
-    quiet: tuple[Window, ...],
-    windows: tuple[tuple[Window, ...], ...],
+def _said(
+    hours: Sequence[_Hours],
+    closed: Collection[_Hours],
+    snoozed_until: Instant | None,
     zone: str,
     now: Instant,
     at: Instant,
@@ -361,35 +425,41 @@ def _closed_verdicts(
     """What each rule says now, and when the message goes instead."""
     ever = at != FOREVER
     result = "defer" if ever else "stop"
-    more: dict[str, Any] = {"local_time": local_clock(zone, now)}
-    if ever:
-        more["until"] = rfc3339(at)
-    found = []
-    if quiet:
-        if state(quiet, zone, now)[0]:
-            reason = "inside" if ever else "never_over"
-            found.append(_hours_verdict("quiet_hours", result, reason, quiet, zone, more))
-        else:
-            found.append(_hours_verdict("quiet_hours", "allow", "outside", quiet, zone))
-    for window in windows:
-        if state(window, zone, now, careful_inside=True)[0]:
-            found.append(_hours_verdict("send_window", "allow", "open", window, zone))
-        else:
-            reason = "closed" if ever else "never_open"
-            found.append(_hours_verdict("send_window", result, reason, window, zone, more))
+    found: list[Verdict] = []
+    for one in hours:
+        if one.rule != "legal_window" and snoozed_until is not None:
+            found.append(_snoozed(snoozed_until, zone))
+            snoozed_until = None
+        if one not in closed:
+            found.append(_open_verdict(one))
+            continue
+        more: dict[str, Any] = {"local_time": local_clock(one.zone, now)}
+        if ever:
+            more["until"] = rfc3339(at)
+        found.append(_verdict(one, result, (_CLOSED if ever else _NEVER)[one.rule], more))
+    if snoozed_until is not None:
+        found.append(_snoozed(snoozed_until, zone))
     return tuple(found)
 
 
-def _hours_verdict(
-    rule: str,
-    result: str,
-    reason: str,
-    windows: tuple[Window, ...],
-    zone: str,
-    more: dict[str, Any] | None = None,
-) -> Verdict:
-    inputs = {"windows": [_shown(window) for window in windows], "timezone": zone, **(more or {})}
-    return Verdict(rule=rule, result=result, reason=reason, inputs=inputs)
+def _snoozed(until: Instant, zone: str) -> Verdict:
+    inputs = {"until": rfc3339(until), "timezone": zone}
+    return Verdict(rule="snooze", result="defer", reason=Reason.SNOOZED.value, inputs=inputs)
+
+
+@lru_cache(maxsize=4_096)
+def _open_verdict(hours: _Hours) -> Verdict:
+    return _verdict(hours, "allow", _OPEN[hours.rule], {})
+
+
+def _verdict(hours: _Hours, result: str, reason: str, more: Mapping[str, Any]) -> Verdict:
+    inputs = {
+        "windows": [_shown(window) for window in hours.windows],
+        "timezone": hours.zone,
+        **dict(hours.said),
+        **more,
+    }
+    return Verdict(rule=hours.rule, result=result, reason=reason, inputs=inputs)
 
 
 def _shown(window: Window) -> str:

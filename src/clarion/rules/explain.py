@@ -37,6 +37,9 @@ class VerdictExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """`allow`, `defer`, `stop` or `skip`."""
     reason: str
     inputs: dict[str, Any]
+    lifted_by: str | None
+    """What would have to change, or when, before the rule no longer stands in the way. Null where it does not stand in the
+    way, or nothing can be done."""
 
 
 class ChannelExplanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,7 +261,9 @@ def _channel(
         cost=None if plan.message_id is None else costs.get(plan.message_id),
         text=sentence(plan) if stopped is None else _stopped(plan, stopped),
         verdicts=[
-            VerdictExplanation(rule=v.rule, result=v.result, reason=v.reason, inputs=v.inputs)
+            VerdictExplanation(
+                rule=v.rule, result=v.result, reason=v.reason, inputs=v.inputs, lifted_by=lifted_by(v)
+            )
             for v in plan.verdicts
         ],
     )
@@ -285,7 +290,15 @@ _ENDED = {
 _OPT_OUT = {
     "user_category_channel": "the user turned off {channel} for this category",
     "user_category": "the user opted out of this category",
+    "user_workflow_channel": "the user turned off {channel} for this workflow",
+    "user_workflow": "the user opted out of this workflow",
+    "user_topic_channel": "the user turned off {channel} for this topic",
+    "user_topic": "the user opted out of this topic",
     "user_channel": "the user turned off {channel}",
+    "workflow_channel": "{channel} is off for this workflow and the user has not turned it on",
+    "workflow_default": "this workflow is opt-in and the user has not opted in",
+    "topic_channel": "{channel} is off for this topic and the user has not turned it on",
+    "topic_default": "this topic is opt-in and the user has not opted in",
     "category_channel": "{channel} is off for this category and the user has not turned it on",
     "category_default": "this category is opt-in and the user has not opted in",
     "tenant_channel": "{channel} is off by default and the user has not turned it on",
@@ -411,7 +424,7 @@ def _expiry(plan: ChannelDecision) -> str:
     limit = _said(plan, "expiry", "expired")
     if limit is None:
         return " because it expired"
-    held = _closed(plan)
+    held = _closed(plan, before=limit)
     if held is None or "until" not in held.inputs:
         return f" because it expired at {limit.inputs['expires_at']}"
     return (
@@ -425,25 +438,91 @@ def _hours(plan: ChannelDecision) -> str:
     if closed is None:
         return ""
     state = {
+        ("legal_window", "closed"): "is closed",
+        ("legal_window", "never_open"): "is never open for it",
+        ("snooze", "snoozed"): "until {until}",
         ("quiet_hours", "inside"): "are on",
         ("quiet_hours", "never_over"): "never leave room for it",
         ("send_window", "closed"): "is closed",
         ("send_window", "never_open"): "is never open for it",
     }
-    return f" because {_shown(closed)} {state.get((closed.rule, closed.reason), 'say so')}"
+    how = state.get((closed.rule, closed.reason), "say so").format(until=closed.inputs.get("until", ""))
+    return f" because {_shown(closed)} {how}"
 
 
 def _shown(closed: Verdict) -> str:
+    if closed.rule == "snooze":
+        return "the user wants no messages"
     windows = ", ".join(closed.inputs.get("windows", ()))
-    name = "quiet hours" if closed.rule == "quiet_hours" else "the send window"
-    return f"{name} {windows} ({closed.inputs.get('timezone', 'UTC')})"
+    name = {"quiet_hours": "quiet hours", "legal_window": f"the window of {closed.inputs.get('law')},"}
+    return f"{name.get(closed.rule, 'the send window')} {windows} ({closed.inputs.get('timezone', 'UTC')})"
 
 
-def _closed(plan: ChannelDecision) -> Verdict | None:
-    """The hours that hold it back."""
-    return next(
-        (v for v in plan.verdicts if v.rule in {"quiet_hours", "send_window"} and v.result != "allow"), None
-    )
+_HOURS = frozenset({"legal_window", "snooze", "quiet_hours", "send_window"})
+
+
+def _closed(plan: ChannelDecision, before: Verdict | None = None) -> Verdict | None:
+    """The hours that hold it back. `before`: only those that are named before this verdict."""
+    for verdict in plan.verdicts:
+        if verdict is before:
+            return None
+        if verdict.rule in _HOURS and verdict.result != "allow":
+            return verdict
+    return None
+
+
+_LIFTED_BY = {
+    ("contact", "no_contact"): "A contact of the user on this channel.",
+    ("suppression", "suppressed_address"): "The end of the suppression of the address.",
+    ("suppression", "endpoint_disabled"): "Enabling the endpoint.",
+    ("preferences", "user_category_channel"): "The user turns this channel on for the category.",
+    ("preferences", "user_category"): "The user turns the category on.",
+    ("preferences", "user_workflow_channel"): "The user turns this channel on for the workflow.",
+    ("preferences", "user_workflow"): "The user turns the workflow on.",
+    ("preferences", "user_topic_channel"): "The user turns this channel on for the topic.",
+    ("preferences", "user_topic"): "The user turns the topic on.",
+    ("preferences", "user_channel"): "The user turns this channel on, as a whole or for the category.",
+    ("preferences", "workflow_channel"): "The user turns this channel on, or the tenant changes its default.",
+    ("preferences", "workflow_default"): "The user turns the workflow on, or the tenant changes its default.",
+    ("preferences", "topic_channel"): "The user turns this channel on, or the tenant changes its default.",
+    ("preferences", "topic_default"): "The user turns the topic on, or the tenant changes its default.",
+    (
+        "preferences",
+        "category_channel",
+    ): "The user turns this channel on, or the category changes its default.",
+    ("preferences", "category_default"): "The user turns the category on.",
+    ("preferences", "tenant_channel"): "The user turns this channel on, or the tenant changes its default.",
+    ("consent", "withdrawn"): "The user consents again.",
+    ("consent", "never_granted"): "The user consents.",
+    ("legal_window", "closed"): "Waiting until {until}.",
+    ("snooze", "snoozed"): "Waiting until {until}, or the user ends the snooze.",
+    ("quiet_hours", "inside"): "Waiting until {until}, or the user changes the quiet hours.",
+    ("quiet_hours", "never_over"): "The user changes the quiet hours.",
+    ("send_window", "closed"): "Waiting until {until}, or another send window.",
+    ("send_window", "never_open"): "Another send window.",
+    ("legal_window", "never_open"): "Another send window.",
+    ("schedule", "scheduled"): "Waiting until {send_at}.",
+    ("expiry", "expired"): "Sending the event again with a later `expires_at`.",
+    (
+        "frequency_cap",
+        "frequency_cap",
+    ): "Fewer than {limit} messages within {window_s} seconds, or a higher cap.",
+    ("dedupe", "duplicate"): "Another key, or sending it after the dedupe window.",
+    ("thread", "waiting_for_turn"): "The end of the earlier message of its thread.",
+    ("integration", "no_integration"): "An integration that serves this channel.",
+    ("ladder", "waiting_for_earlier_channel"): "The earlier channel fails, or its {wait_s} seconds pass.",
+}
+
+
+def lifted_by(verdict: Verdict) -> str | None:
+    """What would lift a rule that stands in the way, and when."""
+    if verdict.result not in ("stop", "defer"):
+        return None
+    said = _LIFTED_BY.get((verdict.rule, verdict.reason))
+    try:
+        return None if said is None else said.format(**verdict.inputs)
+    except KeyError:  # An older version said less.
+        return None
 
 
 def _said(plan: ChannelDecision, rule: str, reason: str) -> Verdict | None:

@@ -29,6 +29,18 @@ def country(phone: str) -> str:
     return code if len(code) == 2 and code.isalpha() and code != "ZZ" else ""
 
 
+@lru_cache(maxsize=KEPT)
+def zones(phone: str) -> tuple[str, ...]:
+    """The time zones in which a number may be; nothing when nobody knows."""
+    from phonenumbers import timezone
+
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(zone for zone in timezone.time_zones_for_number(number) if zone != timezone.UNKNOWN_TIMEZONE)
+
+
 def prefixes(phone: str) -> Iterator[str]:
     """The beginnings of a number that may have a price, the longest first."""
     return (phone[:length] for length in range(min(len(phone), LONGEST), 1, -1))

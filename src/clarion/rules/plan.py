@@ -12,7 +12,7 @@ import msgspec
 from clarion.model.channel import Channel
 from clarion.model.digest import DigestTold
 from clarion.model.event import Event
-from clarion.model.ids import Instant, MessageId, id_text, message_id, part_id, run_id
+from clarion.model.ids import Instant, MessageId, UserNo, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
 from clarion.model.run import CallResult, RunRow, RunState, Wake
@@ -29,11 +29,12 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
-from clarion.rules import caps, endpoints, live, schedule
+from clarion.rules import caps, endpoints, live, places, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
 from clarion.rules.interpreter import advance
 from clarion.rules.keys import EventKeys, KeyedHash, cancellation_key, digest_slot
 from clarion.rules.match import MISSING, resolve
+from clarion.rules.preferences import Topics, channel_order, in_order
 from clarion.rules.programs import compiled
 from clarion.rules.steps.program import Program
 from clarion.rules.steps.walk import Advance, Collected, Facts
@@ -119,6 +120,11 @@ def expiry(event: Event, workflow: Workflow, start: Instant | None = None) -> In
     return limit if event.expires_at is None else min(limit, event.expires_at)
 
 
+def topics_for(event: Event, user: UserNo) -> Topics:
+    """The topics by which an event comes to a user; none when it names them."""
+    return () if user in event.users else event.topics
+
+
 class _Draft:
     """A plan in the making."""
 
@@ -144,6 +150,7 @@ class _Draft:
         "_start",
         "_templates",
         "_tenant",
+        "_topics",
         "_user",
         "_waited",
         "_workflow",
@@ -170,6 +177,7 @@ class _Draft:
         self._category = category
         self._tenant = tenant
         self._user = user
+        self._topics = topics_for(event, user.no)
         self._now = now
         self._held = held
         self._name = ""
@@ -266,9 +274,12 @@ class _Draft:
                 else:
                     self._message(step, channel, self._decide(channel))
         elif isinstance(to, SendFirst):
-            self._first(step, list(dict.fromkeys(to.channels)))
+            self._first(step, in_order(dict.fromkeys(to.channels), self._order()))
         elif isinstance(to, SendLadder):
             self._ladder(step, to)
+
+    def _order(self) -> tuple[Channel, ...]:
+        return channel_order(self._tenant, self._user.profile.preferences)
 
     def _webhooks(self, step: Step) -> None:
         """One message to each webhook address that hears of the event: endpoints succeed and fail on their own."""
@@ -307,7 +318,7 @@ class _Draft:
     def _ladder(self, step: Step, to: SendLadder) -> None:
         """Rungs one after another, each due when the wait of the one before may be over; the others at once."""
         waits = {rung.channel: rung.wait_s for rung in reversed(to.channels)}
-        rungs = {rung.channel: self._decide(rung.channel) for rung in to.channels}
+        rungs = {one: self._decide(one) for one in in_order(reversed(waits), self._order())}
         always = {channel: self._decide(channel) for channel in to.always if channel not in rungs}
         reached = [channel for channel, decided in rungs.items() if decided.verdict != "stop"]
         beside = [channel for channel, decided in always.items() if decided.verdict != "stop"]
@@ -406,6 +417,7 @@ class _Draft:
             expires_at=self._expires_at,
             addresses=addresses,
             live=self._event.live,
+            topics=self._topics,
         )
 
     def _serves(self, channel: Channel) -> bool:
@@ -440,10 +452,11 @@ class _Draft:
         held = due and self._held
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
         charges: Sequence[CapCharge] = ()
-        if due and (self._tenant.caps or self._category.caps) and live.is_counted(event.live):
+        if due and live.is_counted(event.live):
             charges = caps.charges(
                 tenant=self._tenant,
                 category=self._category,
+                preferences=self._user.profile.preferences,
                 channel=channel,
                 user=self._user.no,
                 message_id=number,
@@ -633,7 +646,7 @@ _ALWAYS: Verdicts = (Verdict(rule="ladder", result="allow", reason="always"),)
 def _scheduled(event: Event, start: Instant, user: User, tenant: Tenant) -> Verdicts:
     inputs = {"send_at": rfc3339(start)}
     if event.send_at_local is not None:
-        inputs |= {"send_at_local": event.send_at_local, "timezone": schedule.zone_of(user, tenant)}
+        inputs |= {"send_at_local": event.send_at_local, "timezone": places.zone_of(user, tenant)}
     return (Verdict(rule="schedule", result="defer", reason=Reason.SCHEDULED.value, inputs=inputs),)
 
 

@@ -41,10 +41,15 @@ _Span = tuple[int, int]
 _ALWAYS: tuple[_Span, ...] = ((0, _WEEK),)
 
 
+def is_clock(text: str) -> bool:
+    """Whether it is a time of the day like 07:30."""
+    return _CLOCK.fullmatch(text) is not None
+
+
 def check_window(window: Window) -> str | None:
     """What is wrong with a window, for whoever typed it; None when nothing is."""
     for name, value in (("start", window.start), ("end", window.end)):
-        if not _CLOCK.fullmatch(value):
+        if not is_clock(value):
             return f"{name} must be a time like 07:30 or 22:00 (00:00 to 23:59), not {value!r}"
     if not window.days:
         return f"days must name at least one weekday: {', '.join(WEEK)}"

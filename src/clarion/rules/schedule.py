@@ -11,7 +11,8 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Tenant
 from clarion.model.submission import Submission
 from clarion.model.user import User
-from clarion.rules.quiet_hours import check_zone, instant_of_clock
+from clarion.rules.places import zone_of
+from clarion.rules.quiet_hours import instant_of_clock
 from clarion.rules.time_format import rfc3339
 
 LATEST_S = 366 * 86_400
@@ -92,9 +93,3 @@ def start(event: Event, user: User, tenant: Tenant) -> Instant | None:
         return event.send_at
     at = instant_of_clock(datetime.fromisoformat(event.send_at_local), zone_of(user, tenant))
     return at if event.send_at is None else max(at, event.send_at)
-
-
-def zone_of(user: User, tenant: Tenant) -> str:
-    """The zone of a person, else that of the tenant."""
-    zone = user.profile.timezone
-    return zone if zone and check_zone(zone) else tenant.timezone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import takewhile
 from typing import Any
@@ -16,9 +16,18 @@ from clarion.model.channel import PHONES, Channel
 from clarion.model.device_address import plain_device_address, service_of
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
-from clarion.model.user import Contact, Preferences, Window
+from clarion.model.user import (
+    Contact,
+    DefaultPreferences,
+    DigestFrequency,
+    FrequencyCap,
+    Preferences,
+    PreferenceSet,
+    Window,
+)
 from clarion.rules.match import closest
-from clarion.rules.quiet_hours import check_window, check_zone
+from clarion.rules.phone_numbers import is_country
+from clarion.rules.quiet_hours import check_window, check_zone, is_clock
 
 OWN_ID_CHARS = 255
 """Of an id that comes from the caller's own system."""
@@ -30,6 +39,13 @@ ATTRIBUTES_BYTES = 16 * 1024
 WINDOWS = 100
 """Every decision looks at all of them."""
 CONTACTS = 50
+CAPS = 100
+"""Every message is counted for each of them."""
+OWN_CAPS = 20
+"""Of a user."""
+MOST_OF_A_CAP = 1_000_000_000
+SETS = 1_000
+"""Categories, workflows or topics of which one user has chosen something."""
 
 _EMAIL = re.compile(
     r"[^@\s\x00-\x1f\x7f<>\"(),:;\[\\\]]{1,64}@(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d][\w-]{0,61}[\w]"
@@ -187,8 +203,81 @@ def _check_window(window: Window, pointer: str) -> None:
 
 
 def check_preferences(preferences: Preferences, pointer: str) -> None:
-    """The windows of what a user chose."""
-    check_windows(preferences.quiet_hours, f"{pointer}/quiet_hours")
+    """What a user chose can be worked with."""
+    check_all(
+        [
+            partial(check_windows, preferences.quiet_hours or (), f"{pointer}/quiet_hours"),
+            partial(check_caps, preferences.caps, f"{pointer}/caps", OWN_CAPS),
+            *_checks_of_sets(preferences, pointer),
+            partial(_check_order, preferences.channel_order or (), f"{pointer}/channel_order"),
+        ]
+    )
+
+
+def check_default_preferences(preferences: DefaultPreferences, pointer: str) -> None:
+    """The same for what holds for all users of a tenant."""
+    check_all(
+        [
+            partial(check_windows, preferences.quiet_hours, f"{pointer}/quiet_hours"),
+            *_checks_of_sets(preferences, pointer),
+            partial(_check_order, preferences.channel_order, f"{pointer}/channel_order"),
+        ]
+    )
+
+
+def _checks_of_sets(preferences: Preferences | DefaultPreferences, pointer: str) -> Iterator[partial[None]]:
+    yield partial(check_digest, preferences.digest, f"{pointer}/digest")
+    for noun in ("categories", "workflows", "topics"):
+        sets: Mapping[str, PreferenceSet] = getattr(preferences, noun, {})
+        if len(sets) > SETS:
+            yield partial(_too_many, SETS, noun, f"{pointer}/{noun}")
+        for key, one in sets.items():
+            if one.digest is not None:
+                yield partial(check_digest, one.digest, f"{pointer}/{noun}/{_escaped(key)}/digest")
+
+
+def _escaped(key: str) -> str:
+    """As a step of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _too_many(most: int, noun: str, pointer: str) -> None:
+    raise InvalidInput(f"at most {most} {noun}.", pointer=pointer)
+
+
+def check_digest(digest: DigestFrequency | None, pointer: str) -> None:
+    """Its time is a time."""
+    if digest is not None and not is_clock(digest.at):
+        raise InvalidInput(f"this is not a time like 09:00, but {digest.at!r}.", pointer=f"{pointer}/at")
+
+
+def _check_order(order: tuple[Channel, ...], pointer: str) -> None:
+    if len(set(order)) < len(order):
+        raise InvalidInput("a channel is named twice: name each once.", pointer=pointer)
+
+
+def check_caps(caps: tuple[FrequencyCap, ...], pointer: str, most: int = CAPS) -> None:
+    """A cap allows something, within some time, and there are not too many."""
+    if len(caps) > most:
+        raise InvalidInput(f"at most {most} caps.", pointer=pointer)
+    for index, cap in enumerate(caps):
+        if cap.limit < 1 or cap.window_s < 1:
+            raise InvalidInput(
+                "a cap needs `limit` and `window_s` of at least 1.", pointer=f"{pointer}/{index}"
+            )
+        if cap.limit > MOST_OF_A_CAP:
+            raise InvalidInput(
+                f"a cap's `limit` may be at most {MOST_OF_A_CAP:,}; leave the cap out if it is to allow everything.",
+                pointer=f"{pointer}/{index}/limit",
+            )
+
+
+def check_countries(countries: Iterable[str], pointer: str, *, others: str = "") -> None:
+    """ISO 3166 codes. `others`: what may stand in their place."""
+    for code in countries:
+        if code != others and not is_country(code):
+            also = f", or `{others}` for all others" if others else ""
+            raise InvalidInput(f"{code!r} is not a country: write ISO 3166 like DE{also}.", pointer=pointer)
 
 
 def check_recipient(recipient: str | Recipient, place: str) -> None:

@@ -29,6 +29,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     live_start_token: str = ""
     """Starts Live Activities; empty: it has none."""
     locale: str = ""
+    timezone: str = ""
     app_version: str = ""
 
 
@@ -103,6 +104,8 @@ class DeviceService:
 def _device(device_id: str, said: Registration) -> Device:
     if said.locale:
         validation.check_locale(said.locale, "#/locale")
+    if said.timezone:
+        validation.check_timezone(said.timezone, "#/timezone")
     if not said.token and said.push_environment:
         raise InvalidInput(
             "push_environment says where a token is valid: send the token, too.", pointer="#/push_environment"
@@ -115,6 +118,7 @@ def _device(device_id: str, said: Registration) -> Device:
         address=address,
         app=said.app or named,
         locale=said.locale,
+        timezone=said.timezone,
         app_version=said.app_version,
         activities=(ActivityAddress(address=_start_address(said, address)),) if said.live_start_token else (),
     )

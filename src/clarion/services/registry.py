@@ -40,6 +40,7 @@ from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
 from clarion.services.number_ranges import NumberRangeService
 from clarion.services.operations import OperationRunner
+from clarion.services.preference_pages import PreferencePages
 from clarion.services.previews import Previews
 from clarion.services.receipt_fetcher import ReceiptFetcher
 from clarion.services.receipt_groups import ReceiptGroups
@@ -99,6 +100,7 @@ class Services:
     schedules: ScheduleService
     campaigns: CampaignService
     unsubscribe: UnsubscribeLinks
+    preference_pages: PreferencePages
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
     inbound_replies: InboundReplies
@@ -217,6 +219,7 @@ class Services:
             lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
             schedules=ScheduleService(ledger, pipeline.schemas, pipeline.submit, vault, clock, random),
             unsubscribe=unsubscribe,
+            preference_pages=PreferencePages(ledger, users, consents, vault, clock, base_url),
             inbound_mail=inbound,
             inbound_messages=inbound_messages,
             inbound_replies=replies,

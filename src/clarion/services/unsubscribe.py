@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import NotFound, SealBroken
+from clarion.errors import NotFound
 from clarion.flow.ledger import Ledger
 from clarion.flow.verification_workflow import VERIFICATION
 from clarion.model.channel import Channel
@@ -21,13 +19,10 @@ from clarion.model.user import Preferences, User
 from clarion.ports.vault import Vault
 from clarion.rules.preferences import allowed, with_category
 from clarion.services.consents import ConsentOrigin, ConsentService
+from clarion.services.link_tokens import LinkTokens
 
 PATH = "/u/"
-LONGEST_TOKEN = 512
 
-_INSTALLATION = TenantId(0)
-"""No tenant has this number: the key derived for it seals nothing but these tokens."""
-_VERSION = b"u1"
 _NUMBERS = 4 + 6
 
 
@@ -58,9 +53,8 @@ class UnsubscribeLinks:
     def __init__(self, ledger: Ledger, consents: ConsentService, vault: Vault, public_url: str) -> None:
         self._ledger = ledger
         self._consents = consents
-        self._vault = vault
         self._base = f"{public_url}{PATH}" if public_url else ""
-        self._key = vault.tenant_key(_INSTALLATION)
+        self._tokens = LinkTokens(vault, b"u1")
         self._coded = lru_cache(maxsize=1024)(str.encode)
 
     def url(self, message: Message) -> str:
@@ -74,8 +68,7 @@ class UnsubscribeLinks:
 
     def token(self, tenant: TenantId, user: UserNo, category: str) -> str:
         """A token for this choice; no two are the same."""
-        plain = _VERSION + tenant.to_bytes(4, "big") + user.to_bytes(6, "big") + self._coded(category)
-        return _text(self._vault.seal(self._key, plain))
+        return self._tokens.token(tenant.to_bytes(4, "big") + user.to_bytes(6, "big") + self._coded(category))
 
     async def read(self, token: str) -> Choice | None:
         """What a token stands for; None when it is not one of ours."""
@@ -115,11 +108,9 @@ class UnsubscribeLinks:
         def chosen(user: User) -> Preferences:
             now = replace(choice, user=user)
             before = user.profile.preferences
-            return (
-                before
-                if now.subscribed is subscribed
-                else with_category(now.tenant, now.category, before, now.channel, on=subscribed)
-            )
+            if now.subscribed is subscribed:
+                return before
+            return with_category(choice.tenant, choice.category, before, choice.channel, subscribed)
 
         if choice.user is None:
             return choice
@@ -130,21 +121,8 @@ class UnsubscribeLinks:
         return replace(choice, user=recorded.user)
 
     def _opened(self, token: str) -> tuple[TenantId, UserNo, str] | None:
-        if len(token) > LONGEST_TOKEN or not token.isascii():
+        numbers = self._tokens.opened(token)
+        if numbers is None:
             return None
-        try:
-            sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-            plain = self._vault.open(self._key, sealed)
-        except (SealBroken, binascii.Error):
-            return None
-        if _text(sealed) != token or not plain.startswith(
-            _VERSION
-        ):  # the decoder passes over what it does not know
-            return None
-        numbers = plain[len(_VERSION) :]
         tenant, user = int.from_bytes(numbers[:4], "big"), int.from_bytes(numbers[4:_NUMBERS], "big")
         return TenantId(tenant), UserNo(user), numbers[_NUMBERS:].decode()
-
-
-def _text(sealed: bytes) -> str:
-    return urlsafe_b64encode(sealed).rstrip(b"=").decode()

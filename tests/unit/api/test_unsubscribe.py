@@ -10,7 +10,7 @@ from clarion.api.unsubscribe_words import WORDS
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.setup import Category
-from clarion.model.user import CategoryPreference, Contact, Preferences, Profile, UserPut
+from clarion.model.user import Contact, Preferences, PreferenceSet, Profile, UserPut
 from tests.unit.api.conftest import ACME
 
 ONE_CLICK = {
@@ -51,7 +51,7 @@ async def test_one_click_leaves_before_it_answers(clarion):
     _, link = await person(clarion)
     answer = await clarion.bearer("")("POST", link, **ONE_CLICK)
     assert answer.status_code == 200
-    assert await choices(clarion) == {"news": CategoryPreference(channels={Channel.EMAIL: False})}
+    assert await choices(clarion) == {"news": PreferenceSet(channels={Channel.EMAIL: False})}
     assert "value=back" in answer.text
     assert "location" not in answer.headers
     assert "set-cookie" not in answer.headers
@@ -78,8 +78,8 @@ async def test_leaving_twice_is_leaving_once(clarion):
 async def test_it_can_be_taken_back(clarion):
     """Undo leaves the preferences as they were, other choices included."""
     wanted = {
-        "news": CategoryPreference(channels={Channel.SMS: False}),
-        "ads": CategoryPreference(enabled=False),
+        "news": PreferenceSet(channels={Channel.SMS: False}),
+        "ads": PreferenceSet(enabled=False),
     }
     _, link = await person(clarion, preferences=Preferences(categories=wanted))
     nobody = clarion.bearer("")
@@ -93,7 +93,7 @@ async def test_it_can_be_taken_back(clarion):
 async def test_taking_it_back_opts_in_where_that_is_needed(clarion):
     """A category that nobody gets unasked is asked for."""
     await clarion.ledger.setup.categories.put(ACME, Category(key="news", enabled=False))
-    chosen = {"news": CategoryPreference(channels={Channel.EMAIL: True})}
+    chosen = {"news": PreferenceSet(channels={Channel.EMAIL: True})}
     _, link = await person(clarion, preferences=Preferences(categories=chosen))
     nobody = clarion.bearer("")
     await nobody("POST", link, **ONE_CLICK)

@@ -335,8 +335,9 @@ async def test_preferences_show_what_was_chosen_and_what_is_in_force(admin, ada)
     }
     put = await admin.ok("PUT", "/v1/users/ada/preferences", chosen)
     assert put == await admin.ok("GET", "/v1/users/ada/preferences")
-    assert put["effective"]["orders"]["sms"] == {"enabled": False, "decided_by": "user_category_channel"}
-    assert put["effective"]["orders"]["email"]["enabled"] is True
+    orders = put["effective"]["categories"]["orders"]["channels"]
+    assert orders["sms"] == {"enabled": False, "decided_by": "user_category_channel"}
+    assert orders["email"]["enabled"] is True
     wrong = {"quiet_hours": [{"start": "25:00", "end": "07:00"}]}
     shown = await admin.problem("PUT", "/v1/users/ada/preferences", wrong)
     assert shown["errors"][0]["pointer"] == "#/quiet_hours/0"
@@ -351,20 +352,31 @@ async def test_preferences_change_one_by_one(admin, ada):
     answer = await admin.ok("PUT", f"{path}/categories/news", {"enabled": False})
     assert answer["stored"] == {
         "channels": {"push": False},
-        "categories": {"news": {"enabled": False, "channels": {}}},
+        "categories": {"news": {"enabled": False, "channels": {}, "digest": None}},
+        "workflows": {},
+        "topics": {},
+        "digest": None,
         "quiet_hours": hours,
+        "snoozed_until": None,
+        "channel_order": None,
+        "caps": [],
     }
-    assert answer["effective"]["news"]["email"] == {"enabled": False, "decided_by": "user_category"}
+    news = answer["effective"]["categories"]["news"]["channels"]
+    assert news["email"] == {"enabled": False, "decided_by": "user_category"}
     answer = await admin.ok("PATCH", path, {"categories": {"news": {"channels": {"sms": True}}}})
-    assert answer["stored"]["categories"]["news"] == {"enabled": False, "channels": {"sms": True}}
+    assert answer["stored"]["categories"]["news"] == {
+        "enabled": False,
+        "channels": {"sms": True},
+        "digest": None,
+    }
     answer = await admin.ok("PATCH", path, {"categories": {"news": {"enabled": None}}, "channels": None})
-    assert answer["stored"]["categories"]["news"] == {"enabled": None, "channels": {"sms": True}}
+    assert answer["stored"]["categories"]["news"]["enabled"] is None
     assert (answer["stored"]["channels"], answer["stored"]["quiet_hours"]) == ({}, hours)
     assert (await admin("DELETE", f"{path}/categories/news")).status_code == 204
     assert (await admin("DELETE", f"{path}/categories/news")).status_code == 204
     stored = (await admin.ok("GET", path))["stored"]
-    assert stored == {"channels": {}, "categories": {}, "quiet_hours": hours}
-    assert (await admin.ok("PUT", path, {}))["stored"]["quiet_hours"] == []
+    assert (stored["channels"], stored["categories"], stored["quiet_hours"]) == ({}, {}, hours)
+    assert (await admin.ok("PUT", path, {}))["stored"]["quiet_hours"] is None
 
 
 async def test_an_unknown_category_in_preferences_is_refused(admin, ada):

@@ -102,9 +102,9 @@ def test_json_is_exact_as_text_and_harmless_in_html():
     assert '"' not in mail.html[6:-2]
 
 
-def test_an_unknown_zone_is_utc():
+def test_an_unknown_zone_is_that_of_the_tenant():
     """A misspelt profile delays nothing."""
-    assert plain(text("{{ 0|time }}", user=reader("en", "Mars/Olympus"))) == "12:00 AM"
+    assert plain(text("{{ 0|time }}", user=reader("en", "Mars/Olympus"))) == "1:00 AM"
 
 
 # ── how far off ───────────────────────────────────────────────────────────────────────────────────────────

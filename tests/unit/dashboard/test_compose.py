@@ -7,7 +7,6 @@ from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.setup import (
     Category,
-    FrequencyCap,
     LadderChannel,
     SendAll,
     SendFirst,
@@ -16,6 +15,7 @@ from clarion.model.setup import (
     Success,
     Workflow,
 )
+from clarion.model.user import FrequencyCap
 
 PLAIN = Category(key="c")
 

@@ -12,8 +12,9 @@ from clarion.flow.plan.planner import BATCH, UNDER_WAY, Planner
 from clarion.flow.priority import PriorityGate
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import EventId
-from clarion.model.setup import Category, FrequencyCap
+from clarion.model.setup import Category
 from clarion.model.status import Status
+from clarion.model.user import FrequencyCap
 from tests.stages import TENANT, NoDelivery, Stages
 
 SIZE = 120

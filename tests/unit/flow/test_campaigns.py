@@ -15,7 +15,7 @@ from clarion.model.channel import Lane
 from clarion.model.setup import Category
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.topic import Topic
-from clarion.model.user import CategoryPreference, Preferences
+from clarion.model.user import Preferences, PreferenceSet
 from clarion.services.campaigns import SAMPLE
 from clarion.testing.ports import ManualClock
 from tests.engine import Engine, engine, workflow
@@ -201,7 +201,7 @@ async def test_an_opt_out_during_a_campaign_holds(one):
     await one.pass_time(0.2)
     planned = {m.user for m in (await one.messages()).values() if m.status in ACTIVE}
     users = await one.ledger.users.get(list(planned))
-    off = Preferences(categories={"news": CategoryPreference(enabled=False)})
+    off = Preferences(categories={"news": PreferenceSet(enabled=False)})
     for user in users.values():
         await one.put_user(user.id, off)
     for _ in range(30):
@@ -234,7 +234,7 @@ async def test_a_local_time_begins_with_the_first_place_on_earth(one):
 async def test_a_preview_counts_and_plans_a_fair_sample(one):
     """Nothing is stored; what would not be sent is counted with its reason."""
     await join(one, *(f"u{n:03}" for n in range(SAMPLE + 50)))
-    off = Preferences(categories={"news": CategoryPreference(enabled=False)})
+    off = Preferences(categories={"news": PreferenceSet(enabled=False)})
     for n in range(0, SAMPLE + 50, 2):
         await one.put_user(f"u{n:03}", off)
     draft = await one.services.campaigns.create(one.tenant, SALE)

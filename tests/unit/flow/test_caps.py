@@ -6,8 +6,9 @@ import pytest
 
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Rejected, Retry
-from clarion.model.setup import Category, FrequencyCap, Template
+from clarion.model.setup import Category, Template
 from clarion.model.status import Reason, Status
+from clarion.model.user import FrequencyCap
 from clarion.testing.providers import Answer, RecordingProvider
 from tests.engine import Engine, engine, sms_text, workflow
 

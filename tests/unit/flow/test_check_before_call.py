@@ -13,13 +13,13 @@ from clarion.model.channel import Channel
 from clarion.model.consent import ConsentSource
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Contact, Preferences, Profile, UserPut
+from clarion.model.user import Contact, Preferences, PreferenceSet, Profile, UserPut
 from clarion.services.last_checks import LastChecks
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow
 
-OPTED_OUT = Preferences(categories={"news": CategoryPreference(enabled=False)})
+OPTED_OUT = Preferences(categories={"news": PreferenceSet(enabled=False)})
 OLD, NEW = "+4915112345678", "+4915187654321"
 
 

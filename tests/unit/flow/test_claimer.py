@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from clarion.flow.lanes import CAPACITY
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant
-from clarion.model.setup import Category, FrequencyCap, UnknownPolicy
+from clarion.model.setup import Category, UnknownPolicy
 from clarion.model.status import Reason, Status
-from clarion.model.user import Preferences, Window
+from clarion.model.user import FrequencyCap, Preferences, Window
 from tests.stages import TENANT, Stages
 
 UNTIL_ONE = Preferences(quiet_hours=(Window(start="12:00", end="13:00"),))

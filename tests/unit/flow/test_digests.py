@@ -29,7 +29,7 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import Preferences, PreferenceSet, Window
 from clarion.testing.ports import ManualClock
 from tests.engine import Engine, engine, workflow
 
@@ -300,7 +300,7 @@ async def test_whoever_opts_out_while_items_wait_is_asked_when_it_is_sent(store)
     """In again before the end: it is sent; out for good: it is not, and no attempt is made."""
     async with engine(store, clock=ManualClock()) as clarion:
         await create(clarion)
-        out = Preferences(categories={"news": CategoryPreference(enabled=False)})
+        out = Preferences(categories={"news": PreferenceSet(enabled=False)})
         for last, told in ((None, ["2: 1 2"]), (out, ["2: 1 2"])):
             await trigger(clarion, 1)
             await clarion.put_user("ada", out)

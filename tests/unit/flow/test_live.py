@@ -20,11 +20,11 @@ from clarion.model.ids import Instant
 from clarion.model.live import Live
 from clarion.model.live_update import LiveUpdate
 from clarion.model.outgoing import Outgoing
-from clarion.model.setup import Category, FrequencyCap, SendAll, Step, Template
+from clarion.model.setup import Category, SendAll, Step, Template
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
 from clarion.model.topic import Topic
-from clarion.model.user import Preferences, User, Window
+from clarion.model.user import FrequencyCap, Preferences, User, Window
 from clarion.services.devices import Registration
 from clarion.services.lives import APART_MS, KEPT_MS, LiveEnded, LiveState, OlderSequence
 from clarion.testing.providers import RecordingProvider

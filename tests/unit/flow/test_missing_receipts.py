@@ -13,7 +13,6 @@ from clarion.model.outcome import Gone, Outcome, Rejected, Unknown
 from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import (
     Category,
-    FrequencyCap,
     Integration,
     IntegrationLimits,
     LadderChannel,
@@ -21,7 +20,7 @@ from clarion.model.setup import (
     Step,
 )
 from clarion.model.status import Reason, Status
-from clarion.model.user import Preferences
+from clarion.model.user import FrequencyCap, Preferences
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow

@@ -8,9 +8,9 @@ from clarion.flow.lanes import CAPACITY
 from clarion.flow.plan.planner import FANOUT_PAGE
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import NO_USER
-from clarion.model.setup import Category, FrequencyCap
+from clarion.model.setup import Category
 from clarion.model.status import Reason, Status
-from clarion.model.user import Preferences, Window
+from clarion.model.user import FrequencyCap, Preferences, Window
 from clarion.model.worker import LEASE_MS
 from tests.engine import workflow
 from tests.stages import TENANT, Stages

@@ -10,13 +10,13 @@ import pytest
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.inbox import CaptureFilter, InboxChange
-from clarion.model.setup import Category, FrequencyCap, Integration, IntegrationLimits, Template
+from clarion.model.setup import Category, Integration, IntegrationLimits, Template
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences
+from clarion.model.user import FrequencyCap, Preferences, PreferenceSet
 from tests.engine import Engine, engine, workflow
 
 BELL = workflow("bell", channel=Channel.IN_APP)
-NO_NEWS = Preferences(categories={"news": CategoryPreference(enabled=False)})
+NO_NEWS = Preferences(categories={"news": PreferenceSet(enabled=False)})
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from clarion.model.setup import (
     Category,
     Dedupe,
     EventMatch,
-    FrequencyCap,
     Integration,
     IntegrationLimits,
     LadderChannel,
@@ -31,7 +30,7 @@ from clarion.model.setup import (
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
 from clarion.model.suppression import Suppression
-from clarion.model.user import CategoryPreference, Preferences, UserPut, Window
+from clarion.model.user import FrequencyCap, Preferences, PreferenceSet, UserPut, Window
 from clarion.services.retries import Retries
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
@@ -305,7 +304,7 @@ async def test_an_opt_out_binds_what_is_already_queued(store):
         await clarion.trigger("hello", "ada")
         await clarion.until_idle()
         calls = len(provider.calls)
-        await clarion.put_user("ada", Preferences(categories={"news": CategoryPreference(enabled=False)}))
+        await clarion.put_user("ada", Preferences(categories={"news": PreferenceSet(enabled=False)}))
         await clarion.pass_time(3_600)
         message = await clarion.one()
         assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
@@ -322,7 +321,7 @@ async def test_a_critical_category_cannot_be_opted_out_and_ignores_quiet_hours(s
             "ada",
             Preferences(
                 channels={Channel.SMS: False},
-                categories={"security": CategoryPreference(enabled=False)},
+                categories={"security": PreferenceSet(enabled=False)},
                 quiet_hours=(Window(start="00:00", end="00:00"),),
             ),
         )
@@ -885,7 +884,7 @@ async def test_inline_fields_never_undo_a_choice_made_at_the_same_time(store):
     async with engine(store) as clarion:
         await clarion.create_setup(workflow("hello", channel=Channel.EMAIL))
         await clarion.put_user("ada")
-        opted_out = Preferences(categories={"news": CategoryPreference(enabled=False)})
+        opted_out = Preferences(categories={"news": PreferenceSet(enabled=False)})
         submission = Submission(
             workflow="hello",
             recipients=(Recipient(user_id="ada", email="new@example.net"),),

@@ -2,8 +2,9 @@
 
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId, TenantId, UserNo
-from clarion.model.setup import Category, FrequencyCap, SendAll, Tenant
+from clarion.model.setup import Category, SendAll, Tenant
 from clarion.model.status import Status
+from clarion.model.user import FrequencyCap, Preferences
 from clarion.rules.caps import charges
 from tests.unit.rules.examples import MIDNIGHT, NIGHT, NOON, person, plan, workflow
 
@@ -12,12 +13,13 @@ SMS_DAILY = FrequencyCap(limit=1, window_s=86_400, channel=Channel.SMS)
 
 
 def scopes(
-    channel: Channel, tenant: tuple = (), category: tuple = (), *, critical: bool = False
+    channel: Channel, tenant: tuple = (), category: tuple = (), own: tuple = (), *, critical: bool = False
 ) -> list[tuple]:
     """What a message on `channel` is charged to: (scope, limit, window)."""
     found = charges(
         tenant=Tenant(id=TenantId(1), key="shop", caps=tenant),
         category=Category(key="news", caps=category, critical=critical),
+        preferences=Preferences(caps=own),
         channel=channel,
         user=UserNo(7),
         message_id=MessageId(b"m" * 16),
@@ -82,3 +84,13 @@ def test_a_plan_charges_what_is_due_and_nothing_else():
     assert [m.charged for m in night.messages] == [True, False]
     nobody = plan(flow, category=capped, user=person(contacts=()))
     assert [c.message_id for c in nobody.charges] == [nobody.messages[0].id]
+
+
+def test_a_cap_of_the_users_own_counts_beside_the_others():
+    """Over all categories, or one channel of them."""
+    assert scopes(Channel.SMS, (HOURLY,), (), (HOURLY, SMS_DAILY)) == [
+        ("tenant/*", 3, 3_600),
+        ("user/*", 3, 3_600),
+        ("user/sms", 1, 86_400),
+    ]
+    assert scopes(Channel.SMS, own=(HOURLY,), critical=True) == []

@@ -6,7 +6,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Integration, LadderChannel, SendAll, SendFirst, SendLadder
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences
+from clarion.model.user import Preferences, PreferenceSet
 from clarion.rules.coverage import missing, served
 from clarion.rules.eligibility import LOOK_AGAIN_MS
 from clarion.rules.explain import explanation
@@ -72,7 +72,7 @@ def test_what_waits_for_something_else_says_both():
 
 def test_what_is_not_sent_at_all_does_not_wait_for_an_integration():
     """An opt-out is decided, whoever serves the channel."""
-    off = Preferences(categories={"orders": CategoryPreference(enabled=False)})
+    off = Preferences(categories={"orders": PreferenceSet(enabled=False)})
     planned = plan(ALL, user=person(preferences=off), served=frozenset())
     assert {message.reason for message in planned.messages} == {Reason.OPTED_OUT}
 

@@ -5,9 +5,17 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.setup import Category, FrequencyCap, Tenant
+from clarion.model.setup import Category, Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Contact, Day, Preferences, Window
+from clarion.model.user import (
+    Contact,
+    Day,
+    DefaultPreferences,
+    FrequencyCap,
+    Preferences,
+    PreferenceSet,
+    Window,
+)
 from clarion.rules.eligibility import DEVICES
 from clarion.rules.time_format import FOREVER, rfc3339
 from tests.unit.rules.examples import (
@@ -121,7 +129,7 @@ def test_when_every_contact_is_suppressed_nothing_is_sent_even_if_critical():
 
 def test_an_opt_out_stops_it():
     """And the explanation names the setting."""
-    preferences = Preferences(categories={"orders": CategoryPreference(enabled=False)})
+    preferences = Preferences(categories={"orders": PreferenceSet(enabled=False)})
     decided = decide(user=person(preferences=preferences))
     assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.SUPPRESSED, Reason.OPTED_OUT)
     assert said(decided.verdicts, "preferences") == [("stop", "user_category")]
@@ -264,3 +272,71 @@ def test_the_end_of_time_has_an_answer():
     )
     decided = decide(user=person(quiet=(noon,)), category=office, now=Instant(FOREVER - 1))
     assert (decided.verdict, decided.due_at) == ("stop", None)
+
+
+# -- what a reader wants no messages for, and everything that stands in the way -------------------------------
+
+
+def test_a_snooze_holds_messages_until_it_is_over():
+    """Critical ones and the inbox excepted."""
+    user = person(preferences=Preferences(snoozed_until=EVENING))
+    decided = decide(user=user, now=NOON)
+    assert (decided.verdict, decided.reason, decided.due_at) == ("defer", Reason.SNOOZED, EVENING)
+    assert decide(user=user, now=EVENING).verdict == "send"
+    assert decide(user=user, now=NOON, category=CRITICAL).verdict == "send"
+    silent = decide(Channel.IN_APP, user=user, now=NOON)
+    assert (silent.verdict, said(silent.verdicts, "snooze")) == ("send", [("allow", "in_app_is_silent")])
+
+
+def test_a_snooze_that_ends_in_quiet_hours_is_followed_by_them():
+    """Both are named, and the message goes when the later one is over."""
+    user = person(preferences=Preferences(snoozed_until=EVENING, quiet_hours=(NIGHT,)))
+    decided = decide(user=user, now=MIDNIGHT)
+    assert (decided.reason, decided.due_at) == (Reason.SNOOZED, at("2026-03-26 08:00", BERLIN))
+    assert [one.rule for one in decided.verdicts if one.result == "defer"] == ["snooze", "quiet_hours"]
+
+
+def test_a_snooze_of_weeks_keeps_the_message():
+    """However long it is, nothing is dropped."""
+    until = Instant(NOON + 60 * 86_400_000)
+    decided = decide(user=person(preferences=Preferences(snoozed_until=until)), now=NOON)
+    assert (decided.verdict, decided.due_at) == ("defer", until)
+
+
+def test_quiet_hours_of_the_tenant_hold_for_who_has_chosen_none():
+    """An empty list is a choice: no quiet hours."""
+    tenant = replace(TENANT, preferences=DefaultPreferences(quiet_hours=(NIGHT,)))
+    assert decide(user=person(preferences=Preferences()), tenant=tenant, now=MIDNIGHT).reason is (
+        Reason.QUIET_HOURS
+    )
+    chosen = person(preferences=Preferences(quiet_hours=()))
+    assert decide(user=chosen, tenant=tenant, now=MIDNIGHT).verdict == "send"
+
+
+def test_everything_that_stands_in_the_way_is_named():
+    """Not the first only: who helps somebody needs to know all of it. The reason is the first."""
+    preferences = Preferences(
+        categories={"orders": PreferenceSet(enabled=False)},
+        workflows={"order-shipped": PreferenceSet(channels={Channel.EMAIL: False})},
+        quiet_hours=(NIGHT,),
+        snoozed_until=EVENING,
+    )
+    user = person(contacts=(), preferences=preferences)
+    decided = decide(user=user, category=OFFICE, now=MIDNIGHT)
+    assert (decided.verdict, decided.reason) == ("stop", Reason.NO_CONTACT)
+    assert [(one.rule, one.reason) for one in decided.verdicts] == [
+        ("contact", "no_contact"),
+        ("preferences", "user_category"),
+        ("preferences", "user_workflow_channel"),
+        ("snooze", "snoozed"),
+        ("quiet_hours", "inside"),
+        ("send_window", "closed"),
+    ]
+
+
+def test_what_is_too_late_names_what_else_is_against_it():
+    """Sending it again later would not help either."""
+    user = person(contacts=(), quiet=(NIGHT,))
+    decided = decide(user=user, now=MIDNIGHT, expires_at=MIDNIGHT)
+    assert (decided.status, decided.reason) == (Status.EXPIRED, Reason.EXPIRED)
+    assert [one.rule for one in decided.verdicts] == ["expiry", "contact", "quiet_hours"]

@@ -12,7 +12,7 @@ from clarion.model.ids import Instant
 from clarion.model.message import ChannelDecision, Verdict, packed
 from clarion.model.setup import Category, LadderChannel, Money, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Day, Preferences, Window
+from clarion.model.user import Day, Preferences, PreferenceSet, Window
 from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
 from clarion.rules.time_format import rfc3339
 from tests.unit.rules.examples import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
@@ -56,7 +56,10 @@ def test_the_shape_is_stable_and_ready_for_json():
         "text",
         "verdicts",
     ]
-    assert all(list(verdict) == ["rule", "result", "reason", "inputs"] for verdict in channel["verdicts"])
+    assert all(
+        list(verdict) == ["rule", "result", "reason", "inputs", "lifted_by"]
+        for verdict in channel["verdicts"]
+    )
     assert (found["user_id"], found["decided_at"]) == ("user-7", "2026-03-24T23:00:00Z")
     assert (channel["status"], channel["due_at"]) == ("deferred", "2026-03-25T07:00:00Z")
     assert json.loads(json.dumps(found)) == found
@@ -124,11 +127,11 @@ def test_a_choice_names_what_was_chosen():
     [
         ({"channels": {SMS: False}}, "the user turned off SMS."),
         (
-            {"categories": {"orders": CategoryPreference(enabled=False)}},
+            {"categories": {"orders": PreferenceSet(enabled=False)}},
             "the user opted out of this category.",
         ),
         (
-            {"categories": {"orders": CategoryPreference(channels={SMS: False})}},
+            {"categories": {"orders": PreferenceSet(channels={SMS: False})}},
             "the user turned off SMS for this category.",
         ),
     ],
@@ -228,7 +231,9 @@ def test_verdicts_the_rules_do_not_know_are_passed_on():
     verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
     grown = replace(run, channels=(replace(run.channels[0], said=packed(verdict)),))
     assert explanation(grown, "u").channels[0].verdicts == [
-        VerdictExplanation(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
+        VerdictExplanation(
+            rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3}, lifted_by=None
+        )
     ]
 
 

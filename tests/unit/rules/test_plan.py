@@ -10,7 +10,6 @@ from clarion.model.plan import DedupeClaim
 from clarion.model.setup import (
     Category,
     Dedupe,
-    FrequencyCap,
     LadderChannel,
     SendAll,
     SendFirst,
@@ -18,7 +17,7 @@ from clarion.model.setup import (
     Success,
 )
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import FrequencyCap, Preferences, PreferenceSet, Window
 from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
 from tests.unit.rules.examples import (
@@ -95,7 +94,7 @@ def test_ids_are_derived_so_that_a_replay_writes_the_same_rows():
 def test_all_means_every_channel_and_those_that_cannot_are_listed_too():
     """A channel that is stopped is a message with its terminal status: found, counted, explained."""
     everything = workflow(SendAll(channels=(INBOX, MAIL, SMS, PUSH)))
-    preferences = Preferences(categories={"orders": CategoryPreference(channels={SMS: False})})
+    preferences = Preferences(categories={"orders": PreferenceSet(channels={SMS: False})})
     planned = plan(everything, user=only(MAIL, SMS, preferences=preferences))
     assert outcome(planned) == [
         (INBOX, Status.QUEUED, None),
@@ -398,3 +397,27 @@ def test_critical_messages_are_due_at_any_hour_and_charged_to_no_cap():
 def test_category_is_the_workflows():
     """Messages carry the category they were decided under."""
     assert plan(category=CATEGORY).messages[0].category == "orders"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        SendFirst(channels=(MAIL, PUSH, SMS)),
+        SendLadder(channels=tuple(LadderChannel(channel=one, wait_s=5) for one in (MAIL, PUSH, SMS))),
+    ],
+)
+def test_the_channel_that_the_user_wants_first_comes_first(to):
+    """Of those that the workflow names, whether the first one is chosen or a ladder climbed."""
+    user = person(preferences=Preferences(channel_order=(SMS, Channel.CHAT)))
+    planned = plan(workflow(to), user=user)
+    assert next(one.channel for one in planned.messages) is SMS
+    assert Channel.CHAT not in {one.channel for one in planned.messages}
+
+
+def test_what_comes_by_a_topic_that_is_off_is_not_sent_unless_the_event_names_the_user():
+    """A topic is left by itself; who is told in person is told."""
+    user = person(preferences=Preferences(topics={"orders": PreferenceSet(enabled=False)}))
+    by_topic = replace(event(), users=(), topics=("orders.eu",))
+    assert plan(what=by_topic, user=user).messages[0].reason is Reason.OPTED_OUT
+    named = replace(by_topic, users=(user.no,))
+    assert plan(what=named, user=user).messages[0].status is Status.QUEUED

@@ -6,10 +6,10 @@ import pytest
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.setup import FrequencyCap, LadderChannel, SendAll, SendFirst, SendLadder, Tenant
+from clarion.model.setup import LadderChannel, SendAll, SendFirst, SendLadder, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
-from clarion.model.user import Preferences
+from clarion.model.user import FrequencyCap, Preferences
 from clarion.rules import schedule
 from clarion.rules.explain import sentence
 from tests.unit.rules.examples import (

@@ -11,6 +11,7 @@ from clarion.content.localise.locales import direction_of, language_of
 from clarion.content.templates.attribute_guard import shielded
 from clarion.model.setup import Tenant
 from clarion.model.user import User
+from clarion.rules import places
 
 HOUSE = frozenset({"data", "user", "tenant", "unsubscribe_url"})
 
@@ -34,8 +35,8 @@ def voice(text: str, reader: str) -> Voice:
 
 USER: Mapping[str, Callable[[User, Tenant, Voice], Any]] = {
     "id": lambda user, tenant, voice: user.id,
-    "locale": lambda user, tenant, voice: user.profile.locale or tenant.locale,
-    "timezone": lambda user, tenant, voice: user.profile.timezone or tenant.timezone,
+    "locale": lambda user, tenant, voice: places.locale(user.profile, tenant)[0],
+    "timezone": lambda user, tenant, voice: places.zone_of(user, tenant),
     "attributes": lambda user, tenant, voice: user.profile.attributes,
     "language": lambda user, tenant, voice: voice.language,
     "direction": lambda user, tenant, voice: voice.direction,

@@ -11,8 +11,8 @@ from clarion.flow.lanes import HELD_MS, InFlight
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
+from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, UserNo
-from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
@@ -21,6 +21,7 @@ from clarion.ports.clock import Clock
 from clarion.rules.eligibility import Decision, evaluate
 from clarion.rules.endpoints import addresses
 from clarion.rules.outcomes import settle_unsent
+from clarion.rules.plan import topics_for
 from clarion.rules.schedule import start
 
 log = structlog.get_logger(__name__)
@@ -133,7 +134,7 @@ class Recheck:
             return settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
         verdict = in_flight.decision
         if verdict is None or user is not in_flight.user or now >= verdict.valid_until:
-            verdict = self._gate(message, user, in_flight.event.live, now)
+            verdict = self._gate(message, user, in_flight.event, now)
             in_flight.user, in_flight.decision = user, verdict
         if verdict is None:
             return settle_unsent(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
@@ -154,7 +155,7 @@ class Recheck:
         due = None if tenant is None else start(event, user, tenant)
         return due if due is not None and due > now else None
 
-    def _gate(self, message: Message, user: User, live: LiveUpdate | None, now: Instant) -> Decision | None:
+    def _gate(self, message: Message, user: User, event: Event, now: Instant) -> Decision | None:
         setup = setup_of(self._setup, message.tenant, message.workflow)
         if setup is None:
             return None
@@ -168,5 +169,6 @@ class Recheck:
             now=now,
             expires_at=message.expires_at,
             addresses=addresses(message, user),
-            live=live,
+            live=event.live,
+            topics=topics_for(event, user.no),
         )

@@ -203,6 +203,7 @@ class Claimer:
                 charges += caps.charges(
                     tenant=tenant,
                     category=category,
+                    preferences=users[message.user].profile.preferences,
                     channel=message.channel,
                     user=message.user,
                     message_id=message.id,

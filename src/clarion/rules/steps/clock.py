@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from clarion.model.setup import Step, Tenant
 from clarion.model.user import User
+from clarion.rules.places import zone_of
 from clarion.rules.quiet_hours import check_zone
-from clarion.rules.schedule import zone_of
 from clarion.rules.steps.kind import StepFault
 
 RECIPIENT, TENANT = "recipient", "tenant"

@@ -21,7 +21,7 @@ from clarion.rules import data_types
 from clarion.rules.data_types import ANYTHING, DataType, Scalar, fields_of, typed
 from clarion.rules.expressions import ExpressionError, compiled
 from clarion.rules.keys import KeyedHash
-from clarion.rules.schedule import zone_of
+from clarion.rules.places import locale, zone_of
 from clarion.rules.steps.program import Program
 
 TYPES: Mapping[str, DataType] = {
@@ -257,7 +257,7 @@ class Walk:
             "tenant": {"key": tenant.key, "timezone": tenant.timezone},
             "user": {
                 "id": user.id,
-                "locale": user.profile.locale or tenant.locale,
+                "locale": locale(user.profile, tenant)[0],
                 "timezone": zone_of(user, tenant),
                 "attributes": user.profile.attributes,
             },
