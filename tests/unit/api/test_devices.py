@@ -34,7 +34,13 @@ async def bob(admin) -> None:
 
 async def test_a_device_is_logged_in_shown_and_logged_out(admin, ada):
     """Every field comes back, absent ones as null."""
-    body = {**ANDROID, "app": "com.example.app", "locale": "de-CH", "app_version": "4.1"}
+    body = {
+        **ANDROID,
+        "app": "com.example.app",
+        "locale": "de-CH",
+        "timezone": "Europe/Zurich",
+        "app_version": "4.1",
+    }
     made = await admin.ok("PUT", PHONE, body)
     assert made.pop("last_seen_at").endswith("Z")
     assert made == {
@@ -146,6 +152,7 @@ async def test_a_token_becomes_the_address_of_its_push_service(clarion, admin, a
             "push_environment",
         ),
         ({**ANDROID, "locale": "klingon"}, "#/locale", "language"),
+        ({**ANDROID, "timezone": "Mars/Olympus"}, "#/timezone", "time zone"),
         ({**ANDROID, "tokne": "x"}, "#/tokne", "token"),
     ],
 )
