@@ -175,7 +175,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "invalid_data": ProblemKind(
         422,
-        "The data does not match the schema of the workflow or of its template",
+        "The data does not match its schema",
         "Read `errors`: each entry points into `data` and says what the `data_schema` expects there.",
     ),
     "unknown_reference": ProblemKind(

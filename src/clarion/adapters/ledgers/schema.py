@@ -388,6 +388,7 @@ campaigns = Table(
     _one_of("status", CampaignStatus),
     _one_of("lane", Lane),
     Index("campaigns_tenant", "tenant", "id"),
+    Index("campaigns_status", "status", "id"),
     sqlite_with_rowid=False,
 )
 Index("campaigns_due", campaigns.c.lane, campaigns.c.due_at, sqlite_where=campaigns.c.due_at.is_not(None))

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("campaigns_tenant", "campaigns", ["tenant", "id"])
+    op.create_index("campaigns_status", "campaigns", ["status", "id"])
     _partial("campaigns_due", ["lane", "due_at"], "due_at IS NOT NULL")
     _partial("campaigns_paused", ["event_id"], "status = 'paused'")
     _partial("campaigns_held", ["holder"], "holder IS NOT NULL")
