@@ -139,6 +139,7 @@ class PreferencePages:
 
         origin = ConsentOrigin(source=ConsentSource.PREFERENCE_PAGE)
         user = (await self._consents.record(visit.user, (), origin, chosen)).user
+        await self._consents.in_force()
         if (profile.locale, profile.timezone) == (user.profile.locale, user.profile.timezone):
             return user
         told = {"locale": profile.locale, "timezone": profile.timezone}
