@@ -7,7 +7,6 @@ rules hold, so the strictest does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
@@ -36,8 +35,6 @@ class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     law: str
     """The law with its section."""
     url: str
-    checked: date
-    """When the rule was last compared with its source."""
     says: str
     channels: frozenset[Channel] = frozenset()
     """`send_window`: where it holds."""

@@ -10,6 +10,7 @@ from clarion.model.channel import Channel
 from clarion.model.message import MessageFilter
 from clarion.model.setup import Integration, Scope, SendAll, Step, Workflow
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.ports.callback import Callback, CallbackRequest, DocumentNeeded
 from clarion.services.message_references import MessageReferences
@@ -100,7 +101,7 @@ async def test_what_failed_says_why(clarion, url):
     await reported(clarion, url, body("failed"), message)
     stored = await now(clarion, message)
     assert (stored.status, stored.reason) == (Status.UNDELIVERED, Reason.PROVIDER_ERROR)
-    assert await clarion.ledger.suppressions.page(ACME, None, 10) == []
+    assert await clarion.ledger.suppressions.page(ACME, SuppressionFilter(), None, 10) == []
 
 
 async def test_a_forged_callback_changes_nothing(clarion, url, admin):

@@ -8,6 +8,7 @@ from clarion.model.ids import id_text
 from clarion.model.message import MessageFilter
 from clarion.model.setup import Scope, SendAll, Step, Workflow
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import SuppressionFilter
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.services.message_references import MessageReferences
 from tests.unit.api.conftest import ACME, OTHER
@@ -62,7 +63,7 @@ async def take(client, raw):
 
 async def suppressed(clarion):
     """Why each address must not be used."""
-    return [row.reason for row in await clarion.ledger.suppressions.page(ACME, None, 10)]
+    return [row.reason for row in await clarion.ledger.suppressions.page(ACME, SuppressionFilter(), None, 10)]
 
 
 async def test_a_bounce_moves_its_message_and_retires_the_address(clarion, sender):

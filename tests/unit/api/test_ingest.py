@@ -161,7 +161,11 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         ({"recipients": ["ada"], "lane": "urgent"}, "#/lane", "`critical`, `high`, `normal`, `bulk`"),
         ({"recipients": []}, "#/recipients", "length >= 1"),
         ({"recipients": ["ok", " "]}, "#/recipients/1", "1 to 255 printable"),
-        ({"recipients": [{"email": "ada@example.com"}]}, "#/recipients/0", "needs `user_id`, `topic` or `segment`"),
+        (
+            {"recipients": [{"email": "ada@example.com"}]},
+            "#/recipients/0",
+            "needs `user_id`, `topic` or `segment`",
+        ),
         ({"recipients": [{"topic": "t", "user_id": "ada"}]}, "#/recipients/0", "give `topic` alone"),
         ({"recipients": [{"user_id": "u", "email": "nope"}]}, "#/recipients/0/email", "ada@example.com"),
         ({"recipients": [{"user_id": "u", "phone": "0151"}]}, "#/recipients/0/phone", "E.164"),
