@@ -6,6 +6,7 @@ import os
 import asyncpg
 import pytest
 
+from clarion.adapters.ledgers.postgresql import signals
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, PreconditionFailed
@@ -13,6 +14,7 @@ from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.conditions import Conditions
 from clarion.model.ids import Instant, TenantId
+from clarion.model.run import EventWait, Signal
 from clarion.model.setup import Category, Tenant
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, UserPut
@@ -20,10 +22,12 @@ from clarion.model.worker import Process
 from clarion.ports import terms
 from clarion.ports.terms import Subject, Terms
 from clarion.ports.vault import contact_hash
+from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.postgresql_ledgers import new_database
 
 PATIENCE_S = 30
+DAY_MS = 86_400_000
 KEY = b"k" * 32
 
 
@@ -133,6 +137,36 @@ async def test_who_stands_still_in_a_transaction_is_given_up_all_the_same(proces
             await stopped.execute("COMMIT")
     finally:
         stopped.terminate()
+
+
+WAITS_FOR_A_LOCK = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+
+
+async def test_who_begins_to_listen_finds_what_another_process_is_telling(processes):
+    """It waits until that is stored, and is due at once. Without the lock each would miss the other."""
+    here, there = processes
+    subject = await LedgerSubject(there, ManualClock(), SeededRandom(5)).create_setup()
+    message, later = subject.planned(), Instant(subject.now + DAY_MS)
+    wait = EventWait(key=b"k" * 16, since=Instant(0), until=later)
+    row = subject.waiting(message, due_at=later, waits=(wait,))
+    signal = Signal(key=wait.key, at=subject.now, event_id=subject.event(), workflow="", expires_at=later)
+    told, go_on = asyncio.Event(), asyncio.Event()
+
+    async def tell(connection):
+        plan = subject.plan_of(signals=(signal,))
+        await signals.hold(connection, [plan])
+        await signals.tell(connection, [plan], frozenset())
+        told.set()
+        await go_on.wait()
+
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        group.create_task(here.database.write(tell))
+        await told.wait()
+        listening = group.create_task(subject.plan(message, run_rows=(row,)))
+        while not listening.done() and not (await here.database.row(WAITS_FOR_A_LOCK))[0]:
+            pass
+        go_on.set()
+    assert (await there.runs.get(subject.tenant, row.id)).due_at == subject.now
 
 
 async def test_a_person_is_as_another_process_left_them(processes):
