@@ -109,7 +109,8 @@ async def test_what_is_sent_arrives_on_every_channel_in_every_language(open_page
 async def test_a_push_is_shown_on_a_lock_screen_and_a_call_as_what_is_said(open_page, server):
     """The clock is that of the newest notification, where its person is; filtered, that of the newest one shown."""
     page = await open_page()
-    await server.api.put("/v1/users/misaki/preferences", {"quiet_hours": []})  # Whatever the time is in Tokyo.
+    # Whatever the time is in Tokyo.
+    await server.api.put("/v1/users/misaki/preferences", {"quiet_hours": []})
     await expect(page.locator("#calls")).to_be_hidden()
     await send(page, "Ready to collect", "misaki")
     await expect(page.locator("#pushes .push")).to_have_count(1)
