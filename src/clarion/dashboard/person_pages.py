@@ -14,12 +14,13 @@ from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.dashboard.user_list import person
 from clarion.dashboard.workflow_pages import run_rows
 from clarion.errors import ClarionError, InvalidInput, NotFound
-from clarion.model.channel import Channel
+from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import UserNo
 from clarion.model.run import RunFilter, RunStatus
-from clarion.model.user import User
+from clarion.model.user import WEEK, User
 from clarion.ports.vault import contact_hash
 from clarion.rules import validation
+from clarion.rules.effective_preferences import effective_preferences
 
 PEOPLE = 50
 RUNS = 20
@@ -55,6 +56,10 @@ async def one(site: Site, request: PageRequest, user_id: str) -> Response:
     user = (await ledger.users.find(tenant, [user_id])).get(user_id)
     if user is None:
         raise NotFound(f"There is no user {user_id!r}.")
+    setup = ledger.setup
+    wants = effective_preferences(
+        setup.tenants.all()[tenant], setup.categories.all(tenant), setup.workflows.all(tenant), user.profile
+    )
     waiting = RunFilter(user=user.no, status=RunStatus.WAITING)
     runs, _ = await ledger.runs.page(tenant, waiting, None, RUNS)
     return Response(
@@ -73,6 +78,25 @@ async def one(site: Site, request: PageRequest, user_id: str) -> Response:
                 }
                 for one in user.profile.contacts
             ],
+            channels=[CHANNEL_NAMES[channel] for channel in CHANNELS],
+            categories=[
+                {
+                    "key": key,
+                    "channels": [
+                        {
+                            "enabled": one.enabled,
+                            "by": one.decided_by.replace("_", " "),
+                        }
+                        for one in (wanted.channels[channel] for channel in CHANNELS)
+                    ],
+                }
+                for key, wanted in sorted(wants.categories.items())
+            ],
+            quiet=[
+                f"{window.start} to {window.end}{'' if window.days == WEEK else ' on ' + ', '.join(window.days)}"
+                for window in wants.quiet_hours.value
+            ],
+            snoozed_until=wants.snoozed_until,
             attributes=sorted((name, str(value)) for name, value in user.profile.attributes.items()),
             consents=[
                 {

@@ -54,3 +54,10 @@ async def test_a_person_is_shown_with_what_they_get(app, ask):
     for text in ("Ada Lovelace", "ada@example.com", "Verified", "Nothing is recorded", "London"):
         assert text in page, text
     assert (await ask("/ui/people/nobody")).status == 404
+
+
+async def test_what_a_person_wants_is_shown_with_what_decided_it(ask):
+    """By category and channel, and the quiet hours."""
+    page = (await ask("/ui/people/misaki")).body
+    assert 'title="default">On' in page
+    assert "Quiet hours 22:00 to 07:00." in page
