@@ -131,6 +131,13 @@ def columns_of(path: Path) -> dict[str, set[str]]:
         return {table: {row[1] for row in file.execute(f"PRAGMA table_info({table})")} for table in tables}
 
 
+def indexes_of(path: Path) -> set[str]:
+    """What was created beside the tables."""
+    with closing(sqlite3.connect(path)) as file:
+        made = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        return {name for (name,) in file.execute(made)}
+
+
 async def test_what_an_earlier_version_was_sending_is_in_doubt(opened, clock, random, path):
     """It noted it in the message itself; the migration leaves the note, and whoever claims the message sees it."""
     subject = await LedgerSubject(opened(), clock, random).create_setup()
@@ -144,6 +151,8 @@ async def test_what_an_earlier_version_was_sending_is_in_doubt(opened, clock, ra
         now, then = columns_of(path), columns_of(older)
         for table in now.keys() - then.keys():
             connection.execute(f"DROP TABLE {table}")
+        for index in indexes_of(path) - indexes_of(older):
+            connection.execute(f"DROP INDEX IF EXISTS {index}")
         for table, columns in then.items():
             for column in now[table] - columns:
                 connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
