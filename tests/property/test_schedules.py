@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo, available_timezones
 
 from hypothesis import given, settings
@@ -17,11 +18,11 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Unavailable
 from clarion.flow.ledger import Ledger
 from clarion.model.ids import EventId, Instant, TenantId
-from clarion.model.schedule import CatchUp, Outcome, Schedule
+from clarion.model.schedule import CatchUp, Outcome, Schedule, ScheduleState
 from clarion.model.submission import Acceptance
 from clarion.rules.quiet_hours import check_zone
-from clarion.rules.recurrence import occurrences
-from clarion.rules.schedules import PAST
+from clarion.rules.recurrence import following, occurrences
+from clarion.rules.schedules import MOST_LATE, PAST, due
 from clarion.services.schedules import ScheduleService
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.needs import DEEP, examples
@@ -185,4 +186,25 @@ def test_each_occurrence_happens_once(steps):
         assert len(state.past) <= PAST
         assert {one.at for one in state.past if one.outcome is Outcome.FIRED} <= fired
 
-    asyncio.run(play())
+    # How many fire late at most is another rule, tried below.
+    with patch("clarion.rules.schedules.MOST_LATE", 1_000):
+        asyncio.run(play())
+
+
+def test_the_newest_of_those_that_are_late_fire():
+    """Not more than a few: the rest is told as missed."""
+    schedule = Schedule(
+        key="k",
+        workflow="w",
+        recipients=("ada",),
+        rrule="FREQ=MINUTELY",
+        timezone="UTC",
+        catch_up=CatchUp.ALL,
+    )
+    start = Instant(1_767_614_400_000)
+    first = following(schedule, "UTC", start, start)
+    state = ScheduleState(schedule=schedule, created_at=start, updated_at=start, next=first)
+    now = Instant(start + 15 * 60_000)
+    decided = due(state, "UTC", now, lambda one: EventId(b"%d" % one.at))
+    assert [one.at for one in decided.firing] == [now - 60_000 * ago for ago in reversed(range(MOST_LATE))]
+    assert [one.outcome for one in decided.past[:5]] == [Outcome.MISSED] * 5
