@@ -12,6 +12,7 @@ from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.errors import NotFound
 from clarion.model.audience import Segment
+from clarion.model.ids import NO_USER
 from clarion.rules.audience import condition
 from clarion.rules.expressions import ExpressionError
 from clarion.services.segments import SegmentStatus
@@ -48,12 +49,11 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
     segment = ledger.setup.segments.all(tenant).get(key)
     if segment is None:
         raise NotFound(f"There is no segment {key!r}.")
-    wanted = condition(segment.where, ledger.setup.tenants.all()[tenant])
     status = await site.parts.services.segments.status(tenant, key)
-    found = await site.parts.services.segments.search(tenant, wanted, None, SHOWN)
-    body = pages.render(
-        "segment.html", here="segments", below=True, rows=people_rows(found), **_row(segment, status)
-    )
+    numbers = await site.parts.services.segments.members(tenant, key, NO_USER, SHOWN)
+    users = await ledger.users.get(numbers)
+    rows = people_rows([users[no] for no in numbers if no in users])
+    body = pages.render("segment.html", here="segments", below=True, rows=rows, **_row(segment, status))
     return Response(body=body)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
-from clarion.model.audience import Segment
+from clarion.model.setup import Scope
 from tests.unit.dashboard.test_site import asker
 
 REACHABLE = "'email' in user.channels"
@@ -16,7 +17,10 @@ REACHABLE = "'email' in user.channels"
 async def segment(app):
     """One with everybody who has an email address."""
     (tenant,) = app.ledger.setup.tenants.all().values()
-    await app.ledger.setup.segments.put(tenant.id, Segment(key="mail", name="<b>Mail", where=REACHABLE))
+    _, key = await app.keys.create(tenant.id, "test", Scope.ADMIN)
+    sent = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    body = msgspec.json.encode({"name": "<b>Mail", "where": REACHABLE})
+    assert (await asker(app)("/v1/segments/mail", "PUT", body, **sent)).status == 200
 
 
 async def test_before_there_is_a_segment_it_says_what_one_is(ask):
