@@ -79,7 +79,6 @@ BECAUSE = {
     Reason.TOO_OLD: "the time for retries is over",
     Reason.INTERNAL_ERROR: "a bug in Clarion",
     Reason.MERGED_INTO_DIGEST: "it is part of a digest",
-    Reason.KEY_MISSING: "the data has no value to collect by",
     Reason.EMPTY_DIGEST: "nothing was left to tell",
     Reason.UNREADABLE: "the stored event cannot be read",
     Reason.EXPRESSION_ERROR: "an expression of a step has no value",

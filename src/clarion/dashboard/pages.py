@@ -17,6 +17,16 @@ TYPES = {
     "svg": "image/svg+xml",
     "woff2": "font/woff2",
 }
+SECTIONS = {
+    "people": "People",
+    "segments": "Segments",
+    "campaigns": "Campaigns",
+    "workflows": "Workflows",
+    "templates": "Templates",
+    "stats": "Statistics",
+}
+"""The parts of the pages, by the last part of their address. A page says which it is in (`here`), and whether it is one of those
+below its first page (`below`)."""
 A_YEAR = "public, max-age=31536000, immutable"
 
 
@@ -32,7 +42,8 @@ def _folder(name: str) -> dict[str, bytes]:
 @cache
 def _environment() -> Environment:
     sources = {name: content.decode() for name, content in _folder("templates").items()}
-    return Environment(templates=sources, trim_blocks=True, lstrip_blocks=True, globals={"static": address})
+    known = {"static": address, "sections": list(SECTIONS.items())}
+    return Environment(templates=sources, trim_blocks=True, lstrip_blocks=True, globals=known)
 
 
 @cache

@@ -53,6 +53,8 @@ async def edit(site: Site, request: PageRequest, key: str) -> Response:
     return Response(
         body=pages.render(
             "partial.html",
+            here="templates",
+            below=True,
             key=key,
             called=live.name if live else "",
             title=(live.name if live else "") or key,

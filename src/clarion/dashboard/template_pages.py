@@ -76,6 +76,7 @@ async def overview(site: Site, request: PageRequest, _: str) -> Response:
     return Response(
         body=pages.render(
             "overview.html",
+            here="templates",
             rows=await asyncio.to_thread(editor.overview, setup, tenant),
             partials=partials.rows(setup, tenant),
             languages=[{**msgspec.structs.asdict(one), "percent": f"{one.percent:g}"} for one in languages],
@@ -95,6 +96,8 @@ async def edit(site: Site, request: PageRequest, key: str) -> Response:
     return Response(
         body=pages.render(
             "editor.html",
+            here="templates",
+            below=True,
             key=key,
             title=template.name or key,
             document=msgspec.json.encode(editor.written(template)).decode(),
