@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -38,6 +39,17 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     """The id of somebody who was erased, under the tenant's key: nobody else knows it any more."""
     segment: str = ""
     """The one that was entered or left."""
+
+
+def moved(
+    tenant: TenantId, segment: str, sorted_: Mapping[UserChangeKind, Sequence[UserNo]], at: Instant
+) -> list[UserChange]:
+    """What is told of users who entered and left a segment."""
+    return [
+        UserChange(tenant=tenant, user=no, at=at, kind=kind, segment=segment)
+        for kind, users in sorted_.items()
+        for no in users
+    ]
 
 
 class JournalPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -332,6 +332,7 @@ Index(
     sqlite_where=digest_items.c.cancellation_key.is_not(None),
 )
 """The runs that ended in a digest, each once, by their ids."""
+
 waits = Table(
     "waits",
     metadata,

@@ -14,7 +14,7 @@ from clarion.model.audience import OPEN_ATTRIBUTES, CheckedSegment, Condition, R
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.setup import Tenant
 from clarion.model.user import RESERVED, User
-from clarion.model.user_change import UserChange, UserChangeKind
+from clarion.model.user_change import UserChangeKind, moved
 from clarion.rules.exact import chooses, next_look, open_definition, open_values
 
 NOBODY: frozenset[UserNo] = frozenset()
@@ -100,14 +100,7 @@ class MemorySegmentMembers:
             for no in people:
                 tables.segment_looks.pop(no, None)
             for segment in segments:
-                for kind, users in self._sort(tenant, segment, people, now).items():
-                    record(
-                        tables,
-                        [
-                            UserChange(tenant=tenant, user=no, at=now, kind=kind, segment=segment.key)
-                            for no in users
-                        ],
-                    )
+                record(tables, moved(tenant, segment.key, self._sort(tenant, segment, people, now), now))
             return len(changes) + len(looks)
 
         return await self._transactions.write(update)

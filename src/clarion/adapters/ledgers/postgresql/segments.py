@@ -13,7 +13,7 @@ from clarion.adapters.ledgers.postgresql.users import PostgresUserRows
 from clarion.adapters.ledgers.refresh_rows import RefreshRow, continued
 from clarion.model.audience import OPEN_ATTRIBUTES, CheckedSegment, Condition, Refresh
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.user_change import UserChange, UserChangeKind
+from clarion.model.user_change import UserChange, UserChangeKind, moved
 from clarion.rules.exact import open_definition
 
 LAST = 2**63 - 1
@@ -150,11 +150,7 @@ class PostgresSegmentMembers:
             await connection.execute(LOOKS_DROP, people)
             said: list[UserChange] = []
             for segment in segments:
-                for kind, users in (await _sort(connection, tenant, segment, people, now)).items():
-                    said += [
-                        UserChange(tenant=tenant, user=no, at=now, kind=kind, segment=segment.key)
-                        for no in users
-                    ]
+                said += moved(tenant, segment.key, await _sort(connection, tenant, segment, people, now), now)
             if said and await journal.follows_users(connection, tenant):
                 await journal.add_user_changes(connection, said)
             return len(changes) + len(looks)

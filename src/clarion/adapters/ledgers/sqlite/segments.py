@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.users import UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.audience import OPEN_ATTRIBUTES, CheckedSegment, Condition, Refresh
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.user_change import UserChange, UserChangeKind
+from clarion.model.user_change import UserChange, UserChangeKind, moved
 from clarion.rules.exact import open_definition
 
 LAST = 2**63 - 1
@@ -146,11 +146,7 @@ class SqliteSegmentMembers:
             connection.execute(LOOKS_DROP, (encoded(people),))
             said: list[UserChange] = []
             for segment in segments:
-                for kind, users in _sort(connection, tenant, segment, people, now).items():
-                    said += [
-                        UserChange(tenant=tenant, user=no, at=now, kind=kind, segment=segment.key)
-                        for no in users
-                    ]
+                said += moved(tenant, segment.key, _sort(connection, tenant, segment, people, now), now)
             if said and journal.follows_users(connection, tenant):
                 journal.add_user_changes(connection, said)
             return len(changes) + len(looks)
