@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -202,7 +203,7 @@ async def test_an_outage_of_one_provider_is_survived_by_the_other(
     assert len(arrived) == len(in_time)
     assert min(a.asked[mode] for mode in ("works", "errors", "hangs", "silent")) > 0
     shares = {name: [one.share for one in seen] for name, seen in show.seen.items()}
-    assert min(shares["before"]) > 0.4
+    assert median(shares["before"]) > 0.4
     assert min(shares["errors"]) == 0, "its circuit was open"
     assert min(one.standing.receipts for name in ("silent", "after") for one in show.seen[name]) < 1
     assert shares["after"][-1] > 0
