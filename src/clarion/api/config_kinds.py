@@ -16,6 +16,7 @@ import msgspec
 from clarion.api import (
     budgets,
     categories,
+    connections,
     integrations,
     partials,
     prices,
@@ -280,6 +281,14 @@ KINDS = (
         live=_stored("segments", _as(segments.SegmentDocument)),
         put=_putting(segments.put_segment),
         delete=_deleting(segments.delete_segment),
+    ),
+    ConfigKind(
+        name="connections",
+        noun="connection",
+        document=connections.ConnectionDocument,
+        live=_stored("connections", _as(connections.ConnectionDocument)),
+        put=_putting(connections.put_connection),
+        delete=_deleting(connections.delete_connection),
     ),
     ConfigKind(
         name="workflows",

@@ -44,7 +44,7 @@ class EndpointBody(EndpointChange, frozen=True, kw_only=True):
     """`whsec_<base64>`, if the receiver already has a secret. Default: a new one."""
 
 
-class SecretBody(Value, frozen=True, kw_only=True):
+class SigningSecretBody(Value, frozen=True, kw_only=True):
     """The next secret."""
 
     secret: str | None = None
@@ -190,10 +190,10 @@ async def delete_endpoint(endpoint_id: str, caller: Caller, parts: Parts) -> Non
 
 @post("/{endpoint_id:str}/rotate-secret", opt=SEND, status_code=200)
 async def rotate_secret(
-    endpoint_id: str, caller: Caller, parts: Parts, data: SecretBody | None = None
+    endpoint_id: str, caller: Caller, parts: Parts, data: SigningSecretBody | None = None
 ) -> EndpointSecretView:
     """Replace the secret. For 24 hours calls are signed with both secrets, so that receivers can switch."""
-    secret = (data or SecretBody()).secret
+    secret = (data or SigningSecretBody()).secret
     return _with_secret(
         await parts.services.webhook_endpoints.rotate(caller.tenant, _id(endpoint_id), secret)
     )

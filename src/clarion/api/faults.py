@@ -65,8 +65,9 @@ _SECRET = re.compile(
 
 
 def faults(value: Any, kind: Any, *, quote: bool = True) -> list[Fault]:
-    """What keeps a decoded JSON value from being a `kind`, at most `MOST`. Without `quote` no value is told back."""
-    search = _Search(quote)
+    """What keeps a decoded JSON value from being a `kind`, at most `MOST`. Without `quote`, or of a
+    `CONFIDENTIAL` kind, no value is told back."""
+    search = _Search(quote and not getattr(kind, "CONFIDENTIAL", False))
     search.look(value, kind, ())
     return search.found
 

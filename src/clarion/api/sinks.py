@@ -10,9 +10,9 @@ from litestar import Router, delete, get, patch, post, put
 from clarion.api import secret_fields
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
-from clarion.api.connections import named_in, not_connected, require_usable, unmasked
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, Caller, Parts
+from clarion.api.kind_settings import named_in, not_connected, require_usable, unmasked
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.api.times import Moment, instant, text_or_none

@@ -13,6 +13,7 @@ from clarion.cli import (
     check,
     cluster,
     configuration,
+    connections,
     consents,
     dead_letters,
     dev,
@@ -36,6 +37,7 @@ from clarion.cli import (
     retention,
     runs,
     schedules,
+    secrets,
     segments,
     serve,
     setup,
@@ -147,6 +149,8 @@ program.add_typer(setup.integrations, name="integrations")
 program.add_typer(sources.program, name="sources")
 program.add_typer(sinks.program, name="sinks")
 program.add_typer(segments.program, name="segments")
+program.add_typer(connections.program, name="connections")
+program.add_typer(secrets.program, name="secrets")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")

@@ -15,6 +15,7 @@ import structlog
 
 from clarion.errors import Conflict, PreconditionFailed, Unavailable
 from clarion.model.audience import Segment
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
     Category,
@@ -75,6 +76,8 @@ class SetupView:
         self.sources: DocumentsView[Source] = DocumentsView(store.sources, self)
         self.sinks: DocumentsView[Sink] = DocumentsView(store.sinks, self)
         self.segments: DocumentsView[Segment] = DocumentsView(store.segments, self)
+        self.secrets: DocumentsView[Secret] = DocumentsView(store.secrets, self)
+        self.connections: DocumentsView[Connection] = DocumentsView(store.connections, self)
         self.keys: ApiKeyStore = store.keys
 
     async def catch_up(self, revision: int | None = None) -> None:
@@ -129,6 +132,8 @@ class SetupView:
         self.sources.show(delta.sources, whole=whole)
         self.sinks.show(delta.sinks, whole=whole)
         self.segments.show(delta.segments, whole=whole)
+        self.secrets.show(delta.secrets, whole=whole)
+        self.connections.show(delta.connections, whole=whole)
         self.revision = delta.revision
 
 

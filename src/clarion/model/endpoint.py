@@ -27,7 +27,7 @@ def secret_key(text: str) -> bytes:
     return key
 
 
-class Secret(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class SigningSecret(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Signs what goes to an endpoint."""
 
     text: str
@@ -42,7 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     id: bytes
     """16 bytes; stands where other contacts have the hash of their address."""
     url: str
-    secrets: tuple[Secret, ...]
+    secrets: tuple[SigningSecret, ...]
     """Newest first."""
     events: tuple[str, ...] = ()
     """Types it wants to hear of (`order.*`; `*` is one or more segments); empty: all of them."""

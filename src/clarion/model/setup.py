@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.model.audience import Attribute, SearchableField, Segment
 from clarion.model.channel import Channel, Lane
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.sink import Sink
@@ -682,6 +683,8 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[DocumentNow[Source], ...] = ()
     sinks: tuple[DocumentNow[Sink], ...] = ()
     segments: tuple[DocumentNow[Segment], ...] = ()
+    secrets: tuple[DocumentNow[Secret], ...] = ()
+    connections: tuple[DocumentNow[Connection], ...] = ()
 
 
 def every(steps: Iterable[Step]) -> Iterator[Step]:

@@ -19,6 +19,7 @@ from clarion.model.user import Contact
 from clarion.model.whatsapp import WhatsAppTemplate
 from clarion.ports.callback import Callbacks
 from clarion.ports.clock import Clock, Random
+from clarion.ports.http import HttpCaller, nobody_calls
 from clarion.ports.mail import MailBuilder
 from clarion.ports.receipt_source import FetchedReceipts
 from clarion.ports.report_queue import ReportQueue
@@ -122,6 +123,8 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """Why an http(s) URL would not be called, as far as can be told without calling it; None when it would."""
     fetch: Callable[[str], Awaitable[bytes]] = _not_fetched
     """GETs something small, such as a certificate. Raises Unavailable."""
+    http: HttpCaller = nobody_calls
+    """Makes requests to addresses that may be called."""
     reference: Callable[[Message], str] = _id_of
     """What a provider carries along so that its callbacks tell the message: signed, `[a-z0-9]`, at most 60 characters."""
     callback_url: Callable[[TenantId, str], str] = _no_url

@@ -26,6 +26,7 @@ from clarion.services.callbacks import CallbackService
 from clarion.services.campaigns import CampaignService
 from clarion.services.cancellations import Cancellations
 from clarion.services.cluster import ClusterService
+from clarion.services.connections import ConnectionService
 from clarion.services.consents import ConsentService
 from clarion.services.devices import DeviceService
 from clarion.services.dry_runs import DryRuns
@@ -114,6 +115,7 @@ class Services:
     seen_countries: SeenCountries
     verifications: VerificationService
     number_ranges: NumberRangeService
+    connections: ConnectionService
     sources: SourceService
     sinks: SinkService
 
@@ -213,6 +215,7 @@ class Services:
             previews=Previews(limited, clock),
             test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
             dry_runs=dry_runs,
+            connections=ConnectionService(tools),
             sources=SourceService(ledger, pipeline, dry_runs, sources, formats, tools),
             sinks=SinkService(ledger, pipeline, sinks, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from clarion.errors import NotFound
 from clarion.flow.setup_view import DocumentsView, SetupView
 from clarion.model.audience import Segment
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import TenantId
 from clarion.model.setup import AwaitedEvent, Category, Integration, Template, Tenant, Workflow
 from clarion.model.sink import Sink
@@ -17,7 +18,7 @@ from clarion.model.source import Source
 from clarion.ports.ledger import Runs
 from clarion.rules.match import nearest
 
-D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segment)
+D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segment, Secret, Connection)
 
 
 class SetupService:
@@ -34,6 +35,8 @@ class SetupService:
             Source: setup.sources,
             Sink: setup.sinks,
             Segment: setup.segments,
+            Secret: setup.secrets,
+            Connection: setup.connections,
         }
 
     async def put(self, tenant: TenantId, document: D, before: D | None) -> D:

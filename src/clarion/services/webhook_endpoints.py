@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from clarion.errors import Conflict, InvalidInput, NotFound, UnknownName, UnknownReference, UserUnreadable
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
-from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
+from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, SigningSecret, secret_key
 from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
 from clarion.model.message import MessageFilter
 from clarion.model.status import RETRYABLE_BY_HAND
@@ -120,7 +120,7 @@ class WebhookEndpoints:
         endpoint = Endpoint(
             id=new_event_id(now, self._random.bytes(10)),
             url=wanted.url,
-            secrets=(Secret(text=self._secret(secret)),),
+            secrets=(SigningSecret(text=self._secret(secret)),),
             events=wanted.events,
             description=wanted.description,
             created_at=now,
@@ -153,7 +153,7 @@ class WebhookEndpoints:
             for one in owned.endpoint.secrets
             if one.until is None or one.until > now
         ]
-        secrets = (Secret(text=self._secret(secret)), *before)[:MOST_SECRETS]
+        secrets = (SigningSecret(text=self._secret(secret)), *before)[:MOST_SECRETS]
         return await self._put(owned, replace(owned.endpoint, secrets=secrets))
 
     async def delete(self, tenant: TenantId, endpoint_id: bytes) -> None:

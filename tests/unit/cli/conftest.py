@@ -76,6 +76,9 @@ class _Client:
     def get(self, path: str) -> Any:
         return self.call("GET", path)
 
+    def pages(self, path: str, limit: int) -> Any:
+        return self.get(f"{path}?limit={limit}")["items"]
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:

@@ -73,10 +73,20 @@ def test_the_commands_are_the_promised_ones():
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [f"segments {verb}" for verb in ("members", "preview", "status")]
+        + [f"secrets {verb}" for verb in ("delete", "list", "set")]
         + [
             f"{noun} {verb}"
             for noun in (
-                *("categories", "integrations", "schedules", "segments", "sinks", "sources", "topics"),
+                *(
+                    "categories",
+                    "connections",
+                    "integrations",
+                    "schedules",
+                    "segments",
+                    "sinks",
+                    "sources",
+                    "topics",
+                ),
                 "users",
                 "workflows",
             )

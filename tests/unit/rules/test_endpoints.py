@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from clarion.model.channel import Channel
-from clarion.model.endpoint import Endpoint, Secret
+from clarion.model.endpoint import Endpoint, SigningSecret
 from clarion.model.ids import Instant, message_id
 from clarion.model.setup import LadderChannel, SendAll, SendFirst, SendLadder
 from clarion.model.status import Reason, Status
@@ -19,7 +19,7 @@ def endpoint(name: str, *events: str) -> Endpoint:
     return Endpoint(
         id=name.encode().ljust(16, b"."),
         url=f"https://{name}.example/",
-        secrets=(Secret(text="whsec_"),),
+        secrets=(SigningSecret(text="whsec_"),),
         events=events,
         created_at=Instant(0),
     )

@@ -1,10 +1,10 @@
 """Calls to other HTTP servers: one client for every provider, and a guard for URLs that users gave."""
 
 from clarion.adapters.http.client import Fetch, HttpClient
-from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import Transport
 from clarion.adapters.http.sender import HttpProvider
 from clarion.adapters.http.status_outcomes import outcome_of
+from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 
 __all__ = [
     "Fetch",

@@ -9,10 +9,10 @@ import structlog
 from clarion.adapters.http.clients import Clients, Resolve, Way
 from clarion.adapters.http.connection_limit import ConnectionLimit
 from clarion.adapters.http.guard import UrlGuard
-from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import USUAL, Transport, exchange, shown
 from clarion.errors import Unavailable
 from clarion.ports.clock import Clock
+from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 from clarion.ports.provider import ProviderTools
 
 log = structlog.get_logger(__name__)

@@ -14,9 +14,9 @@ from pyreqwest.http import Url
 
 from clarion.adapters.http.connection_limit import ConnectionLimit
 from clarion.adapters.http.guard import RefusedUrl, UrlGuard, target
-from clarion.adapters.http.messages import HttpFailure
 from clarion.adapters.http.request import USUAL, Transport, builder
 from clarion.ports.clock import Clock
+from clarion.ports.http import HttpFailure
 
 HOSTS = 128
 """Hosts that keep their connections; each takes about 240 KB."""

@@ -11,8 +11,8 @@ from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError
 from pyreqwest.http import HeaderMap, Url
 from pyreqwest.response import Response
 
-from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.model.ids import Instant
+from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 
 LONGEST_WAIT_S = 7 * 86_400
 """A server cannot put us off for longer."""

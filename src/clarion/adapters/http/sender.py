@@ -11,12 +11,12 @@ import structlog
 
 from clarion.adapters.http.client import HttpClient
 from clarion.adapters.http.host_backoff import HostBackoff, put_off
-from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import USUAL, Transport
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
+from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 from clarion.ports.provider import ProviderTools, Report
 
 log = structlog.get_logger(__name__)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clarion.adapters.http.messages import HttpReply
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.status import Reason
+from clarion.ports.http import HttpReply
 
 
 def outcome_of(reply: HttpReply) -> Outcome:

@@ -9,6 +9,7 @@ import msgspec
 
 from clarion.errors import Conflict
 from clarion.model.audience import Segment
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
     Category,
@@ -104,6 +105,8 @@ class DocumentKinds:
         self.sources = DocumentKind("source", Source, vault, sealed=True)
         self.sinks = DocumentKind("sink", Sink, vault, sealed=True)
         self.segments = DocumentKind(SEGMENTS, Segment, vault)
+        self.secrets = DocumentKind("secret", Secret, vault, sealed=True)
+        self.connections = DocumentKind("connection", Connection, vault)
 
     def delta(self, after: int, revision: int, tenants: Iterable[bytes], rows: Sequence[Row]) -> SetupDelta:
         """What changed between two revisions."""
@@ -123,6 +126,8 @@ class DocumentKinds:
             sources=self.sources.now(rows),
             sinks=self.sinks.now(rows),
             segments=self.segments.now(rows),
+            secrets=self.secrets.now(rows),
+            connections=self.connections.now(rows),
         )
 
 

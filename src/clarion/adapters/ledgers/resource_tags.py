@@ -107,7 +107,10 @@ def resource_kinds(
         "schedule": kind(_SCHEDULE),
         "campaign": kind(_CAMPAIGN, key=id_key),
         "draft": live("draft", draft_revision, "d"),
-        **{shelf: live(shelf, "body") for shelf in ("category", "integration", "source", "sink", "segment")},
+        **{
+            shelf: live(shelf, "body")
+            for shelf in ("category", "integration", "source", "sink", "segment", "secret", "connection")
+        },
         **{shelf: live(shelf, "version", "v") for shelf in ("workflow", "template", "partial")},
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from clarion.model.audience import Segment
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     ApiKey,
@@ -74,6 +75,8 @@ class SetupStore(Protocol):
     sources: DocumentStore[Source]
     sinks: DocumentStore[Sink]
     segments: DocumentStore[Segment]
+    secrets: DocumentStore[Secret]
+    connections: DocumentStore[Connection]
     keys: ApiKeyStore
 
     async def delta(self, after: int) -> SetupDelta:

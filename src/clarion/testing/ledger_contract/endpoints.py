@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
-from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState, Secret
+from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState, SigningSecret
 from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.retention import RetentionKind
@@ -25,7 +25,7 @@ async def created(subject: LedgerSubject, user: User | None = None, **fields: An
     endpoint = Endpoint(
         id=subject.event(),
         url="https://shop.example/hook",
-        secrets=(Secret(text="whsec_" + "A" * 32),),
+        secrets=(SigningSecret(text="whsec_" + "A" * 32),),
         created_at=subject.now,
         **fields,
     )

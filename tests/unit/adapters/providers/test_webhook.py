@@ -21,7 +21,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.adapters.webhook_signature import signature
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
-from clarion.model.endpoint import Delivery, Endpoint, Secret, secret_key
+from clarion.model.endpoint import Delivery, Endpoint, SigningSecret, secret_key
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Rejected, Retry
 from clarion.model.setup import Integration
@@ -50,7 +50,7 @@ def opened(*allowed, **config):
 
 
 LOOPBACK = "127.0.0.0/8"
-SECRETS = (Secret(text=NEW),)
+SECRETS = (SigningSecret(text=NEW),)
 
 
 def messages(url, count=1, *, secrets=SECRETS, content=None):
@@ -120,7 +120,11 @@ async def test_a_library_of_others_verifies_it():
 async def test_while_a_secret_is_replaced_both_verify():
     """Receivers change over when they like, until the old secret's time is up."""
     soon, past = (Instant(SystemClock().now() + ms) for ms in (60_000, -1))
-    secrets = (Secret(text=NEW), Secret(text=OLD, until=soon), Secret(text=OTHER, until=past))
+    secrets = (
+        SigningSecret(text=NEW),
+        SigningSecret(text=OLD, until=soon),
+        SigningSecret(text=OTHER, until=past),
+    )
     async with scripted_server() as there:
         await sent(there.url, secrets=secrets)
         (request,) = there.requests

@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.errors import Conflict
 from clarion.model.audience import Segment
+from clarion.model.connection import Connection, Secret
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     INBOX,
@@ -217,6 +218,8 @@ class MemorySetup(SetupStore):
         self.sources = self._sources = MemoryDocuments[Source]("source", *parts)
         self.sinks = self._sinks = MemoryDocuments[Sink]("sink", *parts)
         self.segments = self._segments = MemoryDocuments[Segment](SEGMENTS, *parts)
+        self.secrets = self._secrets = MemoryDocuments[Secret]("secret", *parts)
+        self.connections = self._connections = MemoryDocuments[Connection]("connection", *parts)
         self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
         self.keys = MemoryKeys(tables, transactions)
 
@@ -240,6 +243,8 @@ class MemorySetup(SetupStore):
             sources=self._sources.now(),
             sinks=self._sinks.now(),
             segments=self._segments.now(),
+            secrets=self._secrets.now(),
+            connections=self._connections.now(),
         )
 
     def on_change(self, changed: Callable[[], None]) -> None:

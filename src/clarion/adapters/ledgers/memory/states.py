@@ -141,7 +141,7 @@ KINDS: Mapping[str, Find] = {
     **{
         kind: _live(kind)
         for kind in (
-            *("category", "integration", "source", "sink", "segment"),
+            *("category", "integration", "source", "sink", "segment", "secret", "connection"),
             *("draft", "workflow", "template", "partial"),
         )
     },

@@ -243,6 +243,8 @@ class PostgresSetup(SetupStore):
         self.sources = PostgresDocuments(kinds.sources, *parts)
         self.sinks = PostgresDocuments(kinds.sinks, *parts)
         self.segments = PostgresDocuments(kinds.segments, *parts)
+        self.secrets = PostgresDocuments(kinds.secrets, *parts)
+        self.connections = PostgresDocuments(kinds.connections, *parts)
         self.tenants = PostgresTenants(revisions, integrations)
         self.keys = PostgresApiKeys(database)
 

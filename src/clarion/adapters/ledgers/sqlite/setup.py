@@ -292,6 +292,8 @@ class SqliteSetup(SetupStore):
         self.sources = SqliteDocuments(kinds.sources, *parts)
         self.sinks = SqliteDocuments(kinds.sinks, *parts)
         self.segments = SqliteDocuments(kinds.segments, *parts)
+        self.secrets = SqliteDocuments(kinds.secrets, *parts)
+        self.connections = SqliteDocuments(kinds.connections, *parts)
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 

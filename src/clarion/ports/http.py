@@ -1,10 +1,10 @@
-"""An HTTP request and its reply, as values."""
+"""An HTTP request and its reply, as values, and whoever makes requests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -54,3 +54,16 @@ class HttpFailure(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["refused", "unsent", "unanswered"]
     """`refused`: not allowed or not a URL, now and later. `unsent`: it never left. `unanswered`: it may have arrived."""
     detail: str
+
+
+class HttpCaller(Protocol):
+    """Makes requests, and reaches no address that the operator did not allow."""
+
+    async def __call__(self, call: HttpRequest, *, until_s: float, limit: int) -> HttpReply | HttpFailure:
+        """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it. Raises nothing. A redirect
+        is an answer like any other."""
+
+
+async def nobody_calls(call: HttpRequest, *, until_s: float, limit: int) -> HttpReply | HttpFailure:
+    """Implements `HttpCaller` where there is no network."""
+    return HttpFailure(kind="refused", detail="nobody can be called here")

@@ -1,0 +1,135 @@
+"""Secrets and connections over HTTP: values that nobody reads again, and services that steps may call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from clarion.model.setup import Scope
+from tests.unit.api.conftest import ACME
+
+VALUE = "Bearer s3cret-of-the-shop"
+SHOP: dict[str, Any] = {
+    "url": "https://93.184.215.14/v1",
+    "methods": ["get", "post"],
+    "headers": {"Authorization": {"secret": "shop-token"}, "X-Client": "clarion"},
+}
+
+
+async def test_a_secret_is_written_and_never_read(admin, clarion, tmp_path):
+    """Its key, when it was written and what names it are shown, in no answer its value; on disk it is sealed."""
+    stored = await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    assert (stored["key"], stored["used_by"], {*stored}) == (
+        "shop-token",
+        [],
+        {"key", "updated_at", "used_by"},
+    )
+    await admin.ok("PUT", "/v1/connections/shop", SHOP)
+    (shown,) = (await admin.ok("GET", "/v1/secrets"))["items"]
+    assert shown["used_by"] == [{"kind": "connections", "key": "shop"}]
+    assert await admin.ok("GET", "/v1/secrets/shop-token") == shown
+    assert clarion.ledger.setup.secrets.all(ACME)["shop-token"].value == VALUE
+    assert VALUE not in repr(clarion.ledger.setup.secrets.all(ACME))
+    held = b"".join(one.read_bytes() for one in tmp_path.rglob("*") if one.is_file())
+    assert b"shop-token" in held
+    assert VALUE.encode() not in held
+
+
+async def test_a_new_value_has_another_tag(admin):
+    """Whoever replaced it meanwhile is noticed."""
+    first = await admin("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": "another"})
+    old = {"if-match": first.headers["etag"]}
+    problem = await admin.problem("PUT", "/v1/secrets/shop-token", {"value": "mine"}, headers=old)
+    assert problem["code"] == "precondition_failed"
+
+
+async def test_a_secret_that_is_in_use_stays(admin):
+    """The answer says by what; once nothing names it, it goes."""
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    await admin.ok("PUT", "/v1/connections/shop", SHOP)
+    problem = await admin.problem("DELETE", "/v1/secrets/shop-token")
+    assert (problem["code"], "connections/shop" in problem["detail"]) == ("conflict", True)
+    await admin.ok("DELETE", "/v1/connections/shop")
+    await admin.ok("DELETE", "/v1/secrets/shop-token")
+    problem = await admin.problem("DELETE", "/v1/secrets/shop-tokn")
+    assert problem["code"] == "not_found"
+
+
+@pytest.mark.parametrize("value", ["", 7, None, "x" * 20_000])
+async def test_a_secret_that_cannot_be_one_is_refused(admin, value):
+    """And what was sent is not repeated."""
+    problem = await admin.problem("PUT", "/v1/secrets/shop-token", {"value": value})
+    assert [one["pointer"] for one in problem["errors"]] == ["#/value"]
+    assert "xxxxx" not in json.dumps(problem)
+
+
+async def test_a_wrong_field_of_a_secret_does_not_show_its_value(admin):
+    """Who misspells `value` has sent a secret all the same."""
+    problem = await admin.problem("PUT", "/v1/secrets/shop-token", {"valu": VALUE})
+    assert VALUE not in json.dumps(problem)
+
+
+async def test_only_admins_see_secrets(clarion, admin):
+    """A key that reads everything else does not list them."""
+    reader = await clarion.client(Scope.READ)
+    assert (await reader.problem("GET", "/v1/secrets"))["code"] == "forbidden"
+    assert (await reader.ok("GET", "/v1/connections"))["items"] == []
+
+
+async def test_a_connection_is_stored_and_changed(admin):
+    """With the name of its secret; what is left out has its default."""
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    stored = await admin.ok("PUT", "/v1/connections/shop", SHOP)
+    assert stored["headers"] == SHOP["headers"]
+    assert (stored["timeout_s"], stored["limits"]) == (10, {"at_once": 8})
+    changed = await admin.ok("PATCH", "/v1/connections/shop", {"timeout_s": 3, "methods": None})
+    assert (changed["timeout_s"], changed["methods"]) == (3, ["get"])
+    assert await admin.ok("GET", "/v1/connections/shop") == changed
+    assert (await admin.ok("GET", "/v1/connections"))["items"] == [changed]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "said"),
+    [
+        ({"url": "ftp://example.com"}, "#/url", "http"),
+        ({"url": "http://169.254.169.254/latest"}, "#/url", "169.254.169.254"),
+        ({"url": "https://user:pw@93.184.215.14/"}, "#/url", "user name"),
+        ({"url": "https://93.184.215.14/?a=1"}, "#/url", "?"),
+        ({"methods": ["delete"]}, "#/methods/0", "get"),
+        ({"methods": []}, "#/methods", "at least one"),
+        ({"headers": {"Host": "x"}}, "#/headers/Host", "set by Clarion"),
+        ({"headers": {"Authorization": "Bearer open"}}, "#/headers/Authorization", "secret"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "#/headers/X-A", "printable"),
+        ({"headers": {"a b": "x"}}, "#/headers/a b", "no name"),
+        ({"headers": {f"X-{n}": "x" for n in range(21)}}, "#/headers", "at most 20"),
+        ({"headers": {"X-A": {"secret": "shop-tokn"}}}, "#/headers/X-A/secret", "shop-token"),
+        ({"timeout_s": 31}, "#/timeout_s", "30"),
+        ({"limits": {"at_once": 0}}, "#/limits/at_once", "1"),
+    ],
+)
+async def test_a_connection_that_cannot_work_is_refused(admin, change, pointer, said):
+    """With the field that is wrong and what to do."""
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    problem = await admin.problem("PUT", "/v1/connections/shop", {**SHOP, **change})
+    assert pointer in [one["pointer"] for one in problem["errors"]]
+    assert said in json.dumps(problem)
+
+
+async def test_a_plan_names_the_secret_that_is_missing(admin):
+    """Files name secrets and never hold them: a new environment needs them first."""
+    documents = {"connections": {"shop": SHOP}}
+    plan = await admin.ok("POST", "/v1/config/plan", {"documents": documents})
+    (error,) = plan["errors"]
+    assert error["pointer"] == "#/documents/connections/shop/headers/Authorization/secret"
+    assert "clarion secrets set" in error["detail"]
+    assert plan["plan_id"] is None
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    plan = await admin.ok("POST", "/v1/config/plan", {"documents": documents})
+    assert [(one["kind"], one["key"]) for one in plan["changes"]] == [("connections", "shop")]
+    await admin.ok("POST", "/v1/config/apply", {"documents": documents, "plan_id": plan["plan_id"]})
+    exported = await admin.ok("GET", "/v1/config")
+    assert exported["documents"]["connections"] == {"shop": SHOP}
+    assert VALUE not in json.dumps(exported)
