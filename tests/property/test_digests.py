@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.postgresql import digests
@@ -22,6 +23,7 @@ from clarion.model.channel import Lane
 from clarion.model.digest import DigestClose, DigestItem, DigestRule, DigestTotal
 from clarion.model.ids import EventId, Instant, WorkerId
 from clarion.model.run import RunFilter, RunRow
+from clarion.model.user import DigestEvery, DigestFrequency, Preferences, UserPut
 from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract.digests import an_item, its_run
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -37,7 +39,9 @@ RULES = (
     DigestRule(window_ms=8_000, look_back_ms=9_000),
     DigestRule(window_ms=10_000, most_items=3),
 )
-CLOSES = (None, None, None, DigestClose.FLUSH, DigestClose.ALONE)
+CLOSES = (None, None, None, DigestClose.FLUSH, DigestClose.ALONE, DigestClose.TIME)
+QUIET = (None, None, (4_000, 15_000), (0, 7_000))
+"""From when until when nothing is sent, counted from the item's time."""
 
 
 # -- the model ---------------------------------------------------------------------------------------------------
@@ -48,8 +52,18 @@ class Window:
 
     def __init__(self, now: int, rule: DigestRule) -> None:
         self.opened, self.rule = now, rule
-        self.closes = now + min(rule.window_ms, rule.most_ms or rule.window_ms)
+        self.closes = now
+        self.move(now, rule)
         self.items: list[DigestItem] = []
+
+    def move(self, now: int, rule: DigestRule) -> None:
+        """By an item: later, not into quiet hours, and not beyond the latest end."""
+        ends = now + self.rule.window_ms
+        if rule.quiet is not None and ends in range(*rule.quiet):
+            ends = rule.quiet[1]
+        if self.rule.most_ms is not None:
+            ends = min(ends, self.opened + self.rule.most_ms)
+        self.closes = max(self.closes, ends)
 
 
 class Model:
@@ -87,10 +101,12 @@ class Model:
                 return
             window = self.open[slot] = Window(now, item.rule)
         elif window.rule.most_ms is not None:
-            latest = window.opened + window.rule.most_ms
-            window.closes = max(window.closes, min(now + window.rule.window_ms, latest))
+            window.move(now, item.rule)
         window.items.append(item)
-        if item.closes is DigestClose.FLUSH or len(window.items) >= window.rule.most_items:
+        if (
+            item.closes in (DigestClose.FLUSH, DigestClose.TIME)
+            or len(window.items) >= window.rule.most_items
+        ):
             self.fire(slot, now)
 
     def fire(self, slot: bytes, at: int) -> None:
@@ -104,6 +120,11 @@ class Model:
         live = sorted((one.at, one.event_id) for one in items if one.event_id not in self.canceled)
         if live:
             self.told.append((slot, at, tuple(event_id for _, event_id in live)))
+
+    def choose(self, now: int, later_ms: int) -> None:
+        """The user wants what is open so much later than now."""
+        for window in self.open.values():
+            window.closes = now + later_ms
 
     def look(self, now: int) -> None:
         """Timers run."""
@@ -126,14 +147,22 @@ class Story:
         self.items: list[DigestItem] = []
         self.plans: list[tuple[WorkerId, list[DigestItem]]] = []
         self.held: list[RunRow] = []
+        self.chosen = 0
+        """How often the user chose another time."""
 
-    async def plan(self, drawn: list[tuple[int, int, int, int]]) -> None:
+    async def plan(self, drawn: list[tuple[int, int, int, int, int]]) -> None:
         """Items that came together, planned a little while ago."""
         items = []
-        for slot, rule, closes, early in drawn:
+        for slot, rule, closes, quiet, early in drawn:
             at = Instant(self.subject.now - early)
-            fields: dict[str, Any] = {"rule": RULES[rule], "closes": CLOSES[closes]}
-            items.append(an_item(self.subject, self.slots[slot], now=at, at=at, **fields))
+            hours = QUIET[quiet]
+            until = None if hours is None else (Instant(at + hours[0]), Instant(at + hours[1]))
+            fields: dict[str, Any] = {
+                "rule": replace(RULES[rule], quiet=until),
+                "closes": CLOSES[closes],
+            }
+            item = an_item(self.subject, self.slots[slot], now=at, at=at, **fields)
+            items.append(replace(item, opens=replace(item.opens, zoned=self.subject.ada.revision)))
         self.items += items
         self.plans.append((self.subject.worker, items))
         await self.commit(items)
@@ -157,13 +186,26 @@ class Story:
             await self.subject.ledger.events.cancel(event_id, self.subject.now, frozenset())
             self.model.canceled.add(event_id)
 
-    async def look(self, tells: bool) -> None:
-        """Timers run. Not `tells`: the process dies between closing and telling."""
+    async def choose(self, later_ms: int) -> None:
+        """The user chooses another time: what is open is due in the same transaction, and closes then."""
+        subject = self.subject
+        known = (await subject.ledger.users.get([subject.ada.no]))[subject.ada.no].profile
+        self.chosen += 1
+        chosen = DigestFrequency(every=DigestEvery.DAILY, at=f"{self.chosen:02d}:00")
+        profile = replace(known, preferences=Preferences(digest=chosen))
+        (subject.ada,) = await subject.ledger.users.put(subject.tenant, [UserPut(id="ada", profile=profile)])
+        self.model.choose(subject.now, later_ms)
+        await self.look(True, later_ms)
+
+    async def look(self, tells: bool, later_ms: int | None = None) -> None:
+        """Timers run. Not `tells`: the process dies between closing and telling. `later_ms`: when what is open closes now."""
         subject = self.subject
         claimed = await subject.ledger.runs.claim(subject.worker, Lane.NORMAL, 100, subject.now)
         if not claimed:
             return
-        found = await subject.ledger.digests.close(subject.worker, claimed, {}, subject.now)
+        at = Instant(subject.now + (later_ms or 0))
+        moved = {} if later_ms is None else {row.event_id: at for row in claimed}
+        found = await subject.ledger.digests.close(subject.worker, claimed, moved, subject.now)
         self.model.look(subject.now)
         closed = {row.run for row in found if row.closed_at is not None}
         going = [row for row in claimed if row.id in closed]
@@ -225,6 +267,7 @@ ITEM = st.tuples(
     st.integers(0, SLOTS - 1),
     st.integers(0, len(RULES) - 1),
     st.integers(0, len(CLOSES) - 1),
+    st.integers(0, len(QUIET) - 1),
     st.integers(0, 6_000),
 )
 STEPS = st.lists(
@@ -236,6 +279,7 @@ STEPS = st.lists(
         st.tuples(st.just("again"), st.integers(0, 9)),
         st.tuples(st.just("cancel"), st.integers(0, 9)),
         st.tuples(st.just("zombie"), st.integers(0, 9)),
+        st.tuples(st.just("choose"), st.sampled_from([0, 1, 6_000, 20_000])),
     ),
     min_size=2,
     max_size=14,

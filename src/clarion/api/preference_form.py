@@ -38,6 +38,10 @@ Answers = Mapping[str, Sequence[str]]
 """What was sent: each field with all its values."""
 
 
+EVERYTHING = Category(key="")
+"""Stands for what is chosen for all categories."""
+
+
 class Box(NamedTuple):
     """Whether something comes over a channel."""
 
@@ -53,6 +57,8 @@ class Row(NamedTuple):
     title: str
     description: str
     boxes: tuple[Box, ...]
+    digest: DigestFrequency | None
+    """When its digests come, where that is not what is chosen for all."""
 
 
 class TypedHours(NamedTuple):
@@ -113,17 +119,15 @@ def form_of(setup: PageSetup, user: User, now: Instant) -> PreferenceForm:
             row
             for key, one in shown
             if not one.critical
-            for row in [
-                _row("c", key, one.name, one.description, reached & used[key], tenant, one, chosen, ())
-            ]
+            for row in [_row("c", key, one.name, one.description, reached & used[key], tenant, one, chosen)]
             if row.boxes
         ),
         topics=tuple(
-            _row("t", one.key, one.name, "", reached, tenant, Category(key=""), chosen, (one.key,))
+            _row("t", one.key, one.name, "", reached, tenant, EVERYTHING, chosen, (one.key,))
             for one in setup.topics
         ),
         always=tuple(one.name or key for key, one in shown if one.critical),
-        digest=preferences.digest_frequency(tenant, Category(key=""), chosen)[0],
+        digest=preferences.digest_frequency(tenant, EVERYTHING, chosen)[0],
         spans=tuple(
             TypedHours(one.start, one.end, tuple(day.value for day in one.days))
             for one in preferences.quiet_hours(tenant, chosen)[:MOST_SPANS]
@@ -145,8 +149,9 @@ def _row(
     tenant: Tenant,
     category: Category,
     chosen: Preferences,
-    topics: tuple[str, ...],
+    topics: tuple[str, ...] = (),
 ) -> Row:
+    digest = preferences.digest_frequency(tenant, category, chosen)[0]
     return Row(
         key,
         title or key,
@@ -160,6 +165,7 @@ def _row(
             for channel in CHANNELS
             if channel in channels
         ),
+        None if digest == preferences.digest_frequency(tenant, EVERYTHING, chosen)[0] else digest,
     )
 
 

@@ -27,7 +27,7 @@ from clarion.api.preference_form import (
 )
 from clarion.api.preference_words import PREFERENCE_WORDS, PreferenceWords
 from clarion.model.setup import Brand
-from clarion.model.user import WEEK, DigestEvery
+from clarion.model.user import WEEK, DigestEvery, DigestFrequency
 from clarion.rules.quiet_hours import check_zone
 
 RIGHT_TO_LEFT = frozenset({"ar"})
@@ -145,13 +145,13 @@ def form_page(
         *([] if editable else [f"<p class=wrong role=note>{words.old}</p>"]),
         f"<form method=post><fieldset{off}><legend><h2>{words.messages}</h2></legend>",
         f'<input type=hidden name=shown value="{escape(shown_boxes(form))}">',
-        *(_row(words, row) for row in form.rows),
+        *(_row(text, row) for row in form.rows),
         *([_always(words, form.always)] if form.always else []),
         "</fieldset>",
     ]
     if form.topics:
         body += [f"<fieldset{off}><legend><h2>{words.topics}</h2></legend>"]
-        body += [*(_row(words, row) for row in form.topics), "</fieldset>"]
+        body += [*(_row(text, row) for row in form.topics), "</fieldset>"]
     body += [
         f"<fieldset{off}><legend><h2>{words.digest}</h2></legend>{''.join(_digest(text, form))}</fieldset>",
         f"<fieldset{off}><legend><h2>{words.quiet}</h2></legend>{''.join(_quiet(text, form))}</fieldset>",
@@ -237,13 +237,24 @@ def _wrong(words: PreferenceWords, form: PreferenceForm, field: str) -> tuple[st
     )
 
 
-def _row(words: PreferenceWords, row: Row) -> str:
+def _row(text: PageText, row: Row) -> str:
+    words = text.words
     described = f"<p class=soft><bdi>{escape(row.description)}</bdi></p>" if row.description else ""
     boxes = "".join(_box(words, box) for box in row.boxes)
     return (
         f"<fieldset><legend><bdi>{escape(row.title)}</bdi></legend>{described}<div class=set>{boxes}</div>"
-        "</fieldset>"
+        f"{_frequency(text, row.digest) if row.digest is not None else ''}</fieldset>"
     )
+
+
+def _frequency(text: PageText, digest: DigestFrequency) -> str:
+    """When the digests of a category come."""
+    said = [getattr(text.words, digest.every.value)]
+    if digest.every is DigestEvery.WEEKLY:
+        said.append(dict(_day_names(text))[digest.day.value])
+    if digest.every in (DigestEvery.DAILY, DigestEvery.WEEKLY):
+        said.append(f"<bdi>{escape(digest.at)}</bdi>")
+    return f"<p class=soft>{text.words.digest}: {' · '.join(said)}</p>"
 
 
 def _box(words: PreferenceWords, box: Box) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.model.setup import SendAll, SendFirst, SendLadder, Step, StepType
+from clarion.rules.steps.digest import PREFERENCE
 from clarion.rules.steps.kinds import KINDS
 
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -54,9 +55,12 @@ def _wait(step: Step) -> str:
 def _digest(step: Step) -> str:
     what = f"by {step.by}" if step.by else "everything"
     if step.at is not None:
-        return f"{what} until {step.at}"
-    said = f"{what} for {duration(step.window_s or 0)}"
-    return said if step.max_s is None else f"{said}, up to {duration(step.max_s)}"
+        said = f"{what} until {'the user wants it' if step.at == PREFERENCE else step.at}"
+    else:
+        said = f"{what} for {duration(step.window_s or 0)}"
+    if step.max_s is not None:
+        said = f"{said}, up to {duration(step.max_s)}"
+    return f"{said}, not closed in quiet hours" if step.through_quiet_hours else said
 
 
 def _experiment(step: Step) -> str:

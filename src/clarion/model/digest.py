@@ -38,6 +38,8 @@ class DigestRule(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     most_items: int = MOST_ITEMS
     look_back_ms: int | None = None
     """An item goes on at once when no digest of its slot closed so shortly before."""
+    quiet: tuple[Instant, Instant] | None = None
+    """An end from the first of these instants on is moved to the second, unless `most_ms` is over before."""
 
 
 class DigestRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -93,7 +95,7 @@ class DigestItem(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     slot: bytes
     rule: DigestRule
     closes: DigestClose | None = None
-    """It closes the digest with it (`flush`), or goes on at once by itself (`alone`, `critical`)."""
+    """It closes the digest with it (`flush`; `time`: at once is its time), or goes on at once by itself (`alone`, `critical`)."""
     sealed: bytes
     """What the digest tells of it, under the user's key."""
     cancellation_key: bytes | None = None
@@ -125,6 +127,8 @@ class ItemContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     expires_at: Instant | None = None
     stands_for: int = 1
     """How many events it is."""
+    order: float | str | None = None
+    """By what its step sorts; None: it comes behind those that have something."""
 
 
 class DigestTold(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -427,7 +427,8 @@ class Step(Value, frozen=True, kw_only=True):
     window_s: Annotated[int, msgspec.Meta(ge=1, le=35 * 86_400)] | None = None
     """`digest`: how long it collects."""
     at: str | None = None
-    """`digest`: it collects until this time instead, as in `weekdays 08:30`."""
+    """`digest`: it collects until this time instead, as in `weekdays 08:30`; `preference`: until the user wants digests of
+    the category."""
     max_s: Annotated[int, msgspec.Meta(ge=1, le=35 * 86_400)] | None = None
     """`digest`: every item makes it collect for another `window_s`, and never longer than this in all."""
     keep: KeptItems | None = None
@@ -440,6 +441,10 @@ class Step(Value, frozen=True, kw_only=True):
     """`digest`: an item goes on at once when none closed so shortly before."""
     empty_goes_on: bool = False
     """`digest`: its run goes on although all of its items were canceled or expired."""
+    through_quiet_hours: bool = False
+    """`digest`: when it would close in quiet hours or outside a send window, it goes on collecting until they are over."""
+    order: str | None = None
+    """`digest`: what its items are sorted by before their time, in CEL, as in `-data.priority`."""
     steps: tuple[Step, ...] = ()
     """`repeat`: what is repeated."""
     every_s: Annotated[int, msgspec.Meta(ge=1, le=30 * 86_400)] | None = None

@@ -41,7 +41,7 @@ def told(
     """The event of a closed digest: its items in the order of their events, without those whose time is over."""
     closed_at = now if row.closed_at is None else row.closed_at
     live = [one for one in items if one.content.expires_at is None or one.content.expires_at > now]
-    live.sort(key=lambda one: (one.stored.at, one.stored.event_id, one.stored.run))
+    live.sort(key=_place)
     total = sum(one.content.stands_for for one in live)
     data = {
         "items": [_item(one) for one in _kept(live, step.keep or KEPT)],
@@ -64,6 +64,13 @@ def told(
     )
     events = tuple(dict.fromkeys(one.stored.event_id for one in live[:EVENTS]))
     return event, DigestTold(row=row, total=total, expired=len(items) - len(live), events=events)
+
+
+def _place(one: OpenedItem) -> tuple[object, ...]:
+    """Numbers come before texts, and what has neither comes last."""
+    order, stored = one.content.order, one.stored
+    kind = 2 if order is None else int(isinstance(order, str))
+    return (kind, order or 0 if kind != 1 else order, stored.at, stored.event_id, stored.run)
 
 
 def _kept(live: Sequence[OpenedItem], keep: KeptItems) -> Sequence[OpenedItem]:

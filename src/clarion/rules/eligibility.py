@@ -322,6 +322,17 @@ def opening(
     return _opening(snoozed, lawful, quiet, windows, places.zone_of(user, tenant), now)
 
 
+def quiet_until(tenant: Tenant, category: Category, workflow: Workflow, user: User, at: Instant) -> Instant:
+    """When the quiet hours of a user and the send windows that hold `at` are over; `at` itself when none does, or they never
+    are."""
+    quiet = quiet_hours(tenant, user.profile.preferences)
+    windows = tuple(one for one in (category.send_window, workflow.send_window) if one)
+    if not (quiet or windows):
+        return at
+    over = _opening(None, (), quiet, windows, places.zone_of(user, tenant), at).at
+    return at if over == FOREVER else over
+
+
 @lru_cache(maxsize=8)
 def _critical(snoozed: bool, quiet: bool, windows: bool) -> TimeWindow:
     passed = (("snooze", snoozed), ("quiet_hours", quiet), ("send_window", windows))

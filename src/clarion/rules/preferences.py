@@ -228,6 +228,19 @@ def digest_frequency(
     return AT_ONCE, "default"
 
 
+def moment_of(frequency: DigestFrequency) -> str | None:
+    """When digests close that come so often, as a time in words; None: at once."""
+    match frequency.every:
+        case DigestEvery.AT_ONCE:
+            return None
+        case DigestEvery.HOURLY:
+            return "start of next hour"
+        case DigestEvery.DAILY:
+            return f"daily {frequency.at}"
+        case DigestEvery.WEEKLY:
+            return f"{frequency.day} {frequency.at}"
+
+
 def _digest(sets: Mapping[str, PreferenceSet], key: str) -> DigestFrequency | None:
     return found.digest if (found := sets.get(key)) is not None else None
 

@@ -146,6 +146,17 @@ async def test_digests_quiet_hours_pause_zone_and_language_are_saved(clarion, ad
     assert (stored["quiet_hours"], stored["snoozed_until"]) == ([], None)
 
 
+async def test_digests_of_a_category_that_come_at_another_time_say_so(clarion, admin, nobody, link):
+    """Chosen for the category, or by its default until the user chooses something for all."""
+    other = {"categories": {"orders": {"digest": {"every": "weekly", "at": "07:00", "day": "fri"}}}}
+    await admin.ok("PATCH", "/v1/users/ada/preferences", other)
+    assert (
+        "<p class=soft>Summaries: Every week · Fri · <bdi>07:00</bdi></p>" in (await nobody("GET", link)).text
+    )
+    await admin.ok("PATCH", "/v1/users/ada/preferences", {"categories": {"orders": None}})
+    assert "<p class=soft>Summaries:" not in (await nobody("GET", link)).text
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [

@@ -29,7 +29,7 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.model.status import Reason, Status
-from clarion.model.user import Preferences, PreferenceSet, Window
+from clarion.model.user import Day, DigestEvery, DigestFrequency, Preferences, PreferenceSet, Window
 from clarion.testing.ports import ManualClock
 from tests.engine import Engine, engine, workflow
 
@@ -405,6 +405,161 @@ async def test_a_window_that_closes_in_quiet_hours_is_one_message_afterwards(sto
         assert texts(clarion) == []
         await clarion.pass_time(5 * 3_600)
         assert texts(clarion) == ["1: 1"]
+
+
+NIGHT = Instant(1_770_087_600_000)
+"""2026-02-03T03:00Z, a Tuesday."""
+QUIET = (Window(start="22:00", end="08:00"),)
+
+
+async def test_a_digest_through_quiet_hours_collects_until_they_are_over(store):
+    """One message in the morning holds the items of the night, whether its end is fixed or moves."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        through = collect(through_quiet_hours=True)
+        moves = collect(max_s=6 * 3_600, through_quiet_hours=True)
+        await create(clarion, digesting(through, tell()), workflow("moves", steps=(moves, tell())))
+        await clarion.put_user("ada", Preferences(quiet_hours=QUIET))
+        for n in (1, 2, 3):
+            await trigger(clarion, n)
+            await trigger(clarion, n, "moves")
+            await clarion.pass_time(3_600)
+        assert texts(clarion) == []
+        await clarion.pass_time(2 * 3_600 - MINUTE)
+        assert texts(clarion) == []
+        await clarion.pass_time(2 * MINUTE)
+        assert texts(clarion) == ["3: 1 2 3"] * 2
+
+
+async def test_a_digest_through_quiet_hours_lasts_no_longer_than_its_step_says(store):
+    """Its message waits for the morning, and what comes later is the next one."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        await create(clarion, digesting(collect(max_s=3_600, through_quiet_hours=True), tell()))
+        await clarion.put_user("ada", Preferences(quiet_hours=QUIET))
+        await trigger(clarion, 1)
+        await clarion.pass_time(3_700)
+        (row,) = await rows(clarion)
+        assert row.status is RunStatus.FINISHED
+        assert {one.reason for one in (await clarion.messages()).values()} == {Reason.QUIET_HOURS}
+
+
+async def test_quiet_hours_that_change_move_the_end_of_an_open_digest(store):
+    """Sooner or later; without them it closes at its own time."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        await create(clarion, digesting(collect(through_quiet_hours=True), tell()))
+        await clarion.put_user("ada", Preferences(quiet_hours=QUIET))
+        await trigger(clarion, 1)
+        for end, hour in (("09:00", 6), ("06:00", 3), ("07:00", 4)):
+            await clarion.put_user("ada", Preferences(quiet_hours=(Window(start="22:00", end=end),)))
+            await clarion.pass_time(1)
+            (row,) = await rows(clarion)
+            assert row.due_at == NIGHT + hour * 3_600_000
+        await clarion.put_user("ada", Preferences(quiet_hours=()))
+        await clarion.pass_time(11 * MINUTE)
+        assert texts(clarion) == ["1: 1"]
+
+
+async def test_a_digest_through_quiet_hours_also_waits_for_a_send_window(store):
+    """That of its category, as of its workflow."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        office = (Window(start="09:00", end="17:00"),)
+        digest = digesting(collect(through_quiet_hours=True), tell(), send_window=office)
+        await create(clarion, digest)
+        await trigger(clarion, 1)
+        (row,) = await rows(clarion)
+        assert row.due_at == NIGHT + 6 * 3_600_000
+
+
+WANTED = digesting(Step(key="wanted", type=StepType.DIGEST, at="preference"), tell())
+
+
+def chosen(every: DigestEvery, **more: Any) -> Preferences:
+    """What a user wants of the category."""
+    frequency = DigestFrequency(every=every, **more)
+    return Preferences(categories={"news": PreferenceSet(digest=frequency)})
+
+
+@pytest.mark.parametrize(
+    ("preferences", "closes"),
+    [
+        (chosen(DigestEvery.HOURLY), "2026-02-03T04:00"),
+        (chosen(DigestEvery.DAILY, at="18:30"), "2026-02-03T18:30"),
+        (chosen(DigestEvery.WEEKLY, at="07:00", day=Day.FRI), "2026-02-06T07:00"),
+        (Preferences(digest=DigestFrequency(every=DigestEvery.DAILY, at="06:00")), "2026-02-03T06:00"),
+    ],
+    ids=["hourly", "daily", "weekly", "of everything"],
+)
+async def test_a_digest_closes_when_its_user_wants_it(store, preferences, closes):
+    """By the choice for the category, else by that for everything."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        await create(clarion, WANTED)
+        await clarion.put_user("ada", preferences)
+        for n in (1, 2):
+            await trigger(clarion, n)
+        (row,) = await rows(clarion)
+        assert datetime.fromtimestamp(row.due_at / 1_000, UTC) == datetime.fromisoformat(f"{closes}+00:00")
+        await clarion.pass_time((row.due_at - clarion.clock.now()) / 1_000 + 1)
+        assert texts(clarion) == ["2: 1 2"]
+
+
+async def test_whoever_wants_no_digest_gets_everything_at_once(store):
+    """As do those who have not chosen. In quiet hours the digest that goes through them still is one."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        await create(clarion, WANTED)
+        accepted = await trigger(clarion, 1)
+        await clarion.pass_time(1)
+        await trigger(clarion, 2)
+        await clarion.pass_time(1)
+        assert texts(clarion) == ["1: 1", "1: 2"]
+        (part,) = await clarion.ledger.plans.runs_of(clarion.tenant, accepted.event_id, None)
+        assert part.steps[0].inputs["closed_by"] == "time"
+        through = Step(key="wanted", type=StepType.DIGEST, at="preference", through_quiet_hours=True)
+        await clarion.ledger.setup.workflows.put(clarion.tenant, digesting(through, tell()))
+        await clarion.put_user("ada", Preferences(quiet_hours=QUIET))
+        for n in (3, 4):
+            await trigger(clarion, n)
+            await clarion.pass_time(MINUTE)
+        await clarion.pass_time(5 * 3_600)
+        assert texts(clarion) == ["1: 1", "1: 2", "2: 3 4"]
+
+
+async def test_a_user_who_chooses_otherwise_gets_the_open_digest_at_the_new_time(store):
+    """Later, sooner, or at once."""
+    async with engine(store, clock=ManualClock(NIGHT)) as clarion:
+        await create(clarion, WANTED)
+        await clarion.put_user("ada", chosen(DigestEvery.DAILY, at="18:30"))
+        await trigger(clarion, 1)
+        for at, hours in (("20:00", 17), ("05:00", 2)):
+            await clarion.put_user("ada", chosen(DigestEvery.DAILY, at=at))
+            await clarion.pass_time(1)
+            (row,) = await rows(clarion)
+            assert row.due_at == NIGHT + hours * 3_600_000
+        await clarion.put_user("ada", chosen(DigestEvery.AT_ONCE))
+        await clarion.pass_time(1)
+        assert texts(clarion) == ["1: 1"]
+
+
+async def test_items_are_sorted_as_their_step_says(store):
+    """Numbers before texts, what has neither at the end, and of the same by their time."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        first = collect(order="data.rank", keep=KeptItems(first=4))
+        await create(clarion, digesting(first, tell()))
+        ranks: list[dict[str, Any]] = [{}, *({"rank": rank} for rank in ("b", 3, -2, 3, "a"))]
+        for n, data in enumerate(ranks):
+            await trigger(clarion, n, **data)
+        await clarion.pass_time(11 * MINUTE)
+        assert texts(clarion) == ["6: 3 2 4 5"]
+
+
+async def test_times_are_sorted_as_times(store):
+    """With and without parts of a second."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await create(clarion, digesting(collect(order="timestamp(data.due)"), tell()))
+        for n, due in enumerate(
+            ("2026-01-01T00:00:00.5Z", "2026-01-01T01:00:00+01:00", "2025-01-01T00:00:00Z")
+        ):
+            await trigger(clarion, n, due=due)
+        await clarion.pass_time(11 * MINUTE)
+        assert texts(clarion) == ["3: 2 1 0"]
 
 
 async def test_a_digest_is_told_once_by_whoever_takes_over(store):

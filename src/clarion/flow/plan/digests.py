@@ -17,7 +17,7 @@ from clarion.model.user import User
 from clarion.ports.vault import Vault
 from clarion.rules.digests import OpenedItem, told
 from clarion.rules.plan import Planned
-from clarion.rules.steps.clock import RECIPIENT
+from clarion.rules.steps.digest import moves
 
 ITEMS = 20_000
 """Of digests that are told in one go, so that they need no more memory than this."""
@@ -38,6 +38,7 @@ def item_of(planned: Planned, event: Event, user: User, vault: Vault, now: Insta
         outputs=collected.outputs,
         expires_at=collected.expires_at,
         stands_for=1 if event.digest_of is None else event.digest_of,
+        order=collected.order,
     )
     id_ = digest_id(run)
     state = RunState(step=collected.step.key, due_at=now, templates=collected.templates)
@@ -56,9 +57,7 @@ def item_of(planned: Planned, event: Event, user: User, vault: Vault, now: Insta
         started_at=now,
         updated_at=now,
         sealed=sealed_state(state, user, vault),
-        zoned=user.revision
-        if collected.step.at is not None and collected.step.timezone == RECIPIENT
-        else None,
+        zoned=user.revision if moves(collected.step) else None,
     )
     return DigestItem(
         run=run,

@@ -25,12 +25,13 @@ from clarion.model.digest import DigestRow, DigestTold, StoredItem
 from clarion.model.event import Entry, Event
 from clarion.model.ids import NO_USER, EventId, Instant, RunId, UserNo, WorkerId
 from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall, Wake
+from clarion.model.setup import Step
 from clarion.model.status import Reason
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Waited
-from clarion.rules.steps.digest import closing_time
+from clarion.rules.steps.digest import Timing, moved_end, moves
 
 log = structlog.get_logger(__name__)
 
@@ -127,20 +128,34 @@ class RunClaimer:
         if not steps:
             return {}
         collecting = [row for row in rows if row.id in steps]
-        timed = [row for row in collecting if steps[row.id].at is not None]
-        users = await self._ledger.users.get([row.user for row in timed]) if timed else {}
-        moved = {}
-        for row in timed:
-            setup, user = setups[row.id], users.get(row.user)
-            at = (
-                None
-                if setup is None or user is None
-                else closing_time(steps[row.id], user, setup.tenant, row.started_at)
-            )
-            if at is not None and at != row.due_at:
-                moved[row.event_id] = max(at, now)
+        timed = [row for row in collecting if moves(steps[row.id])]
+        moved = await self._moved(timed, setups, steps, now) if timed else {}
         found = await self._ledger.digests.close(worker, collecting, moved, now)
         return {row.run: row for row in found}
+
+    async def _moved(
+        self,
+        rows: Sequence[RunRow],
+        setups: Mapping[RunId, PlanSetup | None],
+        steps: Mapping[RunId, Step],
+        now: Instant,
+    ) -> Mapping[EventId, Instant]:
+        """Digests that close at another time than they said, because of what their users have chosen since."""
+        users = await self._ledger.users.get([row.user for row in rows])
+        runs = {row.event_id: row for row in rows}
+        moved = {}
+        for tenant in {row.tenant for row in rows}:
+            ids = [row.event_id for row in rows if row.tenant == tenant]
+            for digest in await self._ledger.digests.get(tenant, ids):
+                row = runs[digest.id]
+                setup, user = setups[row.id], users.get(row.user)
+                if setup is None or user is None:
+                    continue
+                timing = Timing(setup.workflow, setup.category, setup.tenant, user)
+                at = moved_end(steps[row.id], timing, digest)
+                if at != digest.closes_at:
+                    moved[digest.id] = max(at, now)
+        return moved
 
     async def _go_on(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> None:
         """One that cannot be planned or stored has failed, and stops no other. Raises Unavailable and GivenUp."""

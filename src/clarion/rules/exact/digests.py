@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from clarion.model.digest import DigestClose, DigestItem, DigestRow, StoredItem
+from clarion.model.digest import DigestClose, DigestItem, DigestRow, DigestRule, StoredItem
 from clarion.model.ids import EventId, Instant, RunId, id_text
 from clarion.model.run import RunRow
 
@@ -52,7 +52,7 @@ class Slots:
         if cause in _BY_ITSELF:
             row, result = self._open(item, now, None, 0), "passed"
         elif latest is not None and latest.closed_at is None:
-            row, result = self._moved(latest, now), "joined"
+            row, result = self._moved(latest, item.rule, now), "joined"
         else:
             row = self._open(item, now, item.slot, 0 if latest is None else latest.number)
             back, last = item.rule.look_back_ms, None if latest is None else latest.closed_at
@@ -76,7 +76,7 @@ class Slots:
     def _open(self, item: DigestItem, now: Instant, slot: bytes | None, before: int) -> DigestRow:
         rule, opens = item.rule, item.opens
         latest = None if rule.most_ms is None else Instant(now + rule.most_ms)
-        closes_at = rule.closes_at or Instant(now + rule.window_ms)
+        closes_at = _beyond(rule.closes_at or Instant(now + rule.window_ms), rule)
         row = DigestRow(
             id=opens.event_id,
             tenant=opens.tenant,
@@ -95,18 +95,19 @@ class Slots:
         self.opened[opens.id] = replace(opens, started_at=now, updated_at=now, due_at=row.closes_at)
         return row
 
-    def _moved(self, row: DigestRow, now: Instant) -> DigestRow:
+    def _moved(self, row: DigestRow, rule: DigestRule, now: Instant) -> DigestRow:
         """By an item: later, never sooner, and not beyond its latest end."""
         if row.latest_at is None:
             return row
-        return replace(row, closes_at=max(row.closes_at, min(Instant(now + row.window_ms), row.latest_at)))
+        ends = min(_beyond(Instant(now + row.window_ms), rule), row.latest_at)
+        return replace(row, closes_at=max(row.closes_at, ends))
 
     def _closed(self, row: DigestRow, at: Instant, cause: DigestClose, now: Instant) -> DigestRow:
         closed = replace(row, closed_at=at, cause=cause, touched_at=now)
         self._keep(closed)
         if closed.run in self.opened:
             self.opened[closed.run] = replace(self.opened[closed.run], due_at=at)
-        elif cause is not DigestClose.TIME:
+        elif at < row.closes_at:
             self.due[closed.run] = at
         return closed
 
@@ -114,6 +115,14 @@ class Slots:
         self.rows[row.id] = row
         if row.slot is not None:
             self._latest[row.slot] = row
+
+
+def _beyond(at: Instant, rule: DigestRule) -> Instant:
+    """Behind the quiet hours that an end lies in."""
+    if rule.quiet is None:
+        return at
+    start, over = rule.quiet
+    return over if start <= at < over else at
 
 
 def _floored(now: Instant, touched_at: Instant) -> Instant:

@@ -11,12 +11,23 @@ from clarion.model.user_change import UserChange, UserChangeKind
 
 
 def rezoned(pairs: Iterable[tuple[User | None, User]]) -> list[UserNo]:
-    """Those of these users, as they were and are, whose clocks show another time now: what waits by them is computed again."""
+    """Those of these users, as they were and are, whose clocks show another time now, or who chose other times: what waits by
+    them is computed again."""
     return [
         after.no
         for before, after in pairs
-        if before is not None and before.profile.timezone != after.profile.timezone
+        if before is not None and _times(before.profile) != _times(after.profile)
     ]
+
+
+def _times(profile: Profile) -> tuple[object, ...]:
+    """What a user chose about when something comes, but for a snooze, which holds messages only."""
+    chosen = profile.preferences
+    digests = tuple(
+        [(key, one.digest) for key, one in sets.items() if one.digest is not None]
+        for sets in (chosen.categories, chosen.workflows)
+    )
+    return profile.timezone, chosen.quiet_hours, chosen.digest, digests
 
 
 def user_changes(before: User | None, after: User, at: Instant) -> list[UserChange]:

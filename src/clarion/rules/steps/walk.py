@@ -90,6 +90,8 @@ class Collected(NamedTuple):
     templates: Mapping[str, int]
     """The versions that the digest sends if the run opens it."""
     expires_at: Instant | None
+    order: float | str | None
+    """What it is sorted by."""
 
 
 class Advance(NamedTuple):
@@ -214,9 +216,17 @@ class Walk:
             return None
         return self.end(step.key, RunStatus.FAILED, reason)
 
-    def collect(self, step: Step, key: bytes, rule: DigestRule, closes: DigestClose | None) -> Advance:
+    def collect(
+        self,
+        step: Step,
+        key: bytes,
+        rule: DigestRule,
+        closes: DigestClose | None,
+        order: float | str | None,
+    ) -> Advance:
         """The run is over: a digest goes on with it."""
-        collected = Collected(step, key, rule, closes, self._left(), self.templates, self.facts.expires_at)
+        expires_at = self.facts.expires_at
+        collected = Collected(step, key, rule, closes, self._left(), self.templates, expires_at, order)
         over = self.end(step.key, RunStatus.MERGED, Reason.MERGED_INTO_DIGEST)
         return over._replace(collected=collected)
 

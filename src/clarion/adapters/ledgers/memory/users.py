@@ -21,7 +21,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import RESERVED, Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
-from clarion.rules.exact import added, user_changes
+from clarion.rules.exact import added, rezoned, user_changes
 
 KEY_BYTES = 32
 
@@ -113,8 +113,8 @@ class MemoryUsers:
         add(self._tables, self._sealing.consents(user, records))
         if profile != user.profile or not user.revision:
             store(self._tables, user, profile, now)
-        if profile.timezone != user.profile.timezone:
-            self._runs.look_again(user.no, now)
+        for no in rezoned([(user, replace(user, profile=profile))]):
+            self._runs.look_again(no, now)
 
     def _new(self, tenant: TenantId, user_id: str, now: Instant) -> User:
         user = User(
