@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from clarion.errors import ConfigError, MissingPackage
@@ -30,22 +32,30 @@ def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Provide
 
     Raises ConfigError naming the package when one cannot be loaded, is no plug-in, or takes another's name.
     """
-    return _named(entry_points(group=PROVIDERS) if found is None else found, "provider", ProviderPlugin)
+    if found is None:
+        return _installed(PROVIDERS, "provider", ProviderPlugin)
+    return _named(found, "provider", ProviderPlugin)
 
 
 def sources() -> Mapping[str, SourcePlugin]:
     """Every installed kind of source by name. Raises ConfigError as `providers` does."""
-    return _named(entry_points(group=SOURCES), "source", SourcePlugin)
+    return _installed(SOURCES, "source", SourcePlugin)
 
 
 def formats() -> Mapping[str, FormatPlugin]:
     """Every installed format of records by name. Raises ConfigError as `providers` does."""
-    return _named(entry_points(group=FORMATS), "format", FormatPlugin)
+    return _installed(FORMATS, "format", FormatPlugin)
 
 
 def sinks() -> Mapping[str, SinkPlugin]:
     """Every installed kind of sink by name. Raises ConfigError as `providers` does."""
-    return _named(entry_points(group=SINKS), "sink", SinkPlugin)
+    return _installed(SINKS, "sink", SinkPlugin)
+
+
+@cache
+def _installed(group: str, noun: str, kind: type[P]) -> Mapping[str, P]:
+    """What is installed does not change while a process runs, and looking for it reads the metadata of every package."""
+    return MappingProxyType(_named(entry_points(group=group), noun, kind))
 
 
 def _named(found: Iterable[EntryPoint], noun: str, kind: type[P]) -> Mapping[str, P]:

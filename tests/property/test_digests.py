@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -42,6 +42,8 @@ RULES = (
 CLOSES = (None, None, None, DigestClose.FLUSH, DigestClose.ALONE, DigestClose.TIME)
 QUIET = (None, None, (4_000, 15_000), (0, 7_000))
 """From when until when nothing is sent, counted from the item's time."""
+FULL = [("plan", [(0, 3, 0, 0, 0)] * 4)]
+"""More than fill a digest, before its time is over."""
 
 
 # -- the model ---------------------------------------------------------------------------------------------------
@@ -309,6 +311,7 @@ def tools() -> tuple[ManualClock, SeededRandom, dict[str, Any]]:
 
 
 @given(STEPS)
+@example(FULL)
 @settings(max_examples=100_000 if DEEP else examples(40), deadline=None)
 def test_digests_in_memory_agree_with_the_model(steps):
     """Whatever comes, is canceled, is planned again or dies: the same digests at the same times, each told once."""
