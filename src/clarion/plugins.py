@@ -53,9 +53,14 @@ def sinks() -> Mapping[str, SinkPlugin]:
 
 
 @cache
+def points_of(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of the installed packages. They are looked up once: each look reads the metadata of all of them."""
+    return tuple(entry_points(group=group))
+
+
+@cache
 def _installed(group: str, noun: str, kind: type[P]) -> Mapping[str, P]:
-    """What is installed does not change while a process runs, and looking for it reads the metadata of every package."""
-    return MappingProxyType(_named(entry_points(group=group), noun, kind))
+    return MappingProxyType(_named(points_of(group), noun, kind))
 
 
 def _named(found: Iterable[EntryPoint], noun: str, kind: type[P]) -> Mapping[str, P]:
@@ -80,7 +85,7 @@ def backend(group: str, setting: str, url: str, found: Iterable[EntryPoint] | No
     more of the URL than its scheme: the rest may hold a password.
     """
     scheme = url.partition(":")[0]
-    points = list(entry_points(group=group) if found is None else found)
+    points = points_of(group) if found is None else tuple(found)
     installed = sorted({point.name for point in points})
     if scheme not in installed:
         near = get_close_matches(scheme, installed, 1)

@@ -1,11 +1,11 @@
 """The process runs on the backends that its settings name."""
 
 import contextlib
-from importlib import metadata
 
 import pytest
 from structlog.testing import capture_logs
 
+from clarion import plugins
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.app.backends import broker_of, fanout_of, ledger_of
 from clarion.app.process import App
@@ -43,10 +43,11 @@ def install(monkeypatch):
     """Adds packages to those that are installed."""
 
     def more(**groups):
-        def entry_points(*, group):
-            return [*metadata.entry_points(group=group), *groups.get(group.removeprefix("clarion."), ())]
+        def points_of(group):
+            return (*installed(group), *groups.get(group.removeprefix("clarion."), ()))
 
-        monkeypatch.setattr("clarion.plugins.entry_points", entry_points)
+        installed = plugins.points_of
+        monkeypatch.setattr(plugins, "points_of", points_of)
 
     return more
 
