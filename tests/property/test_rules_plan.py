@@ -230,10 +230,10 @@ def test_critical_is_never_opted_out_held_back_or_charged(world):
 
 @given(worlds())
 def test_caps_are_charged_for_exactly_what_is_due(world):
-    """Once per cap, and for nothing that waits or is not sent."""
+    """Once per cap; what waits or is not sent asks, and is not charged."""
     planned = plan(**world)
     due = {m.id for m in planned.messages if m.status is Status.QUEUED}
-    assert {c.message_id for c in planned.charges} <= due
+    assert {m.id for m in planned.messages if m.charged} == due & {c.message_id for c in planned.charges}
     keys = [(c.message_id, c.scope) for c in planned.charges]
     assert len(set(keys)) == len(keys)
     if not world["category"].critical:
@@ -252,9 +252,14 @@ def test_keys_belong_to_messages_that_may_go(world):
     planned = plan(**world)
     live = {m.id for m in planned.messages if not m.status.is_terminal}
     flow = world["flow"]
-    assert (planned.dedupe is not None) == (flow.dedupe is not None and bool(live))
+    assert (planned.dedupe is not None) == (flow.dedupe is not None and bool(planned.messages))
+    assert planned.dedupe is None or planned.dedupe.holds is bool(live)
     assert {c.message_id for c in planned.collapses} == (live if flow.collapse_key is not None else set())
-    assert {t.message_id for t in planned.turns} == {m.id for m in planned.messages if m.threaded}
+    if flow.thread is not None:
+        stopped = {m.id for m in planned.messages} - live
+        assert {t.message_id for t in planned.turns} == {
+            m.id for m in planned.messages if m.threaded
+        } | stopped
     assert all(m.id in live and flow.thread is not None for m in planned.messages if m.threaded)
 
 

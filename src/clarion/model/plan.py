@@ -19,7 +19,8 @@ from clarion.model.status import Reason, Status
 
 
 class CapCharge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Count this message against a cap; it becomes `throttled` when `limit` others lie inside the window."""
+    """Count this message against a cap; it becomes `throttled` when `limit` others lie inside the window. One that does not go
+    now is told so, and is not counted."""
 
     message_id: MessageId
     user: UserNo
@@ -41,6 +42,8 @@ class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     key: bytes
     expires_at: Instant
     at: Instant
+    holds: bool = True
+    """Whether the run holds the key when nobody else does; False: nothing of it is sent, and it only says who does."""
 
 
 class Collapse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -51,7 +54,8 @@ class Collapse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active."""
+    """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active. One that is stopped
+    takes no place in it."""
 
     message_id: MessageId
     key: bytes

@@ -471,6 +471,11 @@ def _closed(plan: ChannelDecision, before: Verdict | None = None) -> Verdict | N
     return None
 
 
+_LIFTED_BY_TIME = {
+    ("frequency_cap", "frequency_cap"): "Waiting until {until}, or a higher cap.",
+    ("dedupe", "duplicate"): "Waiting until {until}, or another key.",
+}
+"""Where it is known when time alone does."""
 _LIFTED_BY = {
     ("contact", "no_contact"): "A contact of the user on this channel.",
     ("suppression", "suppressed_address"): "The end of the suppression of the address.",
@@ -518,11 +523,14 @@ def lifted_by(verdict: Verdict) -> str | None:
     """What would lift a rule that stands in the way, and when."""
     if verdict.result not in ("stop", "defer"):
         return None
-    said = _LIFTED_BY.get((verdict.rule, verdict.reason))
-    try:
-        return None if said is None else said.format(**verdict.inputs)
-    except KeyError:  # An older version said less.
-        return None
+    place = verdict.rule, verdict.reason
+    for said in (_LIFTED_BY_TIME.get(place), _LIFTED_BY.get(place)):
+        try:
+            if said is not None:
+                return said.format(**verdict.inputs)
+        except KeyError:  # Nobody knows when, or an older version said less.
+            continue
+    return None
 
 
 def _said(plan: ChannelDecision, rule: str, reason: str) -> Verdict | None:

@@ -27,7 +27,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.model.status import Reason, Status
+from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, live, places, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
@@ -49,6 +49,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     decisions: tuple[Decision, ...]
     """The decision behind each message, in the same order."""
     charges: tuple[CapCharge, ...] = ()
+    """Also of what does not go now: the store says which caps it has reached, and counts nothing."""
     dedupe: DedupeClaim | None = None
     collapses: tuple[Collapse, ...] = ()
     turns: tuple[ThreadSlot, ...] = ()
@@ -228,7 +229,7 @@ class _Draft:
             run=msgspec.structs.replace(planned.run, steps=came_to.steps),
             advance=came_to,
             cancellation_key=self._cancellation_key() if waits else None,
-            dedupe=planned.dedupe or (self._dedupe(self._keys) if waits and self._keys is not None else None),
+            dedupe=self._dedupe(self._keys) if waits and self._keys is not None else planned.dedupe,
             slot=None if collected is None else self._slot(collected),
         )
 
@@ -450,9 +451,9 @@ class _Draft:
         status = decided.status
         due = status is Status.QUEUED
         held = due and self._held
-        threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
+        threaded = decided.verdict != "stop" and workflow.thread is not None and _is_asked_now(decided)
         charges: Sequence[CapCharge] = ()
-        if due and live.is_counted(event.live):
+        if _is_asked_now(decided) and live.is_counted(event.live):
             charges = caps.charges(
                 tenant=self._tenant,
                 category=self._category,
@@ -486,7 +487,7 @@ class _Draft:
                 until=until,
                 later_rungs=rungs[1:],
                 threaded=threaded,
-                charged=bool(charges),
+                charged=due and bool(charges),
                 updated_at=now,
             )
         )
@@ -570,14 +571,14 @@ class _Draft:
             messages=messages,
             decisions=decisions,
             charges=tuple(self._charges),
-            dedupe=self._dedupe(self._keys)
-            if self._keys is not None and going and event.live is None
+            dedupe=self._dedupe(self._keys, bool(going))
+            if self._keys is not None and messages and event.live is None
             else None,
             collapses=self._collapses(going),
-            turns=self._turns(self._keys, going) if self._keys is not None else (),
+            turns=self._turns(self._keys, messages) if self._keys is not None else (),
         )
 
-    def _dedupe(self, keys: EventKeys) -> DedupeClaim | None:
+    def _dedupe(self, keys: EventKeys, holds: bool = True) -> DedupeClaim | None:
         dedupe = self._workflow.dedupe
         if dedupe is None or self._part:
             return None  # A run that goes on has its key.
@@ -587,6 +588,7 @@ class _Draft:
             key=keys.of_run("dedupe", dedupe.key),
             expires_at=Instant(at + dedupe.window_s * 1_000),
             at=at,
+            holds=holds,
         )
 
     def _collapses(self, going: list[Message]) -> tuple[Collapse, ...]:
@@ -612,7 +614,7 @@ class _Draft:
             for message in going
         )
 
-    def _turns(self, keys: EventKeys, going: list[Message]) -> tuple[ThreadSlot, ...]:
+    def _turns(self, keys: EventKeys, messages: Sequence[Message]) -> tuple[ThreadSlot, ...]:
         pointer = self._workflow.thread
         if pointer is None:
             return ()
@@ -621,17 +623,17 @@ class _Draft:
                 message_id=message.id,
                 key=keys.of_message("thread", pointer, self._place_of(message), within_workflow=False),
             )
-            for message in going
-            if message.threaded
+            for message in messages
+            if message.threaded or message.status not in ACTIVE
         )
 
     def _place_of(self, message: Message) -> str:
         return self._places.get(message.id, message.channel)
 
 
-def _takes_turns(decided: Decision) -> bool:
-    """What waits for an earlier channel keeps no place in the thread (most never start), nor does what is sent later:
-    who comes meanwhile would have to wait for it."""
+def _is_asked_now(decided: Decision) -> bool:
+    """Whether caps and threads are asked at planning. What waits for an earlier channel keeps no place in the thread (most never
+    start), nor does what is sent later: who comes meanwhile would have to wait for it."""
     return decided.reason not in (Reason.WAITING_FOR_EARLIER_CHANNEL, Reason.SCHEDULED)
 
 

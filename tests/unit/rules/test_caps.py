@@ -72,18 +72,19 @@ def test_of_two_limits_over_one_window_the_lower_holds():
     )
 
 
-def test_a_plan_charges_what_is_due_and_nothing_else():
-    """What waits is charged when its time comes; what is not sent never."""
+def test_a_plan_charges_what_is_due_and_asks_for_what_is_not():
+    """What waits is charged when its time comes, what is not sent never: the store says whether a cap stands in the way, too."""
     capped = Category(key="orders", caps=(HOURLY,))
     flow = workflow(SendAll(channels=(Channel.IN_APP, Channel.EMAIL)))
     day = plan(flow, category=capped)
     assert [c.message_id for c in day.charges] == [m.id for m in day.messages]
     night = plan(flow, category=capped, user=person(quiet=(NIGHT,)), now=MIDNIGHT)
     assert [m.status for m in night.messages] == [Status.QUEUED, Status.DEFERRED]
-    assert [c.message_id for c in night.charges] == [night.messages[0].id]
+    assert [c.message_id for c in night.charges] == [m.id for m in night.messages]
     assert [m.charged for m in night.messages] == [True, False]
     nobody = plan(flow, category=capped, user=person(contacts=()))
-    assert [c.message_id for c in nobody.charges] == [nobody.messages[0].id]
+    assert [c.message_id for c in nobody.charges] == [m.id for m in nobody.messages]
+    assert [m.charged for m in nobody.messages] == [True, False]
 
 
 def test_a_cap_of_the_users_own_counts_beside_the_others():

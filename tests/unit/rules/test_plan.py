@@ -322,11 +322,13 @@ def test_dedupe_claims_one_key_for_the_run():
 
 
 def test_a_run_that_sends_nothing_claims_nothing():
-    """It must not swallow a later one that could be sent."""
+    """It must not swallow a later one that could be sent; it only asks what else stands in its way."""
     flow = workflow(SendAll(channels=(MAIL,)), dedupe=Dedupe(key=""), collapse_key="", thread="")
     planned = plan(flow, user=person(contacts=()))
-    assert planned.dedupe is None
-    assert (planned.collapses, planned.turns) == ((), ())
+    assert planned.dedupe is not None
+    assert not planned.dedupe.holds
+    assert planned.collapses == ()
+    assert [message.threaded for message in planned.messages] == [False]
 
 
 def test_collapse_and_thread_keys_are_kept_apart_by_channel():

@@ -1,9 +1,9 @@
 """Dedupe, caps, collapse and thread order, in this order, then digests. Each message sees the decisions about the messages
-before it."""
+before it. What does not go now is told what else stands in its way, and counts nowhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
 from clarion.rules.exact.digests import Arrival, Slots
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
+from clarion.rules.time_format import rfc3339
 
 NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 
@@ -84,8 +85,7 @@ class _Checks:
         charges = by_message(plan.charges)
         if not (plan.dedupes or plan.collapses or plan.turns):
             for message_id, its in charges.items():
-                if message := self._going(message_id):
-                    self._count(message, its)
+                self._count(message_id, its)
             return
         claims = {claim.run_id: claim for claim in plan.dedupes}
         runs = {c.message_id: run for run in plan.runs for c in run.channels} if claims else {}
@@ -97,13 +97,14 @@ class _Checks:
         for message_id in (m.id for m in plan.messages):
             run = runs.get(message_id)
             if run is not None and (claim := claims.pop(run.id, None)) is not None:
-                self._dedupe(claim, filter(None, (self._going(c.message_id) for c in run.channels)))
-            if message_id in charges and (message := self._going(message_id)):
-                self._count(message, charges[message_id])
+                ids = [c.message_id for c in run.channels if c.message_id]
+                self._dedupe(claim, [self._new[one] for one in ids if one in self._new])
+            if message_id in charges:
+                self._count(message_id, charges[message_id])
             if message_id in collapses and (message := self._going(message_id)):
                 self._collapse(message, collapses[message_id])
-            if message_id in turns and (message := self._going(message_id)):
-                self._take_turn(message, turns[message_id])
+            if message_id in turns:
+                self._take_turn(message_id, turns[message_id])
 
     def decisions(self, plans: Sequence[PlanCommit]) -> Decisions:
         """What came of it, when all plans are decided."""
@@ -136,25 +137,32 @@ class _Checks:
 
     # -- one check each ---------------------------------------------------------------------------------------
 
-    def _dedupe(self, claim: DedupeClaim, messages: Iterable[Message]) -> None:
+    def _dedupe(self, claim: DedupeClaim, messages: Sequence[Message]) -> None:
         holder = self._claimed(claim.key)
-        duplicate = holder is not None and holder.run_id != claim.run_id and holder.expires_at > claim.at
-        inputs = {"first_run": id_text(holder.run_id)} if duplicate and holder is not None else {}
-        for message in messages:
-            if duplicate:
-                self._end(message, Status.MERGED, Reason.DUPLICATE)
-            self._say(
-                message, _verdict("dedupe", Reason.DUPLICATE if duplicate else "first_in_window", **inputs)
-            )
-        if duplicate:
+        going = [message for message in messages if message.status in ACTIVE]
+        if holder is not None and holder.run_id != claim.run_id and holder.expires_at > claim.at:
+            until = rfc3339(holder.expires_at)
+            said = _verdict("dedupe", Reason.DUPLICATE, first_run=id_text(holder.run_id), until=until)
             self._duplicates.add(claim.run_id)
-        else:
+            for message in messages:
+                self._say(message, said)
+            for message in going:
+                self._end(message, Status.MERGED, Reason.DUPLICATE)
+        elif claim.holds:
             self._claims[claim.key] = claim
+            for message in going:
+                self._say(message, _verdict("dedupe", "first_in_window"))
 
     def _claimed(self, key: bytes) -> DedupeHolder | DedupeClaim | None:
         return self._claims.get(key) or self._stored.dedupes.get(key)
 
-    def _count(self, message: Message, charges: Sequence[CapCharge]) -> None:
+    def _count(self, message_id: MessageId, charges: Sequence[CapCharge]) -> None:
+        message = self._new.get(message_id)
+        if message is None:
+            return
+        if message.status is not Status.QUEUED:
+            self._say(message, *self._stored.counts.reached(charges))
+            return
         allowed, verdicts = self._stored.counts.judge(counted(message), charges)
         if allowed:
             self._on_its_way.add(message.id)
@@ -215,13 +223,20 @@ class _Checks:
         else:
             self._new[ahead] = replace(ours, threaded=True)
 
-    def _take_turn(self, message: Message, key: bytes) -> None:
+    def _take_turn(self, message_id: MessageId, key: bytes) -> None:
+        message = self._new.get(message_id)
+        if message is None:
+            return
         holder = self._stored.threads.get(key)
         last = self._last.get(key)
         if last is None and holder is not None and holder.status in ACTIVE:
             last = holder.id
-        self._last[key] = message.id
         last = self._ahead(last)
+        if message.status not in ACTIVE:
+            if last is not None:
+                self._say(message, _waits_for(last))
+            return
+        self._last[key] = message.id
         if last is None or last == message.id:
             self._say(message, _verdict("thread", "its_turn"))
             return
@@ -237,7 +252,7 @@ class _Checks:
             charged=False,
             waits_for=last,
         )
-        self._say(message, _verdict("thread", Reason.WAITING_FOR_TURN, "defer", waits_for=id_text(last)))
+        self._say(message, _waits_for(last))
 
     # -- what is known and said -------------------------------------------------------------------------------
 
@@ -307,6 +322,10 @@ class _Checks:
 def _collected(step: StepTrace, taken: Arrival) -> StepTrace:
     inputs = {**step.inputs, **taken.inputs}
     return replace(step, result=taken.result, due_at=taken.closes_at, inputs=inputs)
+
+
+def _waits_for(last: MessageId) -> Verdict:
+    return _verdict("thread", Reason.WAITING_FOR_TURN, "defer", waits_for=id_text(last))
 
 
 def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:

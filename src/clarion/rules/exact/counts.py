@@ -17,6 +17,7 @@ from clarion.model.plan import CapCharge
 from clarion.model.region import Share
 from clarion.model.status import SUCCEEDED, Reason, Status
 from clarion.rules.regions import spendable
+from clarion.rules.time_format import rfc3339
 
 COUNTS_KEPT = 50_000
 USES_KEPT = 1_000_000
@@ -110,16 +111,24 @@ class Counts:
 
     def judge(self, message: Counted, charges: Sequence[CapCharge]) -> tuple[bool, list[Verdict]]:
         """Whether a message stays below all its caps, and the verdicts. On its way from now on only when it does."""
-        allowed, verdicts = True, []
-        for charge in charges:
-            uses = self._counts[_key(charge)].uses
-            used = len(uses) - bisect_right(uses, _since(charge))
-            limit = spendable(charge.limit, self._share)
-            allowed = allowed and used < limit
-            verdicts.append(_verdict(charge.scope, limit, charge.window_s, used))
+        verdicts = [self._said(charge) for charge in charges]
+        allowed = all(one.result == "allow" for one in verdicts)
         if allowed:
             self.move(message, None, ON_ITS_WAY)
         return allowed, verdicts
+
+    def reached(self, charges: Sequence[CapCharge]) -> list[Verdict]:
+        """The caps that have no room, for a message that does not go anyway: nothing counts it."""
+        return [one for charge in charges if (one := self._said(charge)).result == "stop"]
+
+    def _said(self, charge: CapCharge) -> Verdict:
+        uses = self._counts[_key(charge)].uses
+        used = len(uses) - bisect_right(uses, _since(charge))
+        limit = spendable(charge.limit, self._share)
+        until = None
+        if used >= limit > 0 and (last := uses[len(uses) - limit]) != ON_ITS_WAY:
+            until = rfc3339(Instant(last + charge.window_s * 1_000))
+        return _verdict(charge.scope, limit, charge.window_s, used, until)
 
     def move(self, message: Counted, old: Instant | None, new: Instant | None) -> None:
         """The message counted at `old` and counts at `new`; None: not at all."""
@@ -182,13 +191,17 @@ def by_message(charges: Iterable[CapCharge]) -> dict[MessageId, list[CapCharge]]
 
 
 @lru_cache(maxsize=4_096)
-def _verdict(scope: str, limit: int, window_s: int, count: int) -> Verdict:
+def _verdict(scope: str, limit: int, window_s: int, count: int, until: str | None) -> Verdict:
+    """`until`: when it has room again, if nothing else is sent."""
     over = count >= limit
+    inputs: dict[str, object] = {"scope": scope, "limit": limit, "window_s": window_s, "count": count}
+    if until is not None:
+        inputs["until"] = until
     return Verdict(
         rule="frequency_cap",
         result="stop" if over else "allow",
         reason=Reason.FREQUENCY_CAP.value if over else "below_cap",
-        inputs={"scope": scope, "limit": limit, "window_s": window_s, "count": count},
+        inputs=inputs,
     )
 
 

@@ -12,6 +12,7 @@ from clarion.model.inbox import CaptureFilter
 from clarion.model.message import Message, Run
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
+from clarion.rules.time_format import rfc3339
 from clarion.testing.ledger_contract.subject import LedgerSubject, later, together
 
 MERGED, THROTTLED, DEFERRED = Status.MERGED, Status.THROTTLED, Status.DEFERRED
@@ -254,6 +255,44 @@ async def what_is_decided_already_is_not_counted(subject: LedgerSubject) -> None
         charges=tuple(subject.charge(m, 2) for m in messages),
     )
     assert result.changed == {twin.id: (MERGED, Reason.DUPLICATE)}
+
+
+async def what_does_not_go_is_told_everything_that_stands_in_its_way(subject: LedgerSubject) -> None:
+    """A cap with when it has room again, the run that has its key, the message it would wait for. It counts nowhere, takes no
+    place in the thread, and keeps no key."""
+    first = subject.planned()
+    await subject.plan(
+        first,
+        charges=(subject.charge(first, 1),),
+        dedupes=(subject.dedupe(first),),
+        turns=(subject.turn(first),),
+    )
+    stopped = subject.planned(status=Status.SUPPRESSED, reason=Reason.OPTED_OUT)
+    waits = later(subject.planned(), 60)
+    others: dict[str, Any] = {
+        "charges": (subject.charge(stopped, 1), subject.charge(waits, 1)),
+        "dedupes": (replace(subject.dedupe(stopped), holds=False),),
+        "turns": (subject.turn(stopped),),
+    }
+    result = await subject.plan(stopped, waits, **others)
+    of_stopped, of_waits = result.runs
+    assert said(of_stopped, stopped.id) == [
+        ("dedupe", "stop", "duplicate"),
+        ("frequency_cap", "stop", "frequency_cap"),
+        ("thread", "defer", "waiting_for_turn"),
+    ]
+    assert said(of_waits, waits.id) == [("frequency_cap", "stop", "frequency_cap")]
+    assert (await subject.stored(stopped)).reason is Reason.OPTED_OUT
+    free = subject.planned()
+    claim = replace(subject.dedupe(free, b"e" * 16), holds=False)
+    await subject.plan(replace(free, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT), dedupes=(claim,))
+    taker = subject.planned()
+    assert (await subject.plan(taker, dedupes=(subject.dedupe(taker, b"e" * 16),))).changed == {}
+    await subject.settle(await subject.stored(first))
+    after = subject.planned()
+    refused = await subject.plan(after, charges=(subject.charge(after, 1),))
+    (verdict,) = [one for channel in refused.runs[0].channels for one in channel.verdicts]
+    assert verdict.inputs["until"] == rfc3339(Instant(subject.now + 3_600_000))
 
 
 async def a_message_that_waited_is_counted_when_it_wakes(subject: LedgerSubject) -> None:
@@ -669,6 +708,7 @@ PLANS_CONTRACT = (
     a_message_that_waited_is_counted_anew,
     a_message_that_ended_meanwhile_is_not_counted,
     what_is_decided_already_is_not_counted,
+    what_does_not_go_is_told_everything_that_stands_in_its_way,
     a_message_that_waited_is_counted_when_it_wakes,
     a_newer_message_replaces_an_undelivered_one,
     what_is_sent_or_being_sent_is_not_replaced,
