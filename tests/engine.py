@@ -43,6 +43,7 @@ from clarion.model.worker import Process
 from clarion.plugins import formats
 from clarion.plugins import providers as installed
 from clarion.ports.broker import Broker
+from clarion.ports.http import HttpCaller, nobody_calls
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.sink import SinkPlugin
 from clarion.ports.source import SourcePlugin
@@ -163,6 +164,8 @@ class Engine:
         self.sources: dict[str, SourcePlugin] = {}
         self.sinks: dict[str, SinkPlugin] = {}
         """Kinds that sources and sinks may be of; set before it is opened."""
+        self.http: HttpCaller = nobody_calls
+        """Who makes the calls of steps; set before it is opened."""
         self.regions: Regions | None = None
         """Where users may be at home; set before it is opened."""
         self._network_until_s = 0.0
@@ -197,6 +200,7 @@ class Engine:
         lent = msgspec.structs.replace(
             provider_tools(self.clock, self.random, self.vault),
             allowed_networks=("127.0.0.0/8",),
+            http=self.http,
             memory=ProviderMemory(self.ledger.setup),
             reference=MessageReferences(self.vault).of,
             callback_url=CallbackUrls(self.vault, BASE_URL).of,
@@ -386,9 +390,11 @@ async def engine(
     seed: int = 1,
     sources: Mapping[str, SourcePlugin] | None = None,
     sinks: Mapping[str, SinkPlugin] | None = None,
+    http: HttpCaller = nobody_calls,
 ) -> AsyncIterator[Engine]:
     """An engine that is stopped at the end."""
     one = Engine(store, clock or ManualClock(), provider or RecordingProvider(batch=50), seed)
+    one.http = http
     one.sources.update(sources or {})
     one.sinks.update(sinks or {})
     await one.open()

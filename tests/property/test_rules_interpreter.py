@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo
-from clarion.model.run import CallResult, RunState, RunStatus
+from clarion.model.run import CallResult, RunState, RunStatus, StepCall
 from clarion.model.setup import Case, Category, OnError, SendAll, Step, StepType, Tenant, Workflow, every
+from clarion.model.status import Reason
 from clarion.model.user import Profile, User
 from clarion.rules.interpreter import advance
 from clarion.rules.programs import compiled
@@ -40,6 +41,7 @@ WAITS: tuple[dict[str, Any], ...] = (
     {"until": "first mon of month 02:30", "timezone": "Europe/Berlin"},
 )
 
+STOPS = ("waits", "calls", "repeats")
 SKIP = OnError.SKIP
 UNTIL = ("acknowledged", "read", "data.n > 3", "data.missing")
 
@@ -71,6 +73,11 @@ def workflows(draw: st.DrawFn) -> Workflow:
             if kind is StepType.TRIGGER:
                 return Step(key=key, type=kind, when=when, on_error=SKIP, workflow="v", recipients=value)
             return Step(key=key, type=kind, when=when, on_error=SKIP, set_={"a": value})
+        if kind is StepType.FETCH:
+            path = draw(st.sampled_from(["'/a'", "'/away'", "data.missing"]))
+            fallback = draw(st.sampled_from([None, {"a": 1}]))
+            asked: dict[str, Any] = {"connection": "c", "path": path, "fallback": fallback}
+            return Step(key=key, type=kind, when=when, on_error=SKIP, **asked)
         if kind is StepType.REPEAT:
             rounds, until = draw(st.integers(1, 3)), draw(st.sampled_from(UNTIL))
             repeated = steps(0, 1)
@@ -112,6 +119,16 @@ def facts(n: int, user: str = "ada", expires_at: Instant | None = None) -> Facts
     )
 
 
+def came_of(call: StepCall, now: Instant) -> CallResult:
+    """Of a service that is asked: it is busy, then away, and in the end it answers or does not, as its path says."""
+    if call.type is not StepType.FETCH:
+        return CallResult()
+    if call.attempts < 2:
+        return CallResult(again_at=Instant(now + 700), attempts=call.attempts + 1, told={"error": "busy"})
+    reason = Reason.FETCH_FAILED if call.request["path"] == "/away" else None
+    return CallResult(output={"status": 200}, reason=reason, told={})
+
+
 def walked(workflow: Workflow, known: Facts, late_ms: int = 0) -> tuple[list[Advance], list[str]]:
     """Every part of a run, and the steps that sent, when it wakes so late each time."""
     program, parts, sent = compiled(workflow), [], []
@@ -123,7 +140,7 @@ def walked(workflow: Workflow, known: Facts, late_ms: int = 0) -> tuple[list[Adv
             sent.append(name)
             return []
 
-        result = CallResult() if state is not None and state.call is not None else None
+        result = None if state is None or state.call is None else came_of(state.call, now)
         parts.append(advance(program, state, known._replace(result=result), now, send))  # type: ignore[arg-type]
         state = parts[-1].state
         if state is None:
@@ -154,7 +171,7 @@ def test_every_run_comes_to_its_end(workflow, n, late_ms):
     first = [name for name in sent if "#" not in name]
     assert first == sorted(first, key=order.index)
     assert sent == walked(workflow, facts(n))[1]
-    waits = [trace for part in parts for trace in part.steps if trace.result in ("waits", "calls")]
+    waits = [trace for part in parts for trace in part.steps if trace.result in STOPS]
     assert len(waits) == len(parts) - 1
 
 

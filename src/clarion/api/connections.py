@@ -17,8 +17,9 @@ from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, page_of_store, patched, shown
-from clarion.errors import UnknownReference
+from clarion.errors import Conflict, UnknownReference
 from clarion.model.connection import MOST_HEADERS, Connection, HttpMethod, SecretName
+from clarion.model.setup import every
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
@@ -75,7 +76,11 @@ async def patch_connection(
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_connection(key: str, caller: Caller, parts: Parts) -> None:
-    """Delete a connection."""
+    """Delete a connection that no workflow uses."""
+    workflows = parts.ledger.setup.workflows.all(caller.tenant).values()
+    users = [w.key for w in workflows if any(step.connection == key for step in every(w.steps))]
+    if users:
+        raise Conflict(f"The connection is used by the workflows {', '.join(users)}: change those first.")
     await parts.services.setup.delete(caller.tenant, Connection, key)
 
 

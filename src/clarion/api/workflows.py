@@ -20,6 +20,7 @@ from clarion.api.stored_documents import found, found_version, missing, named, p
 from clarion.content.templates.schema import reviewed
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
+from clarion.model.connection import Connection
 from clarion.model.run import by_version
 from clarion.model.setup import (
     Category,
@@ -163,6 +164,8 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
         if step.type is StepType.TRIGGER and step.workflow is not None:
             known = {**setup.workflows.all(caller.tenant), workflow.key: workflow}
             faults += map(unknown_name, unknown_in("workflow", [(step.workflow, f"{place}/workflow")], known))
+        if step.connection is not None:
+            faults += _uncallable(step, setup.connections.all(caller.tenant), place)
         if step.type is not StepType.SEND or step.to is None or not step.template:
             continue
         faults += _listed_twice(step.to, f"{place}/to")
@@ -185,6 +188,19 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
         return [*faults, *faults_in(refused)]
     faults += _never_open(workflow, categories)
     return faults
+
+
+def _uncallable(step: Step, connections: Mapping[str, Connection], place: str) -> list[Fault]:
+    assert step.connection is not None
+    connection = connections.get(step.connection)
+    if connection is None:
+        unknown = unknown_in("connection", [(step.connection, f"{place}/connection")], connections)
+        return [*map(unknown_name, unknown)]
+    if step.type is not StepType.FETCH or step.method in connection.methods:
+        return []
+    able = ", ".join(connection.methods)
+    detail = f"the connection {connection.key!r} allows {able}, not {step.method}."
+    return [Fault(detail=detail, pointer=f"{place}/method", allowed=tuple(connection.methods))]
 
 
 def _unwritten(step: Step, template: Template, place: str) -> list[Fault]:

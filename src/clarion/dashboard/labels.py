@@ -84,6 +84,7 @@ BECAUSE = {
     Reason.EXPRESSION_ERROR: "an expression of a step has no value",
     Reason.NEVER: "the time that a step waits for never comes",
     Reason.STEP_FAILED: "a step could not be done",
+    Reason.FETCH_FAILED: "a service did not answer as a step needs it",
     Reason.TRIGGER_DEPTH: "too many workflows started one another",
     Reason.KEY_MISSING: "an expression that tells what belongs together has no value",
     Reason.WORKFLOW_THROTTLE: "enough runs have passed a throttle of the workflow",

@@ -88,6 +88,10 @@ def _trigger(step: Step) -> str:
     return step.workflow or "" if step.recipients is None else f"{step.workflow} for {step.recipients}"
 
 
+def _fetch(step: Step) -> str:
+    return f"{step.method.upper()} {step.path} of {step.connection}"
+
+
 def _fields(step: Step) -> Iterator[str]:
     for name in KINDS[step.type].fields:
         value = getattr(step, name)
@@ -104,4 +108,5 @@ _WORDS: Mapping[StepType, Callable[[Step], str]] = {
     StepType.DIGEST: _digest,
     StepType.UPDATE_USER: _update_user,
     StepType.TRIGGER: _trigger,
+    StepType.FETCH: _fetch,
 }

@@ -34,6 +34,10 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: StepType
     request: Mapping[str, Any]
     """What is asked for, with the values it had when the step was reached."""
+    until: Instant | None = None
+    """It is not tried any more from then on."""
+    attempts: int = 0
+    """Those that were made."""
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +49,10 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For the explanation: never values of the data."""
     reason: Reason | None = None
     """Why it could not be done; None: it was."""
+    again_at: Instant | None = None
+    """It is tried again then, and nothing has come of it yet."""
+    attempts: int = 0
+    """Those that were made until then."""
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

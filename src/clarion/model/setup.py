@@ -10,7 +10,7 @@ import msgspec
 
 from clarion.model.audience import Attribute, SearchableField, Segment
 from clarion.model.channel import Channel, Lane
-from clarion.model.connection import Connection, Secret
+from clarion.model.connection import Connection, HttpMethod, Secret
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.sink import Sink
@@ -284,6 +284,7 @@ class StepType(StrEnum):
     UPDATE_USER = "update_user"
     TRIGGER = "trigger"
     REPEAT = "repeat"
+    FETCH = "fetch"
 
 
 class OnError(StrEnum):
@@ -396,7 +397,8 @@ class Step(Value, frozen=True, kw_only=True):
     since: Since = Since.RUN
     """`wait`: which events count: those accepted after the run's own, or after the step is reached."""
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400)] | None = None
-    """`wait`: how long an event is waited for; null: 90 days."""
+    """`wait`: how long an event is waited for; null: 90 days. `fetch`: how long one call may take; null: as long as the connection
+    says."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
     """`throttle`: how many runs pass."""
     per_s: Annotated[int, msgspec.Meta(ge=1, le=31 * 86_400)] | None = None
@@ -451,6 +453,28 @@ class Step(Value, frozen=True, kw_only=True):
     """`repeat`: from the end of a round until the next one."""
     at_most: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
     """`repeat`: how many rounds."""
+    connection: str | None = None
+    """`fetch`: the connection that is called."""
+    method: HttpMethod = HttpMethod.GET
+    """`fetch`: how it is called."""
+    path: str | None = None
+    """`fetch`: what is asked for behind the connection's URL, a text in CEL that begins with `/`."""
+    query: dict[str, str] = {}
+    """`fetch`: parameters of the URL and their values, in CEL."""
+    headers: dict[str, str] = {}
+    """`fetch`: headers beside those of the connection and their values, texts in CEL."""
+    body: str | None = None
+    """`fetch`: what is sent as JSON, in CEL; only with `post`."""
+    select: str | None = None
+    """`fetch`: what is kept of the answer, in CEL over `status` and `body`; null: its whole body."""
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
+    """`fetch`: how often it is called while it cannot answer; null: 3 times."""
+    within_s: Annotated[int, msgspec.Meta(ge=2, le=86_400)] | None = None
+    """`fetch`: how long after the step is reached it is tried, waiting for a free place included; null: 60 seconds."""
+    cache_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    """`fetch`: how long other runs that ask for the same get the same answer; null: everyone asks anew. Only with `get`."""
+    fallback: dict[str, Any] | None = None
+    """`fetch`: stands for the answer when there is none; null: the step has failed then."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):

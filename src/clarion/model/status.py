@@ -163,5 +163,6 @@ class Reason(StrEnum):
     NEVER = "never"
     STEP_FAILED = "step_failed"
     TRIGGER_DEPTH = "trigger_depth"
+    FETCH_FAILED = "fetch_failed"
     # moved by hand
     RETRIED = "retried"

@@ -133,7 +133,19 @@ def merged(runs: Iterable[Run]) -> list[Run]:
 
 
 _OPEN_ENDS = frozenset(
-    {"waits", "calls", "held_out", "expired", "failed", "ended", "joined", "opened", "passed"}
+    {
+        "waits",
+        "calls",
+        "queues",
+        "repeats",
+        "held_out",
+        "expired",
+        "failed",
+        "ended",
+        "joined",
+        "opened",
+        "passed",
+    }
 )
 """Results behind which nothing else happens, or not yet."""
 
@@ -155,6 +167,7 @@ _TOLD = {
     "round": "begins round {round} of at most {of}",
     "repeated": "is over after {rounds} rounds: {by}",
     "calls": "goes on once it is done",
+    "queues": "waits for a free place of the connection {connection}",
     "over": "the wait is over",
     "counted": "is counted",
     "allowed": "is one of {limit} in {per_s} seconds",
@@ -193,6 +206,11 @@ def _told(trace: StepTrace) -> str:
         case "failed":
             why = f": {said['error']}" if "error" in said else ""
             return f"cannot be done{_because(Reason(said['reason']))}{why}"
+        case "repeats":
+            return f"asks {said['connection']} again at {until} because {said['error']}"
+        case "fallback":
+            why = f": {said['error']}" if "error" in said else ""
+            return f"goes on with its fallback{_because(Reason(said['reason']))}{why}"
         case "ended":
             reason = Reason(said["reason"])
             return f"the run goes on no more because {_OBSTACLES.get(reason, _because(reason).removeprefix(' because '))}"
@@ -209,10 +227,22 @@ def _on_the_wall(said: Mapping[str, Any]) -> str:
 def _done(trace: StepTrace) -> str:
     """Likewise of a step that had something done."""
     said = trace.inputs
+    if trace.type is StepType.FETCH:
+        return _fetched(said)
     if trace.type is StepType.TRIGGER:
         return f"starts the workflow {said['workflow']} for {said['recipients']}: event {said['event_id']}"
     changed = [*(f"sets {name}" for name in said["set"]), *(f"removes {name}" for name in said["unset"])]
     return ", ".join(changed)
+
+
+def _fetched(said: Mapping[str, Any]) -> str:
+    """What a service was asked, as the rest of a sentence."""
+    asked = f"{said['method']} of {said['connection']}"
+    if "path" in said:
+        return f"would ask {said['method']} {said['path']} of {said['connection']}"
+    if said.get("cached"):
+        return f"has the answer to {asked} that another run got"
+    return f"{asked} answered {said['status']} after {said['ms']} ms, in attempt {said['attempts']}"
 
 
 def _of_digest(result: str, said: Mapping[str, Any], until: str) -> str:

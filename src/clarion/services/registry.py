@@ -171,7 +171,8 @@ class Services:
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         users = UserService(ledger.users, inbox_actions, countries)
-        pipeline.runs.calls = StepCallService(setup.tenants, users, pipeline.submit)
+        connections = ConnectionService(setup, tools)
+        pipeline.runs.calls = StepCallService(setup.tenants, users, connections, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
         operations = OperationRunner(
             ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
@@ -215,7 +216,7 @@ class Services:
             previews=Previews(limited, clock),
             test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
             dry_runs=dry_runs,
-            connections=ConnectionService(tools),
+            connections=connections,
             sources=SourceService(ledger, pipeline, dry_runs, sources, formats, tools),
             sinks=SinkService(ledger, pipeline, sinks, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),

@@ -18,6 +18,7 @@ from clarion.model.user import Profile, User
 from clarion.rules.steps.trigger import TriggerStep
 from clarion.rules.steps.update_user import UpdateUserStep, updated
 from clarion.rules.validation import check_attributes
+from clarion.services.connections import ConnectionService
 from clarion.services.users import UserService
 
 SOURCE = "clarion:step"
@@ -30,15 +31,24 @@ Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptanc
 class StepCallService:
     """Implements `flow.plan.runs.StepCalls`."""
 
-    def __init__(self, tenants: TenantsView, users: UserService, submit: Submit) -> None:
+    def __init__(
+        self, tenants: TenantsView, users: UserService, connections: ConnectionService, submit: Submit
+    ) -> None:
         self._tenants = tenants
         self._users = users
+        self._connections = connections
         self._submit = submit
+
+    def known(self, call: StepCall, event: Event) -> CallResult | None:
+        """What can be said of a call without making it; None: it is to be made now."""
+        return self._connections.known(event.tenant, call) if call.type is StepType.FETCH else None
 
     async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
         """By the type of the step."""
         if call.type is StepType.UPDATE_USER:
             return await self._update(call, user)
+        if call.type is StepType.FETCH:
+            return await self._connections.fetch(event.tenant, call)
         return await self._trigger(call, event)
 
     async def _update(self, call: StepCall, user: User) -> CallResult:

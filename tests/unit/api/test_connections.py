@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from clarion.model.setup import Scope
+from tests.architecture.source_tree import ROOT
 from tests.unit.api.conftest import ACME
 
 VALUE = "Bearer s3cret-of-the-shop"
@@ -133,3 +135,62 @@ async def test_a_plan_names_the_secret_that_is_missing(admin):
     exported = await admin.ok("GET", "/v1/config")
     assert exported["documents"]["connections"] == {"shop": SHOP}
     assert VALUE not in json.dumps(exported)
+
+
+PAGE = (ROOT / "docs/how-to/call-your-services.md").read_text(encoding="utf-8")
+BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+CONNECTION, WORKFLOW = BLOCKS
+
+
+async def with_workflow(admin: Any, **fetch: Any) -> Any:
+    """The documented connection and workflow, its step changed."""
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    await admin.ok("PUT", "/v1/connections/shop", {**CONNECTION, "url": SHOP["url"]})
+    asks, _, mail = WORKFLOW["steps"]
+    steps = [{**asks, **fetch}, {**mail, "template": "paid"}]
+    return {**WORKFLOW, "category": "orders", "steps": steps}
+
+
+async def test_the_documented_workflow_is_published(admin):
+    """And its connection stays for as long as it is there."""
+    await admin.ok("PUT", "/v1/workflows/priced", await with_workflow(admin))
+    problem = await admin.problem("DELETE", "/v1/connections/shop")
+    assert "priced" in problem["detail"]
+    await admin.ok("DELETE", "/v1/workflows/priced")
+    await admin.ok("DELETE", "/v1/connections/shop")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "said"),
+    [
+        ({"connection": "shpo"}, "#/steps/0/connection", "Did you mean 'shop'?"),
+        ({"method": "put"}, "#/steps/0/method", "post"),
+        ({"attempts": 11}, "#/steps/0/attempts", "10"),
+        ({"within_s": 1}, "#/steps/0/within_s", "2"),
+        ({"fallback": 3}, "#/steps/0/fallback", "object"),
+    ],
+)
+async def test_a_workflow_that_asks_wrongly_is_refused(admin, change, pointer, said):
+    """With where and the nearest name."""
+    problem = await admin.problem("PUT", "/v1/workflows/priced", await with_workflow(admin, **change))
+    assert pointer in [one["pointer"] for one in problem["errors"]]
+    assert said in json.dumps(problem)
+
+
+async def test_a_method_that_the_connection_does_not_allow_is_refused(admin):
+    """Where the step says it."""
+    body = await with_workflow(admin, method="post", cache_s=None)
+    await admin.ok("PATCH", "/v1/connections/shop", {"methods": None})
+    problem = await admin.problem("PUT", "/v1/workflows/priced", body)
+    assert [one["pointer"] for one in problem["errors"]] == ["#/steps/0/method"]
+
+
+async def test_a_dry_run_says_what_it_would_ask_and_asks_nobody(admin, ada):
+    """It goes on with the fallback."""
+    await admin.ok("PUT", "/v1/workflows/priced", await with_workflow(admin))
+    body = {"recipients": ["ada"], "data": {"order_id": "A-1"}}
+    answer = await admin.ok("POST", "/v1/workflows/priced/trigger?dry_run=true&skip_waits=true", body)
+    (run,) = answer["runs"]
+    asked = [step["text"] for step in run["steps"]]
+    assert "Step 'price': would ask GET /orders/A-1 of shop." in asked
+    assert [step["result"] for step in run["steps"]] == ["calls", "done", "sent"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -31,20 +33,25 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Waited
+from clarion.rules.steps.call import CallStep
 from clarion.rules.steps.digest import Timing, moved_end, moves
+from clarion.rules.steps.kinds import KINDS
 
 log = structlog.get_logger(__name__)
 
 CLAIM = 256
 """Runs planned in one go."""
 CALLS = 64
-"""Calls of steps under way at once."""
+"""Calls of steps under way at once, but for those to services of others."""
 HELD_CALLS = 1_024
-"""Runs that a process keeps for the sake of their calls."""
+"""Runs that a process keeps for the sake of such calls."""
 
 
 class StepCalls(Protocol):
     """Does what steps have done outside of the plan."""
+
+    def known(self, call: StepCall, event: Event) -> CallResult | None:
+        """What can be said of a call without making it; None: it is to be made now."""
 
     async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
         """What came of it. Doing it again is harmless. Raises Busy or Unavailable when it is to be done again."""
@@ -55,8 +62,8 @@ class _Known(NamedTuple):
 
     digests: Mapping[RunId, DigestRow]
     """Those of which they tell."""
-    results: Mapping[RunId, CallResult]
-    """What came of calls that they wait for."""
+    results: Mapping[EventId, CallResult]
+    """What came of calls that they wait for, by the ids of these."""
 
 
 class _Woken(NamedTuple):
@@ -95,6 +102,8 @@ class RunClaimer:
         """Set by whoever builds the services."""
         self._places = asyncio.Semaphore(CALLS)
         self._calling: dict[RunId, asyncio.Task[None]] = {}
+        self._outside: set[RunId] = set()
+        """Those among them that call a service of somebody else. However slow it is, others go on."""
         self.woken = 0
 
     async def run(self, lane: Lane) -> None:
@@ -108,7 +117,7 @@ class RunClaimer:
     async def sweep(self, lane: Lane) -> bool:
         """Plan what is due; whether there may be more."""
         worker = await self._lease.lasting()
-        if len(self._calling) >= HELD_CALLS:
+        if len(self._calling) - len(self._outside) >= HELD_CALLS:
             return False
         besides = tuple(self._calling)
         claimed = await self._ledger.runs.claim(worker, lane, CLAIM, self._clock.now(), besides)
@@ -177,12 +186,19 @@ class RunClaimer:
 
     async def _draft(self, lane: Lane, rows: Sequence[RunRow], known: _Known) -> PlanBatch:
         draft, now = PlanBatch(await self._lease.lasting()), self._clock.now()
-        woken = []
+        woken, results = [], {**known.results}
         for one in await self._woken(draft, rows, known.digests, now):
-            if one.state.call is None or one.row.id in known.results:
+            call = one.state.call
+            if call is None or call.id in results:
                 woken.append(one)
             elif one.row.id not in self._calling:
-                self._calling[one.row.id] = asyncio.create_task(self._call(lane, one, one.state.call))
+                assert self.calls is not None
+                result = self.calls.known(call, one.event)
+                if result is None:
+                    self._begin(lane, one, call)
+                else:
+                    results[call.id] = result
+                    woken.append(one)
         asked = [
             message
             for one in woken
@@ -192,9 +208,8 @@ class RunClaimer:
         ]
         messages = await self._ledger.receipts.messages(asked) if asked else {}
         for one in woken:
-            waited = Waited(
-                one.row, one.state, messages, known.results.get(one.row.id), one.digest, one.wakes
-            )
+            result = None if one.state.call is None else results[one.state.call.id]
+            waited = Waited(one.row, one.state, messages, result, one.digest, one.wakes)
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:
@@ -205,17 +220,28 @@ class RunClaimer:
                     draft.tell(one.row, one.digest, sealed_entry(one.event, one.user, self._vault, 0))
         return draft
 
-    async def _call(self, lane: Lane, one: _Woken, call: StepCall) -> None:
+    def _begin(self, lane: Lane, one: _Woken, call: StepCall) -> None:
+        kind = KINDS[call.type]
+        outside = isinstance(kind, CallStep) and kind.outside
+        if outside:
+            self._outside.add(one.row.id)
+        places = contextlib.nullcontext() if outside else self._places
+        self._calling[one.row.id] = asyncio.create_task(self._call(lane, one, call, places))
+
+    async def _call(
+        self, lane: Lane, one: _Woken, call: StepCall, places: AbstractAsyncContextManager[None]
+    ) -> None:
         """Do what the step of a claimed run asks for, and let the run go on. What is not done is claimed again."""
         try:
-            async with self._places:
+            async with places:
                 result = await self._performed(one, call)
             if result is not None:
-                await self._go_on(lane, [one.row], _Known({}, {one.row.id: result}))
+                await self._go_on(lane, [one.row], _Known({}, {call.id: result}))
         except (Unavailable, GivenUp):
             log.warning("call_not_stored", workflow=one.row.workflow)
         finally:
             del self._calling[one.row.id]
+            self._outside.discard(one.row.id)
 
     async def _performed(self, one: _Woken, call: StepCall) -> CallResult | None:
         """None: it is to be done again."""

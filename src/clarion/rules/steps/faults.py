@@ -22,7 +22,7 @@ from clarion.rules.match import check_pattern, closest
 from clarion.rules.steps.kind import Asked, StepFault
 from clarion.rules.steps.kinds import KINDS, expressions
 from clarion.rules.steps.wait import of_event
-from clarion.rules.steps.walk import ARRIVING, TYPES, VARIABLES
+from clarion.rules.steps.walk import ANSWER, ARRIVING, TYPES
 
 STEPS = 100
 """Each may be a message, or several, for every recipient."""
@@ -158,12 +158,12 @@ def of_expression(
     asked: Asked, at: str, outputs: Mapping[str, Mapping[str, object]], data: DataType
 ) -> Iterator[StepFault]:
     """What is wrong with an expression. `outputs`: what it may ask of steps."""
-    known = {**TYPES, "data": data, "steps": type_of_value(outputs)}
+    known = ANSWER if asked.answer else {**TYPES, "data": data, "steps": type_of_value(outputs)}
     if asked.arriving:
-        known["event"] = ARRIVING
-    types = tuple((name, known[name]) for name in VARIABLES)
+        known = {**known, "event": ARRIVING}
+    types = tuple((name, known[name]) for name in sorted(known))
     try:
-        compiled(asked.source, VARIABLES)
+        compiled(asked.source, tuple(sorted(known)))
         _require_steps(asked.source, outputs)
         if not checked(asked.source, types).may_be_condition and asked.condition:
             raise ExpressionError("a condition is true or false, this is neither")

@@ -24,6 +24,8 @@ class Asked(NamedTuple):
     """It may ask for what earlier steps left."""
     arriving: bool = False
     """`event` is another than that of the run, with its data."""
+    answer: bool = False
+    """It is asked of what a service answered, and of nothing else."""
 
 
 class StepFault(NamedTuple):

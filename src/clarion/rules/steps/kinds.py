@@ -8,6 +8,7 @@ from clarion.model.setup import Step, StepType
 from clarion.rules.steps.branch import BranchStep
 from clarion.rules.steps.digest import DigestStep
 from clarion.rules.steps.experiment import ExperimentStep
+from clarion.rules.steps.fetch import FetchStep
 from clarion.rules.steps.kind import Asked, StepKind
 from clarion.rules.steps.repeat import RepeatStep
 from clarion.rules.steps.send import SendStep
@@ -26,6 +27,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.UPDATE_USER: UpdateUserStep(),
     StepType.TRIGGER: TriggerStep(),
     StepType.REPEAT: RepeatStep(),
+    StepType.FETCH: FetchStep(),
 }
 
 

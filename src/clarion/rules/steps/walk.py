@@ -38,6 +38,8 @@ ARRIVING = fields_of(
     dict.fromkeys(("id", "type", "source", "subject"), Scalar.TEXT) | {"at": Scalar.MOMENT, "data": ANYTHING}
 )
 """The event that is held against the `match` of one that is awaited."""
+ANSWER: Mapping[str, DataType] = {"body": Scalar.ANY, "status": Scalar.WHOLE}
+"""What a service answered."""
 VARIABLES = ("data", "event", "now", "run", "steps", "tenant", "user")
 """What expressions of workflows may ask for."""
 
@@ -192,10 +194,14 @@ class Walk:
         )
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
-    def call(self, step: Step, request: Mapping[str, Any]) -> Advance:
-        """The run stops here until that is done: before an event's `send_at` not sooner than then."""
+    def call(self, step: Step, request: Mapping[str, Any], within_s: int | None) -> Advance:
+        """The run stops here until that is done: before an event's `send_at` not sooner than then. `within_s`: how long it
+        is tried; None: until it is done."""
         call = StepCall(
-            id=call_id(self.facts.run, self.name(step), self.now), type=step.type, request=request
+            id=call_id(self.facts.run, self.name(step), self.now),
+            type=step.type,
+            request=request,
+            until=None if within_s is None else Instant(self.anchor + within_s * 1_000),
         )
         return self.wait(step, self.anchor, said="calls", call=call)
 
