@@ -18,6 +18,7 @@ import uvloop
 from bench import (
     accept,
     callbacks,
+    campaigns,
     compare,
     digests,
     first_minute,
@@ -84,6 +85,7 @@ BOTH_CORES: dict[str, Measure] = {
     "queue": queue_alone.queue,
     "segments": segments.segments,
     "digests": digests.digests,
+    "campaigns": campaigns.campaigns,
     "publish": publish.publish,
     "hop": hop.hop,
     "inbox": inbox.inbox,

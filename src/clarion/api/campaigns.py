@@ -29,7 +29,7 @@ from clarion.rules import validation
 from clarion.rules.campaigns import paced
 from clarion.rules.schedule import clock
 from clarion.rules.time_format import rfc3339
-from clarion.services.campaigns import FoundCampaign
+from clarion.services.campaigns import CampaignCounts, FoundCampaign
 
 ACTIONS: dict[CampaignStatus, tuple[str, ...]] = {
     CampaignStatus.DRAFT: ("start", "cancel"),
@@ -143,8 +143,11 @@ async def list_campaigns(
 ) -> Page[CampaignView]:
     """All campaigns, newest first."""
     start = cursor.after(b"")
-    found, following = await parts.services.campaigns.page(caller.tenant, status, start or None, limit)
-    return Page(items=[await _view(one, parts) for one in found], next_cursor=cursor.to(following))
+    service = parts.services.campaigns
+    found, following = await service.page(caller.tenant, status, start or None, limit)
+    counts = await service.counts([one.row for one in found])
+    items = [await _view(one, parts, counts[one.row.id]) for one in found]
+    return Page(items=items, next_cursor=cursor.to(following))
 
 
 @post("/", opt=ADMIN)
@@ -290,10 +293,11 @@ def _body(campaign: Campaign) -> CampaignBody:
     return CampaignBody(**fields)
 
 
-async def _view(found: FoundCampaign, parts: ApiParts) -> CampaignView:
+async def _view(found: FoundCampaign, parts: ApiParts, counts: CampaignCounts | None = None) -> CampaignView:
     row, state = found
     campaign, now = state.campaign, parts.clock.now()
-    counts = await parts.services.campaigns.counts(row)
+    if counts is None:
+        counts = (await parts.services.campaigns.counts([row]))[row.id]
     failed = counts.of(*FAILED_FOR_GOOD)
     status = row.status.value
     if row.status in GOING and not row.rank and row.due_at is not None and row.due_at > now:

@@ -227,21 +227,12 @@ async def _store(
         partial(validation.check_recipient, recipient, f"#/recipients/{index}")
         for index, recipient in enumerate(body.recipients)
     )
-    schedule = Schedule(
-        key=key,
-        name=body.name or "",
-        workflow=body.workflow,
-        recipients=body.recipients,
-        data=body.data,
-        lane=body.lane,
-        rrule=body.rrule,
-        cron=body.cron,
-        timezone=body.timezone,
-        starts_at=instant_or_none(body.starts_at),
-        ends_at=instant_or_none(body.ends_at),
-        catch_up=body.catch_up,
-        catch_up_within_s=body.catch_up_within_s,
-    )
+    fields = msgspec.structs.asdict(body) | {
+        "name": body.name or "",
+        "starts_at": instant_or_none(body.starts_at),
+        "ends_at": instant_or_none(body.ends_at),
+    }
+    schedule = Schedule(key=key, **fields)
     try:
         return _view(await parts.services.schedules.put(caller.tenant, schedule, made_from))
     except UnknownReference as wrong:
@@ -251,39 +242,25 @@ async def _store(
 
 def body(schedule: Schedule) -> ScheduleBody:
     """The schedule as it can be sent back."""
-    return ScheduleBody(
-        name=schedule.name or None,
-        workflow=schedule.workflow,
-        recipients=schedule.recipients,
-        data=schedule.data,
-        lane=schedule.lane,
-        rrule=schedule.rrule,
-        cron=schedule.cron,
-        timezone=schedule.timezone,
-        starts_at=moment_or_none(schedule.starts_at),
-        ends_at=moment_or_none(schedule.ends_at),
-        catch_up=schedule.catch_up,
-        catch_up_within_s=schedule.catch_up_within_s,
-    )
+    fields = msgspec.structs.asdict(schedule) | {
+        "name": schedule.name or None,
+        "starts_at": moment_or_none(schedule.starts_at),
+        "ends_at": moment_or_none(schedule.ends_at),
+    }
+    del fields["key"]
+    return ScheduleBody(**fields)
 
 
 def _view(state: ScheduleState) -> ScheduleView:
     schedule, found = state.schedule, state.next
     fired = [one.at for one in state.past if one.outcome is Outcome.FIRED]
+    fields = msgspec.structs.asdict(schedule) | {
+        "name": schedule.name or None,
+        "starts_at": text_or_none(schedule.starts_at),
+        "ends_at": text_or_none(schedule.ends_at),
+    }
     return ScheduleView(
-        key=schedule.key,
-        name=schedule.name or None,
-        workflow=schedule.workflow,
-        recipients=schedule.recipients,
-        data=schedule.data,
-        lane=schedule.lane,
-        rrule=schedule.rrule,
-        cron=schedule.cron,
-        timezone=schedule.timezone,
-        starts_at=text_or_none(schedule.starts_at),
-        ends_at=text_or_none(schedule.ends_at),
-        catch_up=schedule.catch_up,
-        catch_up_within_s=schedule.catch_up_within_s,
+        **fields,
         next_at=None if found is None else rfc3339(found.at),
         next_local=None if found is None else found.local,
         last_at=rfc3339(fired[-1]) if fired else None,

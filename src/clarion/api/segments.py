@@ -108,7 +108,7 @@ async def delete_segment(key: str, caller: Caller, parts: Parts) -> None:
 async def get_segment_status(key: str, caller: Caller, parts: Parts) -> SegmentStatusView:
     """How many members it has, and whether all users were gone through."""
     _found(key, caller, parts)
-    status = await parts.services.segments.status(caller.tenant, key)
+    status = (await parts.services.segments.statuses(caller.tenant, [key]))[key]
     refresh = status.refresh
     return SegmentStatusView(
         members=status.members,

@@ -16,7 +16,7 @@ from clarion.model.campaign import GOING, OVER, Audience, CampaignStatus
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text, parse_id
 from clarion.model.status import FAILED_FOR_GOOD, NOT_SENT, SUCCEEDED
-from clarion.services.campaigns import FoundCampaign
+from clarion.services.campaigns import CampaignCounts, FoundCampaign
 
 CAMPAIGNS = 50
 TONES = {
@@ -38,7 +38,8 @@ async def overview(site: Site, request: PageRequest, _: str) -> Response:
     except ValueError:
         raise InvalidInput("This address asks for campaigns in a way that does not exist.") from None
     found, following = await site.parts.services.campaigns.page(site.tenant(), None, start, CAMPAIGNS)
-    rows = [await _row(site, one) for one in found]
+    counts = await site.parts.services.campaigns.counts([one.row for one in found])
+    rows = [await _row(site, one, counts[one.row.id]) for one in found]
     older = "" if following is None else following.hex()
     return Response(body=pages.render("campaigns.html", here="campaigns", rows=rows, older=older))
 
@@ -59,9 +60,9 @@ async def one(site: Site, request: PageRequest, text: str) -> Response:
             ],
             "not_sent": [(because(reason), f"{count:,}") for reason, count in seen.not_sent.items()],
         }
-    body = pages.render(
-        "campaign.html", here="campaigns", below=True, one=await _row(site, found), preview=preview
-    )
+    counts = await service.counts([found.row])
+    shown = await _row(site, found, counts[found.row.id])
+    body = pages.render("campaign.html", here="campaigns", below=True, one=shown, preview=preview)
     return Response(body=body)
 
 
@@ -100,10 +101,10 @@ def _id(text: str) -> bytes:
         raise NotFound("There is no such campaign.") from None
 
 
-async def _row(site: Site, found: FoundCampaign) -> dict[str, Any]:
+async def _row(site: Site, found: FoundCampaign, counts: CampaignCounts) -> dict[str, Any]:
     row, state = found
     service, campaign = site.parts.services.campaigns, state.campaign
-    counts, size = await service.counts(row), await service.size(row.tenant, state)
+    size = await service.size(row.tenant, state)
     workflow = site.parts.ledger.setup.workflows.all(row.tenant).get(campaign.workflow)
     return {
         "id": id_text(row.id),

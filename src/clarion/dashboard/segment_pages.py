@@ -49,7 +49,7 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
     segment = ledger.setup.segments.all(tenant).get(key)
     if segment is None:
         raise NotFound(f"There is no segment {key!r}.")
-    status = await site.parts.services.segments.status(tenant, key)
+    status = (await site.parts.services.segments.statuses(tenant, [key]))[key]
     numbers = await site.parts.services.segments.members(tenant, key, NO_USER, SHOWN)
     users = await ledger.users.get(numbers)
     rows = people_rows([users[no] for no in numbers if no in users])
@@ -60,7 +60,8 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
 async def _list(site: Site, **tried: Any) -> Response:
     tenant, service = site.tenant(), site.parts.services.segments
     stored = site.parts.ledger.setup.segments.all(tenant)
-    segments = [_row(stored[key], await service.status(tenant, key)) for key in sorted(stored)]
+    statuses = await service.statuses(tenant, sorted(stored))
+    segments = [_row(stored[key], status) for key, status in statuses.items()]
     return Response(body=pages.render("segments.html", here="segments", segments=segments, **tried))
 
 

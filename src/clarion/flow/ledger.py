@@ -36,6 +36,7 @@ class Ledger:
         self.runs = store.runs
         self.digests = store.digests
         self.campaigns = store.campaigns
+        self.campaign_ranges = store.campaign_ranges
         self.leases = store.leases
         self.messages = store.messages
         self.spending = store.spending

@@ -98,11 +98,28 @@ class CampaignRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The last member who was looked at in this pass through the audience."""
     rank: int = 0
     """Members who were planned, in all passes."""
+    ranges: int = 0
+    """Ranges of members that were cut off and are not planned to their ends."""
     pace_rank: int = 0
     pace_at: Instant = Instant(0)
     """The member with this rank is due at this time; the rate counts from here."""
     fence: int = 0
     """Grows with every claim and every change; a page with an older one is refused."""
+
+
+class CampaignRange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Some thousand members of a campaign without a rate, by their numbers: several workers plan one each."""
+
+    campaign: bytes
+    tenant: TenantId
+    begin: UserNo
+    """Its members are behind this one."""
+    after: UserNo
+    """The last one who was looked at."""
+    end: UserNo
+    """The last one of all."""
+    fence: int
+    """Grows with every claim, and with every change of the campaign."""
 
 
 class CampaignPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -113,6 +130,25 @@ class CampaignPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     before: UserNo
     """Where the page begins."""
     after: UserNo
-    rank: int
+    members: int
+    """How many are planned."""
     due_at: Instant | None
     """When the next page is planned; None: the audience is at its end."""
+    pace_rank: int
+    pace_at: Instant
+    """As those of the campaign: later when planning was late, because nobody catches up."""
+    cut_to: UserNo | None = None
+    """Members up to this one are not planned yet: they are a range for whoever claims it."""
+
+
+class RangePage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """As `CampaignPage`, of a claimed range."""
+
+    campaign: bytes
+    begin: UserNo
+    fence: int
+    before: UserNo
+    after: UserNo
+    members: int
+    is_last: bool
+    """Nobody is left in the range."""

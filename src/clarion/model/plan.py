@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from clarion.model.campaign import CampaignPage
+from clarion.model.campaign import CampaignPage, RangePage
 from clarion.model.channel import Channel
 from clarion.model.digest import DigestItem, DigestTotal
 from clarion.model.event import Consumed, Continuation, Entry, Position
@@ -87,6 +87,8 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What is left of events to topics behind these people."""
     page: CampaignPage | None = None
     """What it is the plan of, when that was claimed: refused unless it follows what is planned of the campaign."""
+    range_page: RangePage | None = None
+    """Likewise of a range."""
     run_rows: tuple[RunRow, ...] = ()
     """Runs that wait now, or are over after they waited. Those with a fence were claimed: what is planned of one is
     not stored when its claim is lost. A new one is not stored when its run is known, a duplicate, or of a canceled event."""

@@ -18,10 +18,8 @@ def paced(row: CampaignRow, rate_per_s: int | None, rank: int) -> Instant | None
     return Instant(row.pace_at + (rank - row.pace_rank) * 1_000 // rate_per_s)
 
 
-def members_ahead(row: CampaignRow, rate_per_s: int | None, most: int, now: Instant) -> int:
+def members_ahead(row: CampaignRow, rate_per_s: int, most: int, now: Instant) -> int:
     """How many members are planned next: those that are due soon, one at least."""
-    if rate_per_s is None:
-        return most
     until = row.pace_rank + (now + LEAD_MS - row.pace_at) * rate_per_s // 1_000
     return max(1, min(most, until - row.rank))
 

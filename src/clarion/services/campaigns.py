@@ -29,9 +29,7 @@ from clarion.model.ids import (
     Instant,
     TenantId,
     UserNo,
-    children_range,
     new_event_id,
-    time_of,
 )
 from clarion.model.message import MessageFilter
 from clarion.model.operation import Operation, OperationKind
@@ -52,8 +50,8 @@ log = structlog.get_logger(__name__)
 EVERY_S = 1.0
 AT_ONCE = 100
 TRIES = 20
-COUNTED = 10
-"""Events of one millisecond among which that of a campaign is looked for."""
+MOST_KEPT = 1_000
+"""Campaigns whose counts are remembered."""
 READ = 10_000
 """People of an audience that are read at once to count them."""
 SAMPLE = 200
@@ -142,25 +140,24 @@ class CampaignService:
         found = [FoundCampaign(row, opened_campaign(row, self._vault)) for row in rows]
         return found, rows[-1].id if len(rows) == limit else None
 
-    async def counts(self, row: CampaignRow) -> CampaignCounts:
-        """What became of its messages. Of a large campaign they are some seconds old."""
-        now_s, event_id = self._clock.monotonic(), row.event_id
-        if event_id is None:
-            return CampaignCounts({}, self._clock.now())
-        until_s, known = self._counts.get(event_id, (float("-inf"), None))
-        if known is not None and now_s < until_s:
-            return known
-        as_of = self._clock.now()
-        records, _ = await self._ledger.events.page(
-            row.tenant, time_of(event_id), children_range(event_id)[1] + b"\xff", COUNTED
-        )
-        statuses = next((record.counts for record in records if record.id == event_id), {})
-        found = CampaignCounts(statuses, as_of)
-        took_s = self._clock.monotonic() - now_s
-        if len(self._counts) > AT_ONCE:
+    async def counts(self, rows: Sequence[CampaignRow]) -> Mapping[bytes, CampaignCounts]:
+        """What became of the messages of each, by its id. Of a large campaign they are some seconds old."""
+        now_s, now = self._clock.monotonic(), self._clock.now()
+        events = {row.event_id for row in rows if row.event_id is not None}
+        old = [one for one in events if one not in self._counts or self._counts[one][0] <= now_s]
+        if old:
+            await self._count(old)
+        nothing = CampaignCounts({}, now)
+        return {row.id: nothing if row.event_id is None else self._counts[row.event_id][1] for row in rows}
+
+    async def _count(self, events: Sequence[EventId]) -> None:
+        began_s, as_of = self._clock.monotonic(), self._clock.now()
+        found = await self._ledger.events.counts(events)
+        now_s = self._clock.monotonic()
+        if len(self._counts) > MOST_KEPT:
             self._counts.clear()
-        self._counts[event_id] = (now_s + took_s * COUNTED_FOR_S, found)
-        return found
+        until_s = now_s + (now_s - began_s) * COUNTED_FOR_S
+        self._counts |= {one: (until_s, CampaignCounts(found.get(one, {}), as_of)) for one in events}
 
     async def preview(self, tenant: TenantId, id: bytes) -> CampaignPreview:
         """Count its audience, and plan a fair sample of it. Nothing is stored."""
@@ -189,7 +186,7 @@ class CampaignService:
         """How many people its audience has now; None: its topic is gone."""
         audience = state.campaign.audience
         if audience.segment is not None:
-            return await self._ledger.segments.count(tenant, audience.segment)
+            return (await self._ledger.segments.counts(tenant, [audience.segment])).get(audience.segment, 0)
         if audience.topic is None:
             return len(state.members)
         topic = await self._ledger.directory.topic(tenant, audience.topic)
@@ -348,12 +345,20 @@ class CampaignService:
         before: bytes | None = None
         while True:
             rows = await self._campaigns.page(None, GOING, before, AT_ONCE)
-            for row in rows:
-                if row.due_at is None and not (await self.counts(row)).active:
+            planned = [row for row in rows if row.due_at is None and not row.ranges]
+            counts = await self.counts(planned)
+            for row in planned:
+                if not counts[row.id].active and not await self._active(row):
                     await self._end(row)
             if len(rows) < AT_ONCE:
                 return
             before = rows[-1].id
+
+    async def _active(self, row: CampaignRow) -> int:
+        """Messages that are not finished now. What is known may be older than its last page."""
+        assert row.event_id is not None
+        await self._count([row.event_id])
+        return self._counts[row.event_id][1].active
 
     async def _end(self, row: CampaignRow) -> None:
         state, now = opened_campaign(row, self._vault), self._clock.now()
@@ -379,16 +384,20 @@ class CampaignService:
             if after == (row, state):
                 return after
             after = after._replace(state=replace(after.state, updated_at=now))
-            if not await self._store(*after, again=again) and not terms.dry_running():
+            rate = state.campaign.rate_per_s
+            stored = await self._store(*after, again=again, rate_per_s=rate)
+            if not stored and not terms.dry_running():
                 raise Conflict("The campaign was changed meanwhile: try again.")
             return after
 
         return await repeat_on_conflict(change, TRIES)
 
-    async def _store(self, row: CampaignRow, state: CampaignState, *, again: bool = False) -> bool:
+    async def _store(
+        self, row: CampaignRow, state: CampaignState, *, again: bool = False, rate_per_s: int | None = None
+    ) -> bool:
         sealed = sealed_campaign(row.tenant, state, self._vault)
         new = replace(row, revision=row.revision + 1, sealed=sealed)
-        return await self._campaigns.put(new, row.revision, again=again)
+        return await self._campaigns.put(new, row.revision, again=again, rate_per_s=rate_per_s)
 
     async def _check(self, tenant: TenantId, campaign: Campaign) -> tuple[UserNo, ...]:
         """The numbers of an audience that is a list."""

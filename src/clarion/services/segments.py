@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 
 import msgspec
@@ -84,11 +84,12 @@ class SegmentService:
             await self._ledger.segments.drop(tenant, key)
             self._asked.set()
 
-    async def status(self, tenant: TenantId, key: str) -> SegmentStatus:
-        """Its members, and how far it is."""
+    async def statuses(self, tenant: TenantId, keys: Sequence[str]) -> Mapping[str, SegmentStatus]:
+        """How many members each has, and how far it is."""
         await self._groups.catch_up(tenant)
         states = await self._ledger.segments.states(tenant)
-        return SegmentStatus(members=await self._ledger.segments.count(tenant, key), refresh=states.get(key))
+        counts = await self._ledger.segments.counts(tenant, keys)
+        return {key: SegmentStatus(members=counts.get(key, 0), refresh=states.get(key)) for key in keys}
 
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         """In order of number."""

@@ -9,9 +9,11 @@ import pytest
 
 from clarion.adapters.ledgers.memory import Tables
 from clarion.errors import Conflict, InvalidInput, UnknownReference
+from clarion.flow.plan import campaigns as planning
 from clarion.model.audience import Segment
 from clarion.model.campaign import Audience, Campaign, CampaignStatus
 from clarion.model.channel import Lane
+from clarion.model.plan import PlanCommit
 from clarion.model.setup import Category
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.topic import Topic
@@ -83,8 +85,8 @@ async def test_each_member_gets_one_message_and_the_campaign_is_done(one):
     found = await one.services.campaigns.get(one.tenant, draft.row.id)
     assert (found.row.rank, found.row.due_at) == (3, None)
     assert found.state.finished_at is not None
-    counts = await one.services.campaigns.counts(found.row)
-    assert counts.statuses == {Status.SENT: 3}
+    counts = await one.services.campaigns.counts([found.row])
+    assert counts[found.row.id].statuses == {Status.SENT: 3}
 
 
 async def test_a_list_of_users_is_an_audience(one):
@@ -286,6 +288,49 @@ async def test_members_of_a_campaign_are_planned_once_by_several_processes_that_
             await last.pass_time(20)
         assert await told(last) == {f"u{n:02}": 1 for n in range(60)}
         assert await status(last, id_) is CampaignStatus.DONE
+
+
+async def test_processes_plan_ranges_of_a_large_audience_side_by_side(monkeypatch):
+    """Each takes ranges of its own; in a pause none is planned, and what a process leaves behind when it dies the others take over."""
+    monkeypatch.setattr(planning, "RANGE", 6)
+    monkeypatch.setattr(planning, "FANOUT_PAGE", 2)
+    monkeypatch.setattr(planning, "RANGES", 1)
+    names = [f"u{n:02}" for n in range(60)]
+    clock, tables = ManualClock(), Tables()
+    async with engine(tables, clock=clock) as first:
+        await first.create_setup(workflow("sale"), categories=(Category(key="news"),))
+        await first.ledger.topics.put(first.tenant, Topic(key="readers", name=""))
+        await join(first, *names)
+        async with (
+            engine(tables, clock=clock, seed=2) as second,
+            engine(tables, clock=clock, seed=3) as third,
+        ):
+            plans = Counter[int]()
+            ledger = first.ledger.store
+
+            async def committed(plan: PlanCommit, commit: Any = ledger.plans.commit) -> Any:
+                result = await commit(plan)
+                plans[plan.worker] += len(plan.runs)
+                if sum(plans.values()) == 24 and plan.runs:
+                    await first.services.campaigns.pause(first.tenant, id_)
+                return result
+
+            for one in (first, second, third):
+                monkeypatch.setattr(one.ledger.plans, "commit", committed)
+            id_ = await begin(first)
+            await first.pass_time(10)
+            found = await first.services.campaigns.get(first.tenant, id_)
+            assert found.row.status is CampaignStatus.PAUSED
+            assert found.row.rank == len(await first.messages()) < 60
+            assert found.row.ranges
+            await second.crash()
+            await first.services.campaigns.resume(first.tenant, id_)
+            for _ in range(8):
+                await first.pass_time(60)
+            assert await told(first) == dict.fromkeys(names, 1)
+            assert await status(first, id_) is CampaignStatus.DONE
+            assert (await first.services.campaigns.get(first.tenant, id_)).row.rank == 60
+            assert len(plans) > 1
 
 
 async def test_a_segment_is_an_audience(one):

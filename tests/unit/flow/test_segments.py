@@ -74,7 +74,7 @@ async def test_an_event_waits_for_a_segment_that_users_are_gone_through_for(stor
     monkeypatch.setattr(service.SegmentService, "round", nothing)
     async with engine(store, clock=ManualClock()) as clarion:
         await pros(clarion)
-        status = await clarion.services.segments.status(clarion.tenant, "pros")
+        status = (await clarion.services.segments.statuses(clarion.tenant, ["pros"]))["pros"]
         assert status.refresh is not None
         assert (status.refresh.running, status.refresh.done) == (True, 1)
         await clarion.trigger("w", Recipient(segment="pros"))

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0055"
+REVISION = "0056"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -396,6 +396,25 @@ Index("campaigns_due", campaigns.c.lane, campaigns.c.due_at, sqlite_where=campai
 Index("campaigns_paused", campaigns.c.event_id, sqlite_where=text("status = 'paused'"))
 Index("campaigns_held", campaigns.c.holder, sqlite_where=campaigns.c.holder.is_not(None))
 """Campaigns, and how far their members are planned."""
+campaign_ranges = Table(
+    "campaign_ranges",
+    metadata,
+    _blob("campaign", key=True),
+    _key("begin_user"),
+    _number("tenant"),
+    _text("lane"),
+    _number("after_user"),
+    _number("end_user"),
+    _number("rank", default=0),
+    _number("waits", default=0),
+    _number("fence", default=0),
+    _number("holder", null=True),
+    _one_of("lane", Lane),
+    Index("campaign_ranges_order", "lane", "begin_user", "campaign"),
+    sqlite_with_rowid=False,
+)
+Index("campaign_ranges_held", campaign_ranges.c.holder, sqlite_where=campaign_ranges.c.holder.is_not(None))
+"""Ranges of members of campaigns that are not planned to their ends."""
 
 throttle_uses = Table(
     "throttle_uses",

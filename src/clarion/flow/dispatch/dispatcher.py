@@ -70,7 +70,7 @@ class Dispatcher:
                 await self._dispatch(queue, batch)
             finally:
                 self._priority.end(queue.lane)
-            await self._priority.turn(queue.lane)
+            await self._priority.sent(queue.lane)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the calls under way; what does not answer in time is cancelled and recovered at the next start."""

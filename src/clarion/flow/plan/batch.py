@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.flow.lanes import InFlight
-from clarion.model.campaign import CampaignPage
+from clarion.model.campaign import CampaignPage, RangePage
 from clarion.model.channel import Channel
 from clarion.model.digest import DigestItem, DigestTold, DigestTotal
 from clarion.model.event import Consumed, Continuation, Entry, Event, Position
@@ -51,6 +51,7 @@ class PlanBatch:
         self.continued: Continuation | None = None
         self.continuations: list[Continuation] = []
         self.page: CampaignPage | None = None
+        self.range_page: RangePage | None = None
         self.run_rows: list[RunRow] = []
         """Runs that wait now, or are over after they waited."""
         self.awaited: list[Event] = []
@@ -211,6 +212,7 @@ class PlanBatch:
             continued=self.continued,
             continuations=tuple(self.continuations),
             page=self.page,
+            range_page=self.range_page,
             run_rows=tuple(self.run_rows),
             items=tuple(self.items),
             digest_totals=tuple(self.digest_totals),

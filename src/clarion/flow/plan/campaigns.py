@@ -1,9 +1,15 @@
-"""Members of campaigns, planned a page at a time by whichever worker claims the campaign."""
+"""Members of campaigns, planned a page at a time.
+
+The worker that claims a campaign plans its pages. Where there are many members and no rate, it only cuts its audience into ranges,
+which all workers claim and plan side by side.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import structlog
@@ -21,7 +27,14 @@ from clarion.flow.plan.planner import FANOUT_PAGE, UNKNOWN_MS, Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
 from clarion.flow.sweeping import sweep_forever
-from clarion.model.campaign import CampaignPage, CampaignRow, CampaignState, CampaignStatus
+from clarion.model.campaign import (
+    CampaignPage,
+    CampaignRange,
+    CampaignRow,
+    CampaignState,
+    CampaignStatus,
+    RangePage,
+)
 from clarion.model.channel import Lane
 from clarion.model.event import Entry, Event, Group
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
@@ -37,6 +50,10 @@ CLAIM = 8
 """Campaigns claimed at once; they take turns."""
 PAGES = 10
 """Pages of a campaign between two looks at the others."""
+RANGE = 5_000
+"""Members of a range."""
+RANGES = 3
+"""Ranges that one worker plans side by side: while a page of one is stored, a page of another is planned."""
 READS = 40
 """Pages of the audience that are read for one page of a small test share."""
 KEEP_OPEN_MS = 600_000
@@ -80,20 +97,19 @@ class CampaignClaimer:
         await sweep_forever(lane, self.sweep, "campaigns_wait", self._priority, self._clock)
 
     async def sweep(self, lane: Lane) -> bool:
-        """Plan some pages of each campaign that is due; whether there was any."""
+        """Plan some pages of each campaign that is due, and some ranges; whether there were any."""
         worker = await self._lease.lasting()
         claimed = await self._ledger.campaigns.claim(worker, lane, CLAIM, self._clock.now())
         for row in claimed:
             await self._plan_pages(row)
-        return bool(claimed)
+        ranges = await self._ledger.campaign_ranges.claim(worker, lane, RANGES)
+        with self._priority.planning() if ranges else nullcontext():
+            went = await asyncio.gather(*map(self._plan_range, ranges))
+        return bool(claimed) or any(went)
 
     async def _plan_pages(self, row: CampaignRow) -> None:
-        try:
-            campaign = self._open(row)
-        except (SealBroken, DecodeError) as fault:
-            log.error("campaign_unreadable", error=type(fault).__name__)
-            broken = replace(row, revision=row.revision + 1, due_at=None)
-            await self._ledger.campaigns.put(broken, row.revision)
+        campaign = await self._readable(row)
+        if campaign is None:
             return
         for _ in range(PAGES):
             if row.due_at is None or row.due_at > self._clock.now():
@@ -102,26 +118,93 @@ class CampaignClaimer:
                 page = await self._plan_page(row, campaign)
             except GivenUp:
                 return  # Somebody paused or changed it, or this worker was given up.
-            row = replace(row, after=page.after, rank=page.rank, due_at=page.due_at)
+            row = replace(
+                row,
+                after=page.after,
+                rank=row.rank + page.members,
+                due_at=page.due_at,
+                pace_rank=page.pace_rank,
+                pace_at=page.pace_at,
+            )
             await self._priority.turn(row.lane)
 
+    async def _plan_range(self, claimed: CampaignRange) -> bool:
+        """Plan it to its end; whether it could be."""
+        row = await self._ledger.campaigns.get(claimed.tenant, claimed.campaign)
+        campaign = None if row is None else await self._readable(row)
+        if row is None or campaign is None:
+            return False
+        after, is_last = claimed.after, False
+        while not is_last:
+            read = await audience_after(self._groups, row.tenant, campaign.state, after, FANOUT_PAGE)
+            if read is None:
+                return False
+            page = [no for no in read if no <= claimed.end]
+            is_last = len(page) < FANOUT_PAGE
+            members = [no for no in page if takes_part(row, campaign.state.campaign.test_share, no)]
+            draft = PlanBatch(await self._lease.lasting())
+            draft.range_page = RangePage(
+                campaign=row.id,
+                begin=claimed.begin,
+                fence=claimed.fence,
+                before=after,
+                after=claimed.end if is_last else page[-1],
+                members=len(members),
+                is_last=is_last,
+            )
+            try:
+                await self._plan_members(draft, row, campaign, members, self._clock.now())
+            except GivenUp:
+                return True
+            after = draft.range_page.after
+            await self._priority.turn(row.lane)
+        return True
+
     async def _plan_page(self, row: CampaignRow, campaign: _Opened) -> CampaignPage:
-        state, entry, event = campaign
-        now = self._clock.now()
-        asked, draft = state.campaign, PlanBatch(await self._lease.lasting())
-        most = members_ahead(row, asked.rate_per_s, FANOUT_PAGE, now)
-        members, after, is_last = await self._members(row, state, most)
-        rank = row.rank + len(members)
-        due_at: Instant | None = page_due(row, asked.rate_per_s, rank, now)
+        now, asked = self._clock.now(), campaign.state.campaign
+        due = paced(row, asked.rate_per_s, row.rank)
+        if due is not None and due < now:
+            row = replace(row, pace_rank=row.rank, pace_at=now)
+        members, after, is_last = await self._members(row, campaign.state, now)
+        cut_to = None
+        if asked.rate_per_s is None and (
+            len(members) > FANOUT_PAGE or (asked.test_share is not None and members)
+        ):
+            cut_to, members = members[-1], ()
+        due_at: Instant | None = page_due(row, asked.rate_per_s, row.rank + len(members), now)
         if is_last is None:
             due_at = Instant(now + UNKNOWN_MS)
         elif is_last:
             stays_open = asked.keep_open and row.status is CampaignStatus.RUNNING
             after, due_at = (NO_USER, Instant(now + KEEP_OPEN_MS)) if stays_open else (after, None)
+        draft = PlanBatch(await self._lease.lasting())
         draft.page = page = CampaignPage(
-            id=row.id, fence=row.fence, before=row.after, after=after, rank=rank, due_at=due_at
+            id=row.id,
+            fence=row.fence,
+            before=row.after,
+            after=after,
+            members=len(members),
+            due_at=due_at,
+            pace_rank=row.pace_rank,
+            pace_at=row.pace_at,
+            cut_to=cut_to,
         )
-        draft.again = asked.keep_open
+        if not row.rank and row.after == NO_USER:
+            draft.bodies = (campaign.entry,)
+        await self._plan_members(draft, row, campaign, members, now)
+        return page
+
+    async def _plan_members(
+        self,
+        draft: PlanBatch,
+        row: CampaignRow,
+        campaign: _Opened,
+        members: Sequence[UserNo],
+        now: Instant,
+    ) -> None:
+        """Plan and store them. Raises Unavailable and GivenUp."""
+        state, entry, event = campaign
+        draft.again = state.campaign.keep_open
         if members:
             await self._ledger.setup.catch_up(entry.setup_revision)
             users = await self._ledger.users.get(members)
@@ -131,31 +214,47 @@ class CampaignClaimer:
                 if setup is not None
                 else await last_known(self._ledger.setup, entry.tenant, entry.workflow)
             )
-            people = _paced(row, asked.rate_per_s, event, members, users)
+            people = _paced(row, state.campaign.rate_per_s, event, members, users)
             await self._planner.plan_people(draft, entry, setup, workflow, people, now)
-            if not row.rank:
-                draft.bodies = (entry,)
         await self._planner.store_claimed(row.lane, draft)
-        return page
 
     async def _members(
-        self, row: CampaignRow, state: CampaignState, most: int
+        self, row: CampaignRow, state: CampaignState, now: Instant
     ) -> tuple[Sequence[UserNo], UserNo, bool | None]:
         """The next members of this pass, up to whom the audience was looked through, and whether that is its end. None: nobody
-        knows yet who they are."""
+        knows yet who they are, or the pass before is not over."""
+        asked = state.campaign
+        if asked.rate_per_s is None:
+            if row.after == NO_USER and row.ranges:
+                return (), NO_USER, None
+            read = await audience_after(self._groups, row.tenant, state, row.after, RANGE)
+            if read is None:
+                return (), row.after, None
+            return read, read[-1] if read else row.after, len(read) < RANGE
+        most = members_ahead(row, asked.rate_per_s, FANOUT_PAGE, now)
         found: list[UserNo] = []
         after, is_last = row.after, False
         for _ in range(READS):
             read = await audience_after(self._groups, row.tenant, state, after, FANOUT_PAGE)
             if read is None:
                 return (), after, None
-            found += [no for no in read if takes_part(row, state.campaign.test_share, no)]
+            found += [no for no in read if takes_part(row, asked.test_share, no)]
             after, is_last = read[-1] if read else after, len(read) < FANOUT_PAGE
             if is_last or len(found) >= most:
                 break
         if len(found) > most:
             return found[:most], found[most - 1], False
         return found, after, is_last
+
+    async def _readable(self, row: CampaignRow) -> _Opened | None:
+        """None: it cannot be read, and nothing of it is planned any more."""
+        try:
+            return self._open(row)
+        except (SealBroken, DecodeError) as fault:
+            log.error("campaign_unreadable", error=type(fault).__name__)
+            broken = replace(row, revision=row.revision + 1, due_at=None)
+            await self._ledger.campaigns.put(broken, row.revision)
+            return None
 
     def _open(self, row: CampaignRow) -> _Opened:
         """Raises SealBroken and DecodeError."""

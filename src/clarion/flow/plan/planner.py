@@ -433,6 +433,7 @@ class Planner:
                 or draft.consumed
                 or draft.continued
                 or draft.page
+                or draft.range_page
                 or draft.positions
             ):
                 result = await self._committed(draft)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from clarion.ports.ledger.campaigns import Campaigns
+from clarion.ports.ledger.campaigns import CampaignRanges, Campaigns
 from clarion.ports.ledger.conversations import Conversations
 from clarion.ports.ledger.digests import Digests
 from clarion.ports.ledger.events import (
@@ -51,6 +51,7 @@ from clarion.ports.terms import Subject
 __all__ = [
     "ApiKeyStore",
     "Audiences",
+    "CampaignRanges",
     "Campaigns",
     "Captures",
     "Consents",
@@ -121,6 +122,7 @@ class Store(Protocol):
     runs: Runs
     digests: Digests
     campaigns: Campaigns
+    campaign_ranges: CampaignRanges
     leases: Leases
     messages: Messages
     spending: Spending

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Protocol
 
-from clarion.model.campaign import CampaignRow, CampaignStatus
+from clarion.model.campaign import CampaignRange, CampaignRow, CampaignStatus
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, TenantId, WorkerId
 
 
 class Campaigns(Protocol):
-    """Campaigns as sealed values. A page of members is stored with its plan (`PlanCommit.page`)."""
+    """Campaigns as sealed values. A page of members is stored with its plan (`PlanCommit.page`, `range_page`)."""
 
-    async def put(self, row: CampaignRow, after: int | None, *, again: bool = False) -> bool:
+    async def put(
+        self, row: CampaignRow, after: int | None, *, again: bool = False, rate_per_s: int | None = None
+    ) -> bool:
         """Store what follows the revision `after` (None: there was none). Whether it was stored; not if meanwhile there is another
-        one. Whoever plans its members loses it. How far they are planned stays, and the rate counts from there and
-        `pace_at`; `again`: the pass through the audience begins anew."""
+        one. Whoever plans its members, or a range of them, loses it; ranges wait while it is paused, and are gone when it is over.
+        How far they are planned stays. The rate counts from there, from `pace_at` or when the next member was due at the
+        rate so far (`rate_per_s`), if that is later. `again`: the pass through the audience begins anew."""
 
     async def get(self, tenant: TenantId, id: bytes) -> CampaignRow | None:
         """One of them."""
@@ -35,3 +38,11 @@ class Campaigns(Protocol):
 
     async def paused(self, events: Sequence[EventId]) -> Set[EventId]:
         """Those of the events whose campaigns are paused."""
+
+
+class CampaignRanges(Protocol):
+    """Ranges of members that a page cut off (`CampaignPage.cut_to`)."""
+
+    async def claim(self, worker: WorkerId, lane: Lane, limit: int) -> Sequence[CampaignRange]:
+        """Ranges of campaigns that go on and that no other worker plans: the worker does now, each with a higher fence. Campaigns
+        take turns. Nothing when the worker has been given up."""

@@ -20,6 +20,7 @@ from clarion.model.event import (
     SetAside,
 )
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, WorkerId
+from clarion.model.status import Status
 
 
 class EventLog(Protocol):
@@ -104,6 +105,9 @@ class Events(Protocol):
 
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         """Whether it was accepted for this tenant, planned or not."""
+
+    async def counts(self, events: Sequence[EventId]) -> Mapping[EventId, Mapping[Status, int]]:
+        """How many messages of each have which status; events without any are left out."""
 
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         """Cancel all its messages that have not started, but none of `begun` (calls of these are under way), and

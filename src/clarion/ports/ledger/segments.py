@@ -35,8 +35,8 @@ class SegmentMembers(Protocol):
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         """In order of number; the fan-out walks this page by page."""
 
-    async def count(self, tenant: TenantId, key: str) -> int:
-        """How many members there are."""
+    async def counts(self, tenant: TenantId, keys: Sequence[str]) -> Mapping[str, int]:
+        """How many members each has; those without any are left out."""
 
     async def refresh(self, tenant: TenantId, segment: CheckedSegment, now: Instant, limit: int) -> Refresh:
         """Go through the next users for one segment. It begins with the first one when its condition means something

@@ -42,6 +42,8 @@ async def a_call_shows_in_all_its_messages(subject: LedgerSubject) -> None:
     assert [m.id for m in queued] == [other.id]
     (record,), _ = await subject.ledger.events.page(subject.tenant, None, b"\xff" * 17, 10)
     assert record.counts == {SENDING: 2, QUEUED: 1}
+    counts = await subject.ledger.events.counts([subject.event(), event_id])
+    assert counts == {event_id: {SENDING: 2, QUEUED: 1}}
     assert {m.id: m.status for m in (await subject.ledger.receipts.messages([called[0].id])).values()} == {
         called[0].id: SENDING
     }

@@ -174,7 +174,7 @@ async def members_follow_their_segment(subject: LedgerSubject) -> None:
     assert await segments.members(tenant, "pros", UserNo(0), 10) == [fay.no]
     assert await segments.members(tenant, "news", UserNo(0), 10) == [subject.ada.no, eve.no]
     assert await segments.members(tenant, "news", subject.ada.no, 10) == [eve.no]
-    assert await segments.count(tenant, "news") == 2
+    assert await segments.counts(tenant, ["news", "none"]) == {"news": 2}
     told = (await subject.ledger.journal.page(tenant, 0, 1_000)).users
     assert sorted((one.kind, one.segment, one.user) for one in told if one.segment) == [
         (UserChangeKind.ENTERED, "news", subject.ada.no),
@@ -186,7 +186,7 @@ async def members_follow_their_segment(subject: LedgerSubject) -> None:
     assert await subject.ledger.users.delete(tenant, "fay")
     await segments.update(tenant, [news, pros], subject.now, 100)
     assert await segments.members(tenant, "news", UserNo(0), 10) == [subject.ada.no]
-    assert await segments.count(tenant, "pros") == 0
+    assert await segments.counts(tenant, ["pros"]) == {}
 
 
 async def another_condition_is_gone_through_again(subject: LedgerSubject) -> None:
@@ -204,7 +204,7 @@ async def another_condition_is_gone_through_again(subject: LedgerSubject) -> Non
     assert not (await _refreshed(subject, new)).running
     assert await segments.members(tenant, "some", UserNo(0), 10) == people[:1]
     await segments.drop(tenant, "some")
-    assert await segments.count(tenant, "some") == 0
+    assert await segments.counts(tenant, ["some"]) == {}
     assert "some" not in await segments.states(tenant)
 
 
@@ -218,13 +218,13 @@ async def time_alone_moves_users(subject: LedgerSubject) -> None:
     await _refreshed(subject, late)
     eve = await _put(subject, "eve", ends="2100-01-01T00:00:00Z")
     assert await segments.update(tenant, [fresh, late], subject.now, 100) == 1
-    assert await segments.count(tenant, "fresh") == 3
+    assert await segments.counts(tenant, ["fresh"]) == {"fresh": 3}
     turn = Instant(subject.now + 24 * HOUR_MS)
     assert await segments.update(tenant, [fresh, late], turn, 100) == 0
     behind = Instant(turn + 1)
     assert await segments.update(tenant, [fresh, late], behind, 2) == 2
     assert await segments.update(tenant, [fresh, late], behind, 2) == 1
-    assert await segments.count(tenant, "fresh") == 0
+    assert await segments.counts(tenant, ["fresh"]) == {}
     y2100 = Instant(4_102_444_800_000)
     assert await segments.update(tenant, [fresh, late], Instant(y2100 + HOUR_MS), 100) == 0
     assert await segments.update(tenant, [fresh, late], Instant(y2100 + HOUR_MS + 1), 100) == 1

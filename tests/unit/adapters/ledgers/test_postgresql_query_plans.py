@@ -92,6 +92,8 @@ FILL = f"""
         SELECT {HASH}, n % 5, CASE WHEN n % 500 = 0 THEN 'paused' ELSE 'done' END, 'bulk', 1, '',
             CASE WHEN n % 500 = 1 THEN n END, {HASH}, CASE WHEN n % 500 = 2 THEN 1 END
         FROM generate_series(1, 4000) AS n;
+    INSERT INTO campaign_ranges (campaign, begin_user, tenant, lane, after_user, end_user, holder)
+        SELECT {HASH}, n, n % 5, 'bulk', n, n + 1, CASE WHEN n % 500 = 2 THEN 1 END FROM generate_series(1, 4000) AS n;
     INSERT INTO schedules SELECT n % 5, 's' || n, {HASH}, 1, '', CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO charges SELECT {HASH}, 0, n % 5, '2026', 'sms', 'DE', 'i', '1', 'EUR' FROM generate_series(1, 4000) AS n;
@@ -211,7 +213,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "how far a segment is": (segments.STATE, 1, "s1"),
     "how far all segments are": (segments.STATES, 1),
     "members of a segment": (segments.MEMBERS, 1, "s1", 0, 50),
-    "members of a segment counted": (segments.MEMBERS_COUNTED, 1, "s1"),
+    "members of a segment counted": (segments.MEMBERS_COUNTED, 1, ["s1"]),
     "members of a segment that goes": (segments.MEMBERS_DROP, 1, "s1"),
     "users who were changed": (segments.CHANGES, 1, 50),
     "users whose changes are known": (segments.CHANGES_DROP, [1, 2]),
@@ -240,11 +242,18 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "whether a campaign is due": (campaigns.ANY_DUE, "bulk", 100, 1),
     "campaigns that are due": (campaigns.CLAIM, "bulk", 100, 1, 50),
     "what follows a campaign": (
-        *(campaigns.REPLACE, DIGEST, 1, "done", "bulk", 2, b"", None, None, 0, 1, False),
+        *(campaigns.REPLACE, DIGEST, 1, "done", "bulk", 2, b"", None, None, 0, 1, False, None),
     ),
-    "a campaign whose members go on": (campaigns.MOVE, DIGEST, 1, 1, 0, 1, 1, None),
+    "a campaign whose members go on": (campaigns.MOVE, DIGEST, 1, 1, 0, 1, 1, None, 0, 0),
     "campaigns that are paused": (campaigns.PAUSED, [DIGEST]),
     "a campaign that goes": (campaigns.DROP, DIGEST, 1),
+    "ranges that a campaign sets free": (campaigns.FREE_RANGES, DIGEST, 0),
+    "what was planned of ranges": (campaigns.ADD_RANKS, DIGEST),
+    "ranges of a campaign that go": (campaigns.DROP_RANGES, DIGEST),
+    "whether a range is free": (campaigns.ANY_FREE, "bulk", 1),
+    "ranges that are free": (campaigns.CLAIM_RANGES, "bulk", 1, 3),
+    "a range that goes on": (campaigns.MOVE_RANGE, DIGEST, 1, 1, 1, 1, 2, 1),
+    "a range that ends": (campaigns.DROP_RANGE, DIGEST, 1),
     "a schedule": (schedules.GET, 1, "s1"),
     "a page of schedules": (schedules.PAGE, 1, "", 50),
     "schedules that are due": (schedules.DUE, 100, 50),
@@ -293,6 +302,7 @@ STATEMENTS |= {
     "the end of a page of events": (event_statements.PAGE_END, b"", ANY_ID, 199),
     "what an event started": (event_statements.PLANNED, DIGEST, 1),
     "messages of an event counted": (event_statements.COUNTS, DIGEST, DIGEST, DIGEST),
+    "messages of events counted": (event_statements.COUNTS_OF_EVENTS, [DIGEST], [DIGEST], [DIGEST]),
     "messages of an event to cancel": (event_statements.STOPPABLE, DIGEST, DIGEST, DIGEST, b"", [0], 50),
     "receipts known": (receipt_statements.RECEIPTS_KNOWN, [DIGEST], 1),
     "messages that receipts are about": (receipt_statements.RECEIVABLE, [DIGEST], [1], [None], [True]),

@@ -86,6 +86,10 @@ class MemoryEvents:
 
         return await self._transactions.write(cancel)
 
+    async def counts(self, events: Sequence[EventId]) -> Mapping[EventId, Mapping[Status, int]]:
+        found = {event: Counter(m.status for m in self._messages(event)) for event in events}
+        return {event: counts for event, counts in found.items() if counts}
+
     def _left(self, tenant: TenantId, event_id: EventId) -> bool:
         tables, whose = self._tables, (event_id, tenant)
         return any((one.event_id, one.tenant) == whose for one in tables.continuations.values()) or any(

@@ -105,6 +105,10 @@ class MemoryLeases:
             campaign = self._tables.campaigns[one]
             self._tables.campaigns[one] = replace(campaign, fence=campaign.fence + 1)
             del self._tables.campaign_holders[one]
+        for place in [place for place, holder in self._tables.range_holders.items() if holder == dead]:
+            part = self._tables.campaign_ranges[place]
+            self._tables.campaign_ranges[place] = replace(part, fence=part.fence + 1)
+            del self._tables.range_holders[place]
         for run in [run for run, holder in self._tables.run_holders.items() if holder == dead]:
             row = self._tables.run_rows[run]
             self._tables.run_rows[run] = replace(row, fence=row.fence + 1)

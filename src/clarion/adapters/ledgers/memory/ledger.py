@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clarion.adapters.ledgers.memory.campaigns import MemoryCampaigns
+from clarion.adapters.ledgers.memory.campaigns import MemoryCampaignRanges, MemoryCampaigns
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
 from clarion.adapters.ledgers.memory.consents import MemoryConsents
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
@@ -90,6 +90,7 @@ class MemoryLedger(Store):
         self.digests = digests = MemoryDigests(tables, transactions)
         self.runs = runs = MemoryRuns(tables, transactions, leases, digests)
         self.campaigns = campaigns = MemoryCampaigns(tables, transactions, leases)
+        self.campaign_ranges = MemoryCampaignRanges(tables, transactions, leases)
         self.users = MemoryUsers(tables, transactions, rows, runs, vault, clock, random)
         self.events = MemoryEvents(tables, transactions, log, records, rows, runs)
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)

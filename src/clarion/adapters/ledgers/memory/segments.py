@@ -72,8 +72,9 @@ class MemorySegmentMembers:
         members = self._tables.segment_members.get((tenant, key), NOBODY)
         return sorted(no for no in members if no > after)[:limit]
 
-    async def count(self, tenant: TenantId, key: str) -> int:
-        return len(self._tables.segment_members.get((tenant, key), NOBODY))
+    async def counts(self, tenant: TenantId, keys: Sequence[str]) -> Mapping[str, int]:
+        found = {key: len(self._tables.segment_members.get((tenant, key), NOBODY)) for key in keys}
+        return {key: count for key, count in found.items() if count}
 
     async def refresh(self, tenant: TenantId, segment: CheckedSegment, now: Instant, limit: int) -> Refresh:
         def refresh() -> Refresh:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from clarion.adapters.ledgers.refresh_rows import RefreshRow
-from clarion.model.campaign import CampaignRow
+from clarion.model.campaign import CampaignRange, CampaignRow
 from clarion.model.channel import Channel, Lane
 from clarion.model.consent import Consent, ConsentId
 from clarion.model.device import DeviceState
@@ -216,6 +216,10 @@ class Tables:
         self.campaigns: Table[bytes, CampaignRow] = self._table()
         self.campaign_holders: Table[bytes, WorkerId] = self._table()
         """Who plans the members of a campaign."""
+        self.campaign_ranges: Table[tuple[bytes, UserNo], CampaignRange] = self._table()
+        self.range_ranks: Table[tuple[bytes, UserNo], int] = self._table()
+        """Members of a range who were planned."""
+        self.range_holders: Table[tuple[bytes, UserNo], WorkerId] = self._table()
         self.schedules: Table[tuple[TenantId, str], ScheduleRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()

@@ -33,6 +33,13 @@ PLANNED = "SELECT workflow, lane FROM events WHERE id = $1 AND tenant = $2 ORDER
 
 COUNTS = "SELECT status, count(*) FROM messages WHERE id BETWEEN $1 AND $2 AND event_id = $3 GROUP BY status"
 
+COUNTS_OF_EVENTS = """
+    SELECT event_id, status, count(*) FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS event (lowest, highest, event)
+        CROSS JOIN LATERAL (
+            SELECT event_id, status FROM messages WHERE id BETWEEN lowest AND highest AND event_id = event
+        ) AS its
+    GROUP BY event_id, status
+"""
 STOPPABLE = """
     SELECT id FROM messages WHERE id BETWEEN $1 AND $2 AND event_id = $3 AND id > $4 AND status = ANY($5::bigint[])
     ORDER BY id LIMIT $6

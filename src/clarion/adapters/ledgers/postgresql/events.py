@@ -43,6 +43,16 @@ class PostgresEvents:
         self._records = records
         self._terminations = terminations
 
+    async def counts(self, events: Sequence[EventId]) -> Mapping[EventId, Mapping[Status, int]]:
+        ranges = [children_range(event) for event in events]
+        lowest, highest = [low for low, _ in ranges], [high for _, high in ranges]
+        counts: dict[EventId, dict[Status, int]] = {}
+        for event, code, count in await self._database.rows(
+            sql.COUNTS_OF_EVENTS, lowest, highest, list(events)
+        ):
+            counts.setdefault(EventId(event), {})[_STATUS[code]] = count
+        return counts
+
     async def found(
         self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
     ) -> EventFound | None:

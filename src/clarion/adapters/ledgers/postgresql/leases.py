@@ -59,6 +59,7 @@ PASSED = "UPDATE workers SET oldest_held = $2, oldest_planned = NULL WHERE id = 
 FORGET = "DELETE FROM workers WHERE id = $1"
 FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = $1"
 FREE_CAMPAIGNS = "UPDATE campaigns SET holder = NULL, fence = fence + 1 WHERE holder = $1"
+FREE_RANGES = "UPDATE campaign_ranges SET holder = NULL, fence = fence + 1 WHERE holder = $1"
 FREE_RUNS = "UPDATE runs SET holder = NULL, fence = fence + 1 WHERE holder = $1"
 BEHIND = "SELECT id FROM messages WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2"
 """Where a slice of the messages ends."""
@@ -124,6 +125,7 @@ class PostgresLeases:
         await connection.execute(FREE_CONTINUATIONS, worker)
         await connection.execute(FREE_RUNS, worker)
         await connection.execute(FREE_CAMPAIGNS, worker)
+        await connection.execute(FREE_RANGES, worker)
         freed = _count(await connection.execute(message_statements.FREE_CLAIMED, now, worker, SLICE))
         if freed < SLICE:
             freed += await self._free_planned(connection, now, worker, oldest)

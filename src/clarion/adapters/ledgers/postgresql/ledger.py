@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.message_kinds import QUEUES
 from clarion.adapters.ledgers.postgresql.address import read_address
-from clarion.adapters.ledgers.postgresql.campaigns import PostgresCampaigns
+from clarion.adapters.ledgers.postgresql.campaigns import PostgresCampaignRanges, PostgresCampaigns
 from clarion.adapters.ledgers.postgresql.captures import PostgresCaptures
 from clarion.adapters.ledgers.postgresql.claims import PostgresClaims
 from clarion.adapters.ledgers.postgresql.consents import PostgresConsents
@@ -137,6 +137,7 @@ class PostgresLedger(Store):
         self.runs = PostgresRuns(database, leases)
         self.digests = PostgresDigests(database)
         self.campaigns = PostgresCampaigns(database, leases)
+        self.campaign_ranges = PostgresCampaignRanges(database, leases)
         self.inboxes = inboxes = PostgresInboxes(database, kinds, terminations)
         effects = PostgresSettlementEffects(terminations, inboxes)
         scans = {queue: QueueScan() for queue in QUEUES}

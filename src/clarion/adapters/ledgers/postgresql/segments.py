@@ -35,7 +35,9 @@ STATE_DROP = "DELETE FROM refreshes WHERE tenant = $1 AND key = $2"
 MEMBERS = """
     SELECT "user" FROM segment_members WHERE tenant = $1 AND segment = $2 AND "user" > $3 ORDER BY "user" LIMIT $4
 """
-MEMBERS_COUNTED = "SELECT count(*) FROM segment_members WHERE tenant = $1 AND segment = $2"
+MEMBERS_COUNTED = """
+    SELECT segment, count(*) FROM segment_members WHERE tenant = $1 AND segment = ANY($2::text[]) GROUP BY segment
+"""
 MEMBERS_DROP = "DELETE FROM segment_members WHERE tenant = $1 AND segment = $2"
 OPEN = """
     UPDATE users SET open_attributes = new.opened FROM unnest($1::bigint[], $2::jsonb[]) AS new (no, opened)
@@ -123,9 +125,8 @@ class PostgresSegmentMembers:
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         return [UserNo(row[0]) for row in await self._database.rows(MEMBERS, tenant, key, after, limit)]
 
-    async def count(self, tenant: TenantId, key: str) -> int:
-        ((count,),) = await self._database.lists.rows(MEMBERS_COUNTED, tenant, key)
-        return int(count)
+    async def counts(self, tenant: TenantId, keys: Sequence[str]) -> Mapping[str, int]:
+        return dict(map(tuple, await self._database.lists.rows(MEMBERS_COUNTED, tenant, list(keys))))
 
     async def refresh(self, tenant: TenantId, segment: CheckedSegment, now: Instant, limit: int) -> Refresh:
         async def refresh(connection: Any) -> Refresh:

@@ -55,6 +55,14 @@ COUNTS_OF_EVENT = (
     f"SELECT {status_now()}, count(*) FROM messages WHERE id BETWEEN ? AND ? AND event_id = ? GROUP BY 1"
 )
 
+COUNTS_OF_EVENTS = f"""
+    SELECT place, {status_now()}, count(*) FROM (SELECT key AS place FROM json_each(?1)) CROSS JOIN messages
+    WHERE id BETWEEN substr(?2, place * 32 + 1, 16) AND substr(?2, place * 32 + 17, 16)
+        AND event_id = substr(?3, place * 16 + 1, 16)
+    GROUP BY 1, 2
+"""
+"""`?2` has the range of ids of each event's messages, `?3` the ids of the events."""
+
 STOPPABLE_OF_EVENT = f"""
     SELECT {array("hex(id)")} FROM (
         SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND id > ?4

@@ -82,6 +82,18 @@ class SqliteEvents:
         self._terminations = terminations
         self._canceled = canceled
 
+    async def counts(self, events: Sequence[EventId]) -> Mapping[EventId, Mapping[Status, int]]:
+        which, ids = keys(events)
+        ranges = b"".join([end for event in events for end in children_range(event)])
+
+        def read(connection: sqlite3.Connection) -> Mapping[EventId, Mapping[Status, int]]:
+            counts: dict[EventId, dict[Status, int]] = {}
+            for place, code, count in connection.execute(sql.COUNTS_OF_EVENTS, (which, ranges, ids)):
+                counts.setdefault(events[place], {})[tuple(Status)[code]] = count
+            return counts
+
+        return await self._readers.call(read)
+
     async def found(
         self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
     ) -> EventFound | None:

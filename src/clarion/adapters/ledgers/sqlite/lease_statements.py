@@ -48,6 +48,7 @@ FORGET = ("DELETE FROM calls WHERE worker = ?", "DELETE FROM workers WHERE id = 
 
 FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = ?"
 FREE_CAMPAIGNS = "UPDATE campaigns SET holder = NULL, fence = fence + 1 WHERE holder = ?"
+FREE_RANGES = "UPDATE campaign_ranges SET holder = NULL, fence = fence + 1 WHERE holder = ?"
 FREE_RUNS = "UPDATE runs SET holder = NULL, fence = fence + 1 WHERE holder = ?"
 
 

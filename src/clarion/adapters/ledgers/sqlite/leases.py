@@ -88,6 +88,7 @@ class SqliteLeases:
         connection.execute(sql.FREE_CONTINUATIONS, (worker,))
         connection.execute(sql.FREE_RUNS, (worker,))
         connection.execute(sql.FREE_CAMPAIGNS, (worker,))
+        connection.execute(sql.FREE_RANGES, (worker,))
         freed = changed(connection, sql.FREE_CLAIMED, (now, worker, SLICE))
         if freed < SLICE:
             freed += self._free_planned(connection, now, worker, oldest)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clarion.adapters.ledgers.revision import require_here
-from clarion.adapters.ledgers.sqlite.campaigns import SqliteCampaigns
+from clarion.adapters.ledgers.sqlite.campaigns import SqliteCampaignRanges, SqliteCampaigns
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
@@ -140,6 +140,7 @@ class SqliteLedger(Store):
         self.runs = SqliteRuns(writer, readers, local, leases)
         self.digests = SqliteDigests(writer, readers)
         self.campaigns = SqliteCampaigns(writer, readers, local, leases)
+        self.campaign_ranges = SqliteCampaignRanges(writer, local, leases)
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )

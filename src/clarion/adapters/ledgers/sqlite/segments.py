@@ -35,7 +35,10 @@ STATE_DROP = "DELETE FROM refreshes WHERE tenant = ? AND key = ?"
 MEMBERS = (
     "SELECT user FROM segment_members WHERE tenant = ? AND segment = ? AND user > ? ORDER BY user LIMIT ?"
 )
-MEMBERS_COUNTED = "SELECT count(*) FROM segment_members WHERE tenant = ? AND segment = ?"
+MEMBERS_COUNTED = """
+    SELECT segment, count(*) FROM segment_members
+    WHERE tenant = ? AND segment IN (SELECT value FROM json_each(?)) GROUP BY segment
+"""
 MEMBERS_DROP = "DELETE FROM segment_members WHERE tenant = ? AND segment = ?"
 OPEN = "UPDATE users SET open_attributes = ? WHERE no = ?"
 OPENED = "SELECT no, open_attributes FROM users WHERE no IN (SELECT value FROM json_each(?))"
@@ -118,8 +121,9 @@ class SqliteSegmentMembers:
         found = await self._readers.call(lambda c: c.execute(MEMBERS, (tenant, key, after, limit)).fetchall())
         return [UserNo(no) for (no,) in found]
 
-    async def count(self, tenant: TenantId, key: str) -> int:
-        return await self._readers.call(lambda c: int(one(c, MEMBERS_COUNTED, (tenant, key))))
+    async def counts(self, tenant: TenantId, keys: Sequence[str]) -> Mapping[str, int]:
+        asked = (tenant, encoded(keys))
+        return await self._readers.call(lambda c: dict(c.execute(MEMBERS_COUNTED, asked).fetchall()))
 
     async def refresh(self, tenant: TenantId, segment: CheckedSegment, now: Instant, limit: int) -> Refresh:
         def refresh(connection: sqlite3.Connection) -> Refresh:
