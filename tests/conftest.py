@@ -1,6 +1,7 @@
 """What every test shares: how hard Hypothesis looks, and which tests count as slow."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,17 @@ pytest_plugins = [
         "nats",
     )
 ]
+
+MEMORY, ROOM = Path("/dev/shm"), 8 << 30
+"""Where files cost no disk, and how many bytes all tests may need there."""
+if (
+    "TMPDIR" not in os.environ
+    and MEMORY.is_dir()
+    and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC  # some tests install programs
+    and shutil.disk_usage(MEMORY).free > ROOM
+):
+    # Thousands of databases are made and written to the disk: whoever waits for it tests nothing more.
+    os.environ["TMPDIR"] = str(MEMORY)
 
 FOUND = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache" / "hypothesis")
 
