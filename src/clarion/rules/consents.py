@@ -4,17 +4,15 @@ channel, where of two of the same time the withdrawal is the newer one. So their
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
-from clarion.model.channel import PHONES, Channel
+from clarion.model.channel import Channel
 from clarion.model.consent import EVERY_PURPOSE, Consent, ConsentAction, ConsentState, ConsentStatement
 from clarion.model.ids import id_text
 from clarion.model.message import Verdict
 from clarion.model.setup import Category, ConsentRule, Law
 from clarion.model.user import Contact, Preferences, Profile
-from clarion.rules import phone_numbers
-from clarion.rules.consent_laws import ConsentLaw, law_of
+from clarion.rules.legal import ConsentLaw, consent_law
 from clarion.rules.time_format import rfc3339
 
 States = tuple[ConsentState, ...]
@@ -22,7 +20,6 @@ States = tuple[ConsentState, ...]
 GRANTED, WITHDRAWN = ConsentAction.GRANTED, ConsentAction.WITHDRAWN
 _ASKED = ConsentLaw(ConsentRule.REQUIRED, "the category requires it")
 _REFUSABLE = ConsentLaw(ConsentRule.OPT_OUT, "the category says so")
-_REGION = re.compile(r"[-_]([A-Za-z]{2})(?=$|[-_])")
 
 
 # -- what the records say ----------------------------------------------------------------------------------
@@ -78,22 +75,13 @@ def deciding(states: States, category: Category, channel: Channel) -> ConsentSta
 # -- what is needed ----------------------------------------------------------------------------------------
 
 
-def country_of(profile: Profile, contact: Contact | None) -> str:
-    """Where the user is, as far as the number, the attribute `country` or the language tag say; else empty."""
-    if contact is not None and contact.channel in PHONES:
-        return phone_numbers.country(contact.address)
-    stated = profile.attributes.get("country")
-    if isinstance(stated, str) and phone_numbers.is_country(stated.upper()):
-        return stated.upper()
-    region = _REGION.search(profile.locale)
-    return region[1].upper() if region else ""
-
-
-def needed(category: Category, country: str, channel: Channel) -> ConsentLaw | None:
+def needed(
+    category: Category, profile: Profile, channel: Channel, contact: Contact | None
+) -> ConsentLaw | None:
     """What a category needs before it uses a channel; None: it is not a matter of consent."""
     if category.consent is not None:
         return _ASKED if category.consent is ConsentRule.REQUIRED else _REFUSABLE
-    return law_of(country, channel) if category.law is Law.MARKETING else None
+    return consent_law(profile, channel, contact) if category.law is Law.MARKETING else None
 
 
 def verdict(
@@ -106,16 +94,15 @@ def verdict(
     if category.critical or not (profile.consents or category.consent or category.law is Law.MARKETING):
         return None
     found = deciding(profile.consents, category, channel)
-    country = country_of(profile, contact) if category.law is Law.MARKETING else ""
-    need = needed(category, country, channel)
+    need = needed(category, profile, channel, contact)
     if need is None and (found is None or found.purpose == EVERY_PURPOSE or found.action is GRANTED):
         return None
     reason = _reason(found, need)
     inputs: dict[str, object] = {"purpose": category.purpose or category.key}
     if need is not None:
         inputs |= {"rule": need.rule.value, "source": need.source}
-    if country:
-        inputs["country"] = country
+        if need.country:
+            inputs["country"] = need.country
     if found is not None:
         inputs |= {"consent_id": id_text(found.id), "at": rfc3339(found.at)}
     stopped = reason in _STOPS

@@ -377,7 +377,7 @@ def _opening(
             there,
             True,
             Reason.LEGAL_WINDOW,
-            (("id", one.rule), ("law", one.law)),
+            (("id", one.rule), ("law", one.law), *((("state", one.state),) if one.state else ())),
         )
         for one in lawful
         for there in one.zones

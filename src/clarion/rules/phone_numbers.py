@@ -12,6 +12,8 @@ PREFIX = re.compile(r"\+[1-9][0-9]{0,9}")
 """The beginning of E.164 numbers, like `+1787`."""
 LONGEST = 11
 KEPT = 4_096
+_ANYWHERE = 5
+"""A number of the United States that may be in so many time zones belongs to no area, as a toll-free one."""
 
 
 @lru_cache(maxsize=KEPT)
@@ -39,6 +41,14 @@ def zones(phone: str) -> tuple[str, ...]:
     except phonenumbers.NumberParseException:
         return ()
     return tuple(zone for zone in timezone.time_zones_for_number(number) if zone != timezone.UNKNOWN_TIMEZONE)
+
+
+@lru_cache(maxsize=KEPT)
+def area_code(phone: str) -> str:
+    """The area code of a number of the United States (`+1305...`: `305`); empty when it belongs to no area there."""
+    if country(phone) != "US" or len(phone) != len("+13055550123") or not zones(phone):
+        return ""
+    return phone[2:5] if len(zones(phone)) < _ANYWHERE else ""
 
 
 def prefixes(phone: str) -> Iterator[str]:

@@ -133,9 +133,12 @@ async def test_the_state_says_what_was_known_at_any_time(clarion, admin, news):
 
 
 async def test_the_law_of_the_country_decides_what_marketing_needs(admin, news):
-    """The number says the country of a text, the attribute `country` and the language tag that of an email."""
-    assert (await answer(admin))["source"] == "no rule is listed for this country"
+    """The attribute `country` says it; without it the strictest law of all that number, language tag and time zone name."""
     await admin.ok("PATCH", "/v1/users/ada", {"locale": "en-US"})
+    assert (await answer(admin))["source"] == "Directive 2002/58/EC art. 13(1)"
+    await admin.ok("PATCH", "/v1/users/ada", {"attributes": {"country": "BR"}})
+    assert (await answer(admin))["source"] == "no rule is listed for this country"
+    await admin.ok("PATCH", "/v1/users/ada", {"attributes": {"country": "US"}})
     assert await answer(admin) == {
         "allowed": True,
         "reason": "not_withdrawn",
