@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
+from clarion.api.config_documents import ConfigDocuments
 from clarion.api.dependencies import ApiLimits, ApiParts
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
 
-__all__ = ["ApiLimits", "ApiParts", "create"]
+__all__ = ["ApiLimits", "ApiParts", "ConfigDocuments", "create"]
 
 
 routes_of = cache(routed)

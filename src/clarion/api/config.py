@@ -8,12 +8,10 @@ import msgspec
 from litestar import Response, Router, get, post
 
 from clarion.api.config_kinds import BY_NAME, KINDS
-from clarion.api.config_plan import CHANGED, FORMAT, ConfigApplied, ConfigBody, ConfigPlan, ConfigPlanner
+from clarion.api.config_plan import FORMAT, ConfigApplied, ConfigBody, ConfigPlan, ConfigPlanner
 from clarion.api.config_schemas import schema_of
 from clarion.api.guards import ADMIN, READ, Caller, Parts
-from clarion.api.problems import RejectedRequest
-from clarion.errors import NotFound, PreconditionFailed
-from clarion.ports import terms
+from clarion.errors import NotFound
 from clarion.rules.match import nearest
 
 SCHEMA = "application/schema+json"
@@ -64,19 +62,9 @@ async def plan_config(data: ConfigBody, caller: Caller, parts: Parts) -> ConfigP
 async def apply_config(data: ConfigApplyBody, caller: Caller, parts: Parts) -> ConfigApplied:
     """Apply the changes of a plan, and no others: refused with 412 when anything in them changed since.
 
-    One document after another, what is referred to first. When one cannot be stored, those before it stay, `error` says
-    why, and `not_applied` what is left: plan and apply again.
+    In one transaction: all of them or none.
     """
-    planner = ConfigPlanner(caller, parts)
-    planned = await planner.plan(data)
-    if planned.plan.errors:
-        errors = planned.plan.errors
-        raise RejectedRequest(f"These documents cannot be applied: {errors[0].detail}", errors)
-    if planned.plan.plan_id != data.plan_id:
-        raise PreconditionFailed(CHANGED, current=None)
-    if terms.dry_running():
-        return ConfigApplied(plan_id=data.plan_id, applied=planned.plan.changes, not_applied=(), error=None)
-    return await planner.apply(planned)
+    return await ConfigPlanner(caller, parts).apply(data, data.plan_id)
 
 
 @get("/{kind:str}", opt=READ, media_type=SCHEMA)

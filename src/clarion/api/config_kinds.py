@@ -35,6 +35,7 @@ from clarion.api.auth import Identity
 from clarion.api.dependencies import ApiParts
 from clarion.api.stored_documents import shown
 from clarion.api.times import instant
+from clarion.model.ids import TenantId
 from clarion.model.setup import SmsGuard, Tenant
 from clarion.model.sink import Sink
 from clarion.model.source import Source
@@ -44,6 +45,7 @@ from clarion.rules.time_format import rfc3339
 Live = Callable[[Identity, ApiParts], Awaitable[Mapping[str, Value]]]
 Put = Callable[[str, Any, Identity, ApiParts], Awaitable[Any]]
 Delete = Callable[[str, Identity, ApiParts], Awaitable[Any]]
+After = Callable[[ApiParts, TenantId, str], Awaitable[None]]
 PAGE = 200
 """Schedules that are read at once."""
 NO_DISCRIMINATORS: Mapping[str, str] = MappingProxyType({})
@@ -66,8 +68,10 @@ class ConfigKind:
     """None: settings of the tenant, which are always there."""
     try_delete: Delete | None = None
     """For a plan, where `delete` reaches beyond the set-up."""
-    in_setup: bool = True
-    """They are documents of the set-up, so that a plan can see them as they would be."""
+    stored: After | None = None
+    """What follows when a document was stored with others in one transaction."""
+    deleted: After | None = None
+    """What follows when a document was deleted with others in one transaction."""
     made_by_clarion: frozenset[str] = frozenset()
     """Fields that Clarion sets; they stand in no file."""
     secrets: Mapping[str, str] = field(default_factory=lambda: NO_DISCRIMINATORS)
@@ -281,6 +285,7 @@ KINDS = (
         live=_stored("segments", _as(segments.SegmentDocument)),
         put=_putting(segments.put_segment),
         delete=_deleting(segments.delete_segment),
+        stored=lambda parts, tenant, key: parts.services.segments.changed(tenant, key),
     ),
     ConfigKind(
         name="connections",
@@ -306,7 +311,6 @@ KINDS = (
         live=_live_schedules,
         put=_putting(schedules.put_schedule),
         delete=_deleting(schedules.delete_schedule),
-        in_setup=False,
     ),
     ConfigKind(
         name="integrations",
@@ -326,6 +330,7 @@ KINDS = (
         put=_putting(sources.put_source),
         delete=_deleting(sources.delete_source),
         try_delete=_forget(Source),
+        deleted=lambda parts, tenant, key: parts.services.sources.forget(tenant, key),
         secrets={"connection": "kind", "schema_registry": "format"},
     ),
     ConfigKind(
@@ -336,6 +341,7 @@ KINDS = (
         put=_putting(sinks.put_sink),
         delete=_deleting(sinks.delete_sink),
         try_delete=_forget(Sink),
+        deleted=lambda parts, tenant, key: parts.services.sinks.forget(tenant, key),
         secrets={"connection": "kind"},
     ),
 )

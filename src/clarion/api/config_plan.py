@@ -6,8 +6,7 @@ A plan is tried, not guessed: every change goes through the function of its rout
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from hashlib import blake2b
@@ -19,17 +18,18 @@ from clarion.api import faults, request_bodies
 from clarion.api.auth import Identity
 from clarion.api.config_kinds import BY_NAME, KINDS, ConfigKind
 from clarion.api.dependencies import ApiParts
-from clarion.api.problems import Fault, Problem, faults_at, problem
+from clarion.api.problems import Fault, RejectedRequest, faults_at
 from clarion.api.secret_fields import MASK
-from clarion.errors import ClarionError, PreconditionFailed, UnknownReference
-from clarion.flow.staged_setup import staged
-from clarion.model.conditions import Conditions
+from clarion.errors import ClarionError, Conflict, PreconditionFailed, UnknownReference
+from clarion.flow.staged_setup import StagedLedger
 from clarion.model.run import by_version
 from clarion.model.user import Value
 from clarion.ports import terms
-from clarion.ports.terms import Subject, Terms
+from clarion.ports.terms import Terms
 from clarion.services.setup import SetupService
 
+TRIES = 4
+"""How often a plan is made again when others change the configuration at the same time."""
 FORMAT = 1
 """Of the documents together. Raised when a folder of before could not be read any more."""
 
@@ -98,15 +98,10 @@ class ConfigPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigApplied(msgspec.Struct, frozen=True, kw_only=True):
-    """What was applied."""
+    """What was applied, all of it at once."""
 
     plan_id: str
     applied: tuple[ConfigChange, ...]
-    """In the order in which they were made."""
-    not_applied: tuple[ConfigChange, ...]
-    """What is left when one of them failed. Plan and apply again to go on."""
-    error: Problem | None
-    """Why the first of `not_applied` failed."""
 
 
 class ConfigStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,26 +119,22 @@ class ConfigStep(msgspec.Struct, frozen=True, kw_only=True):
         """Where the body has it."""
         return faults.pointer([part for part in ("documents", self.kind.name, self.key) if part])
 
-    async def do(self, caller: Identity, parts: ApiParts, *, trial: bool) -> None:
+    async def do(self, caller: Identity, parts: ApiParts) -> None:
         """Through the function of the route."""
         if self.document is not None:
             await self.kind.put(self.key, self.document, caller, parts)
         else:
-            delete = (self.kind.try_delete if trial else None) or self.kind.delete
+            delete = self.kind.try_delete or self.kind.delete
             assert delete is not None
             await delete(self.key, caller, parts)
 
 
 class TriedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, and the steps in an order in which each is possible."""
+    """A plan, the steps that change something, and what all of them together made."""
 
     plan: ConfigPlan
     steps: tuple[ConfigStep, ...]
-
-    def change_of(self, step: ConfigStep) -> ConfigChange:
-        """What the plan says of a step."""
-        name = (step.kind.name, step.key or None)
-        return next(one for one in self.plan.changes if (one.kind, one.key) == name)
+    staged: StagedLedger
 
 
 class ConfigPlanner:
@@ -155,14 +146,22 @@ class ConfigPlanner:
 
     async def live(self) -> dict[str, dict[str, Any]]:
         """Every document as it stands in a file."""
-        found = {kind: await self._written(kind, self._parts) for kind in KINDS}
+        found = {
+            kind: {key: kind.written(document) for key, document in its.items()}
+            for kind, its in (await self._documents(self._parts)).items()
+        }
         return {kind.name: its[""] if kind.single else its for kind, its in found.items() if its}
+
+    async def _documents(self, parts: ApiParts) -> dict[ConfigKind, Mapping[str, Value]]:
+        return {kind: await kind.live(self._caller, parts) for kind in KINDS}
 
     async def plan(self, body: ConfigBody) -> TriedPlan:
         """What would change, and everything that is wrong. Nothing is stored."""
         wrong = [*self._wrong_names(body)]
-        steps, unreadable = await self._steps(body)
-        trial = await self._trial()
+        live = await self._documents(self._parts)
+        steps, unreadable = self._steps(body, live)
+        staged = await StagedLedger.of(self._parts.ledger, self._caller.tenant)
+        trial = self._trial(staged)
         possible, refused = await self._tried(steps, trial)
         broken = {step.key for step, _ in refused} | {key for key, _ in unreadable}
         wrong += [fault for _, found in unreadable for fault in found]
@@ -172,37 +171,50 @@ class ConfigPlanner:
             for fault in faults_at(step.pointer[1:], error)
             if not _follows(error, fault, broken)
         ]
-        changes = [change for step in possible if (change := await self._change(step, trial)) is not None]
+        then = await self._documents(trial)
+        changes = [
+            change
+            for step in possible
+            if (change := await self._change(step, trial, then[step.kind].get(step.key))) is not None
+        ]
         order = {kind.name: number for number, kind in enumerate(KINDS)}
         changes.sort(key=lambda one: (order[one.kind], one.key or ""))
         names = {(one.kind, one.key) for one in changes}
         plan = ConfigPlan(
             plan_id=None if wrong else _id_of(changes),
             changes=tuple(changes),
-            kept=tuple([one async for one in self._kept(body)]),
+            kept=tuple(_kept(body, live)),
             errors=tuple(wrong),
         )
-        return TriedPlan(
-            plan=plan, steps=tuple(step for step in possible if (step.kind.name, step.key or None) in names)
-        )
+        steps = [step for step in possible if (step.kind.name, step.key or None) in names]
+        return TriedPlan(plan=plan, steps=tuple(steps), staged=staged)
 
-    async def apply(self, planned: TriedPlan) -> ConfigApplied:
-        """Make the changes of a plan, each only if its document is still what the plan saw."""
-        done: list[ConfigChange] = []
-        error: Problem | None = None
-        for step in planned.steps:
-            try:
-                await self._store(step)
-            except ClarionError as refused:
-                error = problem(refused)
+    async def apply(self, body: ConfigBody, plan_id: str) -> ConfigApplied:
+        """Make exactly the changes of a plan, all of them in one transaction. Raises PreconditionFailed when it would be
+        another plan by now."""
+        for _ in range(TRIES):
+            planned = await self.plan(body)
+            if errors := planned.plan.errors:
+                raise RejectedRequest(f"These documents cannot be applied: {errors[0].detail}", errors)
+            if planned.plan.plan_id != plan_id:
                 break
-            done.append(planned.change_of(step))
-        return ConfigApplied(
-            plan_id=planned.plan.plan_id or "",
-            applied=tuple(done),
-            not_applied=tuple(map(planned.change_of, planned.steps[len(done) :])),
-            error=error,
-        )
+            if terms.dry_running():
+                return ConfigApplied(plan_id=plan_id, applied=planned.plan.changes)
+            try:
+                await planned.staged.store()
+            except Conflict:  # something else was changed since: perhaps nothing that the plan is about
+                await self._parts.ledger.setup.catch_up()
+                continue
+            await self._follow(planned.steps)
+            return ConfigApplied(plan_id=plan_id, applied=planned.plan.changes)
+        raise PreconditionFailed(CHANGED, current=None)
+
+    async def _follow(self, steps: Sequence[ConfigStep]) -> None:
+        """What is not configuration follows it: the members of a segment, the position of a source that is gone."""
+        for step in steps:
+            then = step.kind.deleted if step.document is None else step.kind.stored
+            if then is not None:
+                await then(self._parts, self._caller.tenant, step.key)
 
     # -- what is wanted ----------------------------------------------------------------------------------------
 
@@ -228,60 +240,46 @@ class ConfigPlanner:
                     did_you_mean=faults.nearest(name, valid),
                 )
 
-    async def _steps(self, body: ConfigBody) -> tuple[list[ConfigStep], list[tuple[str, Sequence[Fault]]]]:
+    def _steps(
+        self, body: ConfigBody, live: Mapping[ConfigKind, Mapping[str, Value]]
+    ) -> tuple[list[ConfigStep], list[tuple[str, Sequence[Fault]]]]:
         """What is to be stored and deleted; and by key, what is wrong with documents that cannot be read."""
         steps: list[ConfigStep] = []
         unreadable: list[tuple[str, Sequence[Fault]]] = []
         for kind in KINDS:
             said = body.documents.get(kind.name)
             wanted = {} if said is None else {"": said} if kind.single else said
-            live = await kind.live(self._caller, self._parts)
-            written = {key: kind.written(document) for key, document in live.items()}
             for key, plain in wanted.items():
+                stored = live[kind].get(key)
                 try:
-                    document = request_bodies.convert(kind.with_masks(plain, live.get(key)), kind.document)
+                    document = request_bodies.convert(kind.with_masks(plain, stored), kind.document)
                 except ClarionError as error:
                     place = "/".join(["", "documents", kind.name, *([] if kind.single else [key])])
                     unreadable.append((key, faults_at(place, error)))
                     continue
-                if key not in written or kind.written(document) != written[key]:
-                    steps.append(ConfigStep(kind=kind, key=key, document=document, before=written.get(key)))
+                before = None if stored is None else kind.written(stored)
+                if kind.written(document) != before:
+                    steps.append(ConfigStep(kind=kind, key=key, document=document, before=before))
             if kind.name in body.owns and not kind.single:
                 steps += [
-                    ConfigStep(kind=kind, key=key, document=None, before=before)
-                    for key, before in written.items()
+                    ConfigStep(kind=kind, key=key, document=None, before=kind.written(stored))
+                    for key, stored in live[kind].items()
                     if key not in wanted
                 ]
         return steps, unreadable
 
-    async def _kept(self, body: ConfigBody) -> AsyncIterator[ConfigDocument]:
-        for kind in KINDS:
-            if kind.name in body.owns:
-                continue
-            said = body.documents.get(kind.name)
-            named = {"": said} if kind.single and said is not None else said or {}
-            for key, live in (await self._written(kind, self._parts)).items():
-                if key not in named and (live or not kind.single):
-                    yield ConfigDocument(kind=kind.name, key=key or None)
-
-    async def _written(self, kind: ConfigKind, parts: ApiParts) -> dict[str, dict[str, Any]]:
-        live = await kind.live(self._caller, parts)
-        return {key: kind.written(document) for key, document in live.items()}
-
     # -- trying ------------------------------------------------------------------------------------------------
 
-    async def _trial(self) -> ApiParts:
-        """All parts, on a set-up in which nothing is stored."""
-        setup = await staged(self._parts.ledger.setup, self._caller.tenant)
-        ledger = copy.copy(self._parts.ledger)
-        ledger.setup = setup
-        services, setup_service = self._parts.services, SetupService(setup, self._parts.ledger.runs)
+    def _trial(self, staged: StagedLedger) -> ApiParts:
+        """All parts, on a configuration that only this plan sees."""
+        ledger, services = staged.ledger, self._parts.services
+        setup = SetupService(ledger.setup, ledger.runs)
         services = replace(
             services,
-            setup=setup_service,
-            templates=services.templates.over(setup),
-            segments=services.segments.over(setup_service),
-            schedules=services.schedules.over(setup),
+            setup=setup,
+            templates=services.templates.over(ledger.setup),
+            segments=services.segments.over(ledger, setup),
+            schedules=services.schedules.over(ledger),
         )
         return replace(self._parts, ledger=ledger, services=services)
 
@@ -295,7 +293,7 @@ class ConfigPlanner:
             refused: list[tuple[ConfigStep, ClarionError]] = []
             for step in left:
                 try:
-                    await _on(Terms(dry=True), lambda step=step: step.do(self._caller, trial, trial=True))  # type: ignore[misc]
+                    await in_terms(Terms(dry=True), lambda step=step: step.do(self._caller, trial))  # type: ignore[misc]
                 except ClarionError as error:
                     refused.append((step, error))
                 else:
@@ -306,18 +304,16 @@ class ConfigPlanner:
             left = [step for step, _ in refused]
         return possible, []
 
-    async def _change(self, step: ConfigStep, trial: ApiParts) -> ConfigChange | None:
-        """What a step changes; None: nothing."""
+    async def _change(self, step: ConfigStep, trial: ApiParts, then: Value | None) -> ConfigChange | None:
+        """What a step changes; None: nothing. `then`: the document as it would be."""
         after: dict[str, Any] | None = None
-        if step.document is not None and step.kind.in_setup:
-            after = (await self._written(step.kind, trial)).get(step.key)
-        elif step.document is not None:
-            after = step.kind.written(step.document)
+        if step.document is not None:
+            after = None if then is None else step.kind.written(then)
         fields: list[FieldChange] = []
         if step.document is not None:
             before = {} if step.before is None else step.kind.whole(step.before)
             now = (after or {}) if step.before is None else step.kind.whole(after or {})
-            fields = [*differences(before, now), *await self._new_secrets(step, trial)]
+            fields = [*differences(before, now), *self._new_secrets(step, trial, then)]
         if step.before is not None and step.document is not None and not fields:
             return None
         waiting: Mapping[int, int] = {}
@@ -338,7 +334,7 @@ class ConfigPlanner:
             waiting_runs={str(version): count for version, count in sorted(waiting.items()) if count},
         )
 
-    async def _new_secrets(self, step: ConfigStep, trial: ApiParts) -> list[FieldChange]:
+    def _new_secrets(self, step: ConfigStep, trial: ApiParts, then: Value | None) -> list[FieldChange]:
         """Secrets that would be others, without a word of them."""
         found: list[FieldChange] = []
         for name in step.kind.secrets:
@@ -350,27 +346,14 @@ class ConfigPlanner:
                 )
                 for parts in (self._parts, trial)
             )
-            shown = getattr((await step.kind.live(self._caller, trial))[step.key], name)
-            for key, value in shown.items():
+            for key, value in getattr(then, name).items():
                 if value == MASK and before.get(key) != after.get(key):
                     was = MASK if key in before else None
                     found.append(FieldChange(field=f"{name}.{key}", before=was, after=MASK))
         return found
 
-    # -- storing -----------------------------------------------------------------------------------------------
 
-    async def _store(self, step: ConfigStep) -> None:
-        subject = Subject(tenant=self._caller.tenant, kind=step.kind.noun, key=step.key)
-        tag = await self._parts.ledger.tag(subject)
-        await self._parts.ledger.setup.catch_up()
-        if (await self._written(step.kind, self._parts)).get(step.key) != step.before:
-            raise PreconditionFailed(CHANGED, current=tag)
-        match = Conditions(none_match=("*",)) if tag is None else Conditions(match=(f'"{tag}"',))
-        on = Terms(subject, match, creates=step.document is not None)
-        await _on(on, lambda: step.do(self._caller, self._parts, trial=False))
-
-
-async def _on(on: Terms, work: Callable[[], Awaitable[None]]) -> None:
+async def in_terms(on: Terms, work: Callable[[], Awaitable[None]]) -> None:
     """`work` on terms of its own: those of the request are in force again behind it."""
 
     async def run() -> None:
@@ -378,6 +361,17 @@ async def _on(on: Terms, work: Callable[[], Awaitable[None]]) -> None:
         await work()
 
     await asyncio.create_task(run())
+
+
+def _kept(body: ConfigBody, live: Mapping[ConfigKind, Mapping[str, Value]]) -> Iterator[ConfigDocument]:
+    for kind, documents in live.items():
+        if kind.name in body.owns:
+            continue
+        said = body.documents.get(kind.name)
+        named = {"": said} if kind.single and said is not None else said or {}
+        for key, document in documents.items():
+            if key not in named and (not kind.single or kind.written(document)):
+                yield ConfigDocument(kind=kind.name, key=key or None)
 
 
 def _follows(error: ClarionError, fault: Fault, broken: Iterable[str]) -> bool:

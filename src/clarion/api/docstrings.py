@@ -26,7 +26,9 @@ def describe(schemas: dict[str, Any]) -> None:
         schema["description"] = inspect.getdoc(kind) or ""
         if kind.__struct_config__.forbid_unknown_fields:
             schema["additionalProperties"] = False
-        for field, words in _fields(kind).items():
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+        for attribute, words in _fields(kind).items():
+            field = names.get(attribute, attribute)
             shown = schema["properties"].get(field)
             if shown is not None and "$ref" not in shown:
                 shown["description"] = words

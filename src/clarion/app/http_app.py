@@ -14,6 +14,7 @@ from clarion.app.resources import Resources
 from clarion.config import DEV_FILE, Settings
 from clarion.flow.pipeline import Pipeline
 from clarion.model.worker import Role
+from clarion.ports.configuration import Configuration
 from clarion.rules.origins import Origins
 from clarion.rules.paths import path_of, segments_of
 from clarion.services.registry import Services
@@ -52,7 +53,9 @@ def origins_of(settings: Settings) -> Origins:
     return Origins(settings.gateway.allowed_origins, own=settings.public_url, loopback=settings.mode == "dev")
 
 
-def dashboard_parts(resources: Resources, pipeline: Pipeline, services: Services) -> dashboard.DashboardParts:
+def dashboard_parts(
+    resources: Resources, pipeline: Pipeline, services: Services, configuration: Configuration
+) -> dashboard.DashboardParts:
     """For the pages."""
     return dashboard.DashboardParts(
         mode=resources.settings.mode,
@@ -61,6 +64,7 @@ def dashboard_parts(resources: Resources, pipeline: Pipeline, services: Services
         vault=resources.vault,
         clock=resources.clock,
         services=services,
+        configuration=configuration,
         speech=Espeak.found(resources.clock) if resources.settings.mode == "dev" else None,
         dev_file=resources.settings.data_dir / DEV_FILE,
     )

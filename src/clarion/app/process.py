@@ -52,9 +52,11 @@ class App:
             stopping = asyncio.Event()
 
             inboxes = gateway.create(gateway_parts(resources, services))
-            pages = dashboard.create(dashboard_parts(resources, pipeline, services))
             metrics = metrics_of(resources, pipeline, services, inboxes)
-            rest = api.create(api_parts(resources, pipeline, services, inboxes, metrics, stopping))
+            served = api_parts(resources, pipeline, services, inboxes, metrics, stopping)
+            rest = api.create(served)
+            configuration = api.ConfigDocuments(served)
+            pages = dashboard.create(dashboard_parts(resources, pipeline, services, configuration))
             app = cls(
                 settings=settings,
                 ledger=resources.ledger,

@@ -373,9 +373,9 @@ def _carry_out(
         )
         raise typer.Exit(Exit.REFUSED)
     if not found["changes"]:
-        output.as_json(
-            {"plan_id": found["plan_id"], "applied": [], "not_applied": [], "error": None}
-        ) if json else _say("No changes: nothing to apply.")
+        output.as_json({"plan_id": found["plan_id"], "applied": []}) if json else _say(
+            "No changes: nothing to apply."
+        )
         return
     if not json:
         _show(client, found)
@@ -384,19 +384,10 @@ def _carry_out(
     done = client.call("POST", "/v1/config/apply", {**body, "plan_id": found["plan_id"]})
     if json:
         output.as_json(done)
-    else:
-        for one in done["applied"]:
-            _say(f"  {plan_output.name_of(one)} is {plan_output.PAST[one['action']]}.")
-    if done["error"] is not None:
-        left = ", ".join(map(plan_output.name_of, done["not_applied"]))
-        output.complain(
-            f"{plan_output.name_of(done['not_applied'][0])}: {done['error']['detail']}\n"
-            f"Applied: {len(done['applied'])} of {len(found['changes'])}. Not applied: {left}. "
-            "Run the same command again to go on."
-        )
-        raise typer.Exit(Exit.FAILED)
-    if not json:
-        _say(f"Applied: {plan_output.summary(found, plan_output.PAST)}")
+        return
+    for one in done["applied"]:
+        _say(f"  {plan_output.name_of(one)} is {plan_output.PAST[one['action']]}.")
+    _say(f"Applied: {plan_output.summary(found, plan_output.PAST)}")
 
 
 def _ask(found: Mapping[str, Any]) -> None:

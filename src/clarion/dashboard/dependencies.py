@@ -9,6 +9,7 @@ from typing import Literal
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.clock import Clock
+from clarion.ports.configuration import Configuration
 from clarion.ports.speech import Speech
 from clarion.ports.vault import Vault
 from clarion.services.registry import Services
@@ -25,6 +26,7 @@ class DashboardParts:
     vault: Vault
     clock: Clock
     services: Services
+    configuration: Configuration
     speech: Speech | None = None
     """Speaks captured calls; None: this machine cannot."""
     dev_file: Path

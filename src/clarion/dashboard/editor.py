@@ -182,9 +182,14 @@ def differences(old: Template, new: Template) -> list[dict[str, Any]]:
     for path in [*before, *(path for path in after if path not in before)]:
         a, b = before.get(path, ""), after.get(path, "")
         if a != b:
-            lines = list(unified_diff(a.splitlines(), b.splitlines(), lineterm="", n=CONTEXT))[2:]
-            changes.append({"where": path, "lines": [_diff_line(line) for line in lines]})
+            changes.append({"where": path, "lines": diff_lines(a, b)})
     return changes
+
+
+def diff_lines(before: str, after: str) -> list[dict[str, str]]:
+    """The lines that went and came, with some around them."""
+    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=CONTEXT)
+    return [_diff_line(line) for line in [*lines][2:]]
 
 
 def _diff_line(line: str) -> dict[str, str]:
@@ -192,6 +197,7 @@ def _diff_line(line: str) -> dict[str, str]:
     return {
         "sort": sort,
         "mark": line[:1] if sort in ("new", "old") else "",
+        "said": {"new": "added: ", "old": "removed: "}.get(sort, ""),
         "text": "…" if sort == "gap" else line[1:],
     }
 

@@ -72,7 +72,7 @@ class Detail:
                 {
                     "person": face,
                     "summary": told.text,
-                    "channels": [_line(channel) for channel in told.channels],
+                    "channels": [channel_line(channel) for channel in told.channels],
                 }
             )
         return plans
@@ -84,7 +84,7 @@ class Detail:
         for run in merged(runs):
             for channel in explanation(run, face.id).channels:
                 if channel.message_id == wanted:
-                    return _line(channel)
+                    return channel_line(channel)
         return None
 
     async def _content(self, message: Message) -> dict[str, str] | None:
@@ -99,7 +99,7 @@ class Detail:
         return {"html": "", "words": "\n".join(shown)}
 
 
-def _line(channel: ChannelExplanation) -> dict[str, Any]:
+def channel_line(channel: ChannelExplanation) -> dict[str, Any]:
     """One channel of an explanation, as the template shows it."""
     status = channel.status
     would = {Status.QUEUED: "Goes now", Status.DEFERRED: "Later"}.get(status, "Not sent")

@@ -23,6 +23,7 @@ SECTIONS = {
     "campaigns": "Campaigns",
     "workflows": "Workflows",
     "templates": "Templates",
+    "configuration": "Configuration",
     "stats": "Statistics",
 }
 """The parts of the pages, by the last part of their address. A page says which it is in (`here`), and whether it is one of those

@@ -10,6 +10,7 @@ import structlog
 from clarion.dashboard import (
     browsers,
     campaign_pages,
+    config_pages,
     pages,
     partials,
     person_pages,
@@ -18,6 +19,7 @@ from clarion.dashboard import (
     template_pages,
     trigger_form,
     workflow_pages,
+    workflow_test_page,
 )
 from clarion.dashboard.context import Site
 from clarion.dashboard.dependencies import DashboardParts
@@ -52,7 +54,7 @@ POLICY = (
 )
 HEADERS = {
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
@@ -96,9 +98,11 @@ class Pages:
                     *template_pages.route,
                     *partials.route,
                     *workflow_pages.route,
+                    *workflow_test_page.route,
                     *person_pages.route,
                     *segment_pages.route,
                     *campaign_pages.route,
+                    *config_pages.route,
                     *stats_page.route,
                     *browsers.route,
                 )

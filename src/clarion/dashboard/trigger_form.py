@@ -13,6 +13,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, Step, Workflow
 from clarion.model.submission import Submission
+from clarion.rules.data_types import example
 
 CHANNEL_NAMES = {
     Channel.IN_APP: "in-app",
@@ -46,12 +47,12 @@ def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:
 
 def form(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
     """The chosen workflow: what it does in a sentence, and fields for its example data."""
-    example = workflow.example_data or _template_example(setup, tenant, workflow)
+    found = example_of(setup, tenant, workflow)
     return {
         "key": workflow.key,
         "route": route(workflow, setup.categories.all(tenant).get(workflow.category)),
-        "data": msgspec.json.format(msgspec.json.encode(example), indent=2).decode(),
-        "fields": [_field(name, value) for name, value in example.items()],
+        "data": msgspec.json.format(msgspec.json.encode(found), indent=2).decode(),
+        "fields": [_field(name, value) for name, value in found.items()],
     }
 
 
@@ -75,11 +76,12 @@ def submission(fields: Mapping[str, list[str]]) -> Submission:
     return Submission(
         workflow=fields.get("workflow", [""])[0],
         recipients=user_ids,
-        data=_data(fields.get("data", ["{}"])[0]),
+        data=data_of(fields.get("data", ["{}"])[0]),
     )
 
 
-def _data(text: str) -> msgspec.Raw:
+def data_of(text: str) -> msgspec.Raw:
+    """The data of an event as somebody typed it. Raises InvalidInput."""
     raw = text.strip().encode() or b"{}"
     try:
         value = msgspec.json.decode(raw)
@@ -88,6 +90,13 @@ def _data(text: str) -> msgspec.Raw:
     if not isinstance(value, dict):
         raise InvalidInput("The data must be a JSON object: { … }.")
     return msgspec.Raw(raw)
+
+
+def example_of(setup: SetupView, tenant: TenantId, workflow: Workflow) -> Mapping[str, Any]:
+    """Data to try a workflow with: its example, or those of its templates, and for what that leaves out an example of what its
+    `data_schema` asks for."""
+    given = workflow.example_data or _template_example(setup, tenant, workflow)
+    return example(workflow.data_schema, given)
 
 
 def _template_example(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:

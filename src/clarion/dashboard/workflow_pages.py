@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,10 +24,12 @@ from clarion.model.run import RunFilter, RunRow, RunStatus, by_version
 from clarion.model.setup import Step, Workflow
 from clarion.model.status import FAILED_FOR_GOOD
 from clarion.rules.explain import explanation, merged
+from clarion.rules.steps.faults import placed
 from clarion.rules.totals import day_of
 
 DAYS = 30
 RUNS = 50
+VERSIONS = 50
 CUT = 30
 """Characters of a line that a box of the drawing has room for."""
 TONES = {RunStatus.WAITING: "wait", RunStatus.FINISHED: "good", RunStatus.FAILED: "bad"}
@@ -79,8 +81,6 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
     for (_, step), count in waiting.items():
         at[step] += count
     found, following = await ledger.runs.page(tenant, where, before, RUNS)
-    drawn = drawing(workflow)
-    begins = "when it is triggered" if workflow.on is None else f"on {workflow.on.type}"
     return Response(
         body=pages.render(
             "workflow.html",
@@ -91,30 +91,57 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
             category=workflow.category,
             lane=str(workflow.lane),
             version=workflow.version,
-            begin={"text": _cut(begins), "whole": begins},
-            drawn={
-                "width": drawn.width,
-                "height": drawn.height,
-                "lines": [line.path for line in drawn.lines],
-            },
-            box={"width": WIDTH, "height": HEIGHT, "label": LABEL, "pill": PILL},
-            nodes=[_node(node.step, at[node.step.key]) | {"x": node.x, "y": node.y} for node in drawn.nodes],
-            labels=[
-                {"text": _cut(one.text), "whole": one.text, "x": one.x, "y": one.y} for one in drawn.labels
-            ],
-            steps=list(_listed(workflow.steps, at, 0)),
-            gone=sorted(set(at) - {node.step.key for node in drawn.nodes}),
+            **graph(workflow, at),
+            gone=sorted(set(at) - {step.key for _, step in placed(workflow.steps)}),
             versions=[
                 {"number": number, "waiting": f"{count:,}"}
                 for number, count in sorted(by_version(waiting).items())
             ],
+            history=await _history(site, workflow, waiting),
             runs=await run_rows(site, found),
             statuses=[{"id": one.value, "name": one.value.capitalize()} for one in RunStatus],
             chosen={"status": where.status.value if where.status else "", "step": where.step or ""},
             older="" if following is None else following.hex(),
-            document=msgspec.json.format(msgspec.json.encode(workflow), indent=2).decode(),
         )
     )
+
+
+def graph(workflow: Workflow, at: Mapping[str, int]) -> dict[str, Any]:
+    """A workflow as a drawing and as a list, with how many runs wait at each step."""
+    drawn = drawing(workflow)
+    begins = "when it is triggered" if workflow.on is None else f"on {workflow.on.type}"
+    return {
+        "begin": {"text": _cut(begins), "whole": begins},
+        "drawn": {
+            "width": drawn.width,
+            "height": drawn.height,
+            "lines": [line.path for line in drawn.lines],
+        },
+        "box": {"width": WIDTH, "height": HEIGHT, "label": LABEL, "pill": PILL},
+        "nodes": [
+            _node(node.step, at.get(node.step.key, 0)) | {"x": node.x, "y": node.y} for node in drawn.nodes
+        ],
+        "labels": [
+            {"text": _cut(one.text), "whole": one.text, "x": one.x, "y": one.y} for one in drawn.labels
+        ],
+        "steps": list(_listed(workflow.steps, at, 0)),
+    }
+
+
+async def _history(
+    site: Site, workflow: Workflow, waiting: Mapping[tuple[int, str], int]
+) -> list[dict[str, Any]]:
+    """The versions that were ever live, newest first, with the runs that wait in each."""
+    found = await site.parts.ledger.setup.workflows.versions(site.tenant(), workflow.key, None, VERSIONS)
+    counts = by_version(waiting)
+    return [
+        {
+            "number": one.version,
+            "live": one.version == workflow.version,
+            "waiting": f"{counts[one.version]:,}",
+        }
+        for one in found
+    ]
 
 
 @route("GET", "/ui/runs/*", page=True)
@@ -209,10 +236,14 @@ def _node(step: Step, waiting: int) -> dict[str, Any]:
     }
 
 
-def _listed(steps: Sequence[Step], at: Counter[str], depth: int) -> Iterator[dict[str, Any]]:
+def _listed(steps: Sequence[Step], at: Mapping[str, int], depth: int) -> Iterator[dict[str, Any]]:
     """The steps as lines, those inside of others further in."""
     for step in steps:
-        yield _node(step, at[step.key]) | {"depth": depth, "say": words(step), "condition": step.when or ""}
+        yield _node(step, at.get(step.key, 0)) | {
+            "depth": depth,
+            "say": words(step),
+            "condition": step.when or "",
+        }
         for case in step.cases:
             yield {"case": case.when or "otherwise", "depth": depth + 1}
             yield from _listed(case.steps, at, depth + 2)

@@ -17,6 +17,7 @@ from clarion.errors import Conflict, PreconditionFailed, Unavailable
 from clarion.model.audience import Segment
 from clarion.model.connection import Connection, Secret
 from clarion.model.ids import TenantId
+from clarion.model.schedule import ScheduleChange
 from clarion.model.setup import (
     Category,
     DocumentNow,
@@ -112,6 +113,11 @@ class SetupView:
         """See `ports.ledger.SetupStore.release`. After a Conflict this shows what is really live."""
         async with self.written():
             return await self._store.release(tenant, templates, partial=partial, draft=draft, basis=basis)
+
+    async def apply(self, changes: SetupDelta, schedules: Sequence[ScheduleChange] = ()) -> None:
+        """See `ports.ledger.SetupStore.apply`."""
+        async with self.written():
+            await self._store.apply(changes, schedules)
 
     def written(self) -> SetupWrite:
         """Around a write: what it changed is seen behind it, and what was in its way too."""

@@ -1,27 +1,50 @@
-"""A set-up in the making: what the documents of one tenant would be after some changes. In memory; nothing is stored."""
+"""A configuration in the making: what the documents and schedules of one tenant would be after some changes. In memory, until all
+of them are stored together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, Generic, TypeVar, cast
 
 from msgspec.structs import replace
 
+from clarion.flow.ledger import Ledger
 from clarion.flow.setup_view import DocumentsView, SetupView
-from clarion.model.ids import TenantId
+from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange, ScheduleRow
 from clarion.model.setup import DocumentNow, Partial, SetupDelta, Template, TemplateDraft, Tenant
-from clarion.ports.ledger import SetupStore
+from clarion.ports.ledger import Schedules, SetupStore
 from clarion.ports.ledger.setup import Document
 
 D = TypeVar("D", bound=Document)
 Kept = Callable[[DocumentNow[Any]], None]
+PAGE = 500
+"""Schedules read at once."""
 
 
-async def staged(setup: SetupView, tenant: TenantId) -> SetupView:
-    """A set-up that begins with what this tenant has, and whose changes nobody else sees."""
-    view = SetupView(cast(SetupStore, StagedSetup(setup, tenant)))
-    await view.catch_up()
-    return view
+class StagedLedger:
+    """A ledger whose set-up and schedules begin with what this tenant has, and whose changes to them nobody else sees."""
+
+    def __init__(self, live: Ledger, staged: StagedSetup, schedules: StagedSchedules) -> None:
+        self._live = live
+        self._staged = staged
+        self._schedules = schedules
+        self.ledger = copy(live)
+        self.ledger.setup = SetupView(cast(SetupStore, staged))
+        self.ledger.schedules = schedules
+
+    @classmethod
+    async def of(cls, live: Ledger, tenant: TenantId) -> StagedLedger:
+        """As it is now."""
+        schedules = StagedSchedules(await _every(live.schedules, tenant))
+        made = cls(live, StagedSetup(live.setup, tenant), schedules)
+        await made.ledger.setup.catch_up()
+        return made
+
+    async def store(self) -> None:
+        """Make all changes in one transaction. Conflict when anything in the set-up is another by now."""
+        await self._live.setup.apply(self._staged.changes(), self._schedules.changes())
 
 
 class StagedDocuments(Generic[D]):
@@ -58,6 +81,8 @@ class StagedSetup:
 
     def __init__(self, setup: SetupView, tenant: TenantId) -> None:
         self._tenant = tenant
+        self._live = setup
+        self._seen = setup.revision
         self._tenants = {tenant: setup.tenants.all()[tenant]}
         self._changed: list[tuple[str, DocumentNow[Any]]] = []
         self._kinds: dict[str, StagedDocuments[Any]] = {}
@@ -96,6 +121,21 @@ class StagedSetup:
             **{name: tuple(found) for name, found in by_kind.items()},
         )
 
+    def changes(self) -> SetupDelta:
+        """Everything that is another now than in the beginning."""
+        last = {(name, one.key): one for name, one in self._changed}
+        by_kind: dict[str, list[DocumentNow[Any]]] = {}
+        for (name, _), one in last.items():
+            by_kind.setdefault(name, []).append(one)
+        return SetupDelta(
+            after=self._seen,
+            revision=self._seen,
+            tenants=tuple(
+                one for one in self._tenants.values() if one != self._live.tenants.all().get(one.id)
+            ),
+            **{name: tuple(found) for name, found in by_kind.items()},
+        )
+
     async def release(
         self,
         tenant: TenantId,
@@ -109,3 +149,51 @@ class StagedSetup:
         if partial is not None:
             await self._kinds["partials"].put(tenant, partial)
         return [await self._kinds["templates"].put(tenant, template) for template in templates]
+
+
+class StagedSchedules:
+    """Implements `ports.ledger.Schedules`. Only its owner writes here."""
+
+    def __init__(self, rows: Sequence[ScheduleRow]) -> None:
+        self._before = {row.key: row for row in rows}
+        self._now = dict(self._before)
+
+    async def put(self, row: ScheduleRow, after: int | None) -> bool:
+        self._now[row.key] = row
+        return True
+
+    async def get(self, tenant: TenantId, key: str) -> ScheduleRow | None:
+        return self._now.get(key)
+
+    async def page(self, tenant: TenantId, after: str, limit: int) -> Sequence[ScheduleRow]:
+        return [self._now[key] for key in sorted(self._now) if key > after][:limit]
+
+    async def drop(self, tenant: TenantId, key: str) -> bool:
+        return self._now.pop(key, None) is not None
+
+    async def due(self, now: Instant, limit: int) -> Sequence[ScheduleRow]:
+        """Nothing fires here."""
+        return ()
+
+    def changes(self) -> Sequence[ScheduleChange]:
+        """Every schedule that is another now than in the beginning. One that was deleted and is there again is deleted first."""
+        found: list[ScheduleChange] = []
+        for key, before in self._before.items():
+            now = self._now.get(key)
+            if now is None or now.id != before.id:
+                found.append(ScheduleChange(tenant=before.tenant, key=key, row=None))
+        for key, row in self._now.items():
+            was = self._before.get(key)
+            if row is not was:
+                after = was.revision if was is not None and was.id == row.id else None
+                found.append(ScheduleChange(tenant=row.tenant, key=key, row=row, after=after))
+        return found
+
+
+async def _every(schedules: Schedules, tenant: TenantId) -> Sequence[ScheduleRow]:
+    rows: list[ScheduleRow] = []
+    while page := await schedules.page(tenant, rows[-1].key if rows else "", PAGE):
+        rows += page
+        if len(page) < PAGE:
+            break
+    return rows

@@ -115,3 +115,14 @@ class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The `ScheduleState` under the tenant's key."""
     due_at: Instant | None = None
     """When somebody has to look at it; None: never."""
+
+
+class ScheduleChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule that is stored, or deleted."""
+
+    tenant: TenantId
+    key: str
+    row: ScheduleRow | None
+    """None: it is deleted."""
+    after: int | None = None
+    """The revision that the row follows; None: there was none."""

@@ -715,6 +715,12 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[DocumentNow[Secret], ...] = ()
     connections: tuple[DocumentNow[Connection], ...] = ()
 
+    def documents(self) -> Iterator[tuple[str, DocumentNow[Any]]]:
+        """Every document behind the name of its kind here."""
+        for name in self.__struct_fields__:
+            if name not in ("after", "revision", "tenants"):
+                yield from ((name, one) for one in getattr(self, name))
+
 
 def every(steps: Iterable[Step]) -> Iterator[Step]:
     """These steps with all that are inside them, in order."""

@@ -17,6 +17,7 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.flow.plan.digests import item_of
+from clarion.flow.staged_setup import StagedLedger
 from clarion.model.event import Event
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, new_event_id
 from clarion.model.message import Run
@@ -54,6 +55,20 @@ class DryRuns:
         self._clock = clock
         self._random = random
         self._schemas = schemas
+
+    async def trying(self, tenant: TenantId, workflow: Workflow) -> DryRuns:
+        """The same, with a workflow that is not published in place of the live one."""
+        staged = await StagedLedger.of(self._ledger, tenant)
+        await staged.ledger.setup.workflows.put(tenant, workflow)
+        return DryRuns(
+            staged.ledger,
+            self._groups,
+            Schemas(staged.ledger.setup),
+            self._coverage,
+            self._vault,
+            self._clock,
+            self._random,
+        )
 
     async def runs(
         self, tenant: TenantId, submission: Submission, *, skip_waits: bool = False

@@ -8,7 +8,6 @@ and several processes may look at the same schedule.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from copy import copy
 from hashlib import blake2b
 
 import msgspec
@@ -29,7 +28,6 @@ from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.intake.recipients import WorkflowIndex, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
-from clarion.flow.setup_view import SetupView
 from clarion.model.ids import EventId, Instant, TenantId, new_event_id
 from clarion.model.schedule import Occurrence, Outcome, Schedule, ScheduleRow, ScheduleState
 from clarion.model.submission import Acceptance, Submission
@@ -67,11 +65,11 @@ class ScheduleService:
         self._random = random
         self.fired = 0
 
-    def over(self, setup: SetupView) -> ScheduleService:
-        """The same schedules over another set-up: what a schedule refers to is looked for there."""
-        ledger = copy(self._ledger)
-        ledger.setup = setup
-        return ScheduleService(ledger, Schemas(setup), self._submit, self._vault, self._clock, self._random)
+    def over(self, ledger: Ledger) -> ScheduleService:
+        """The same over another ledger: what a schedule refers to is looked for there."""
+        return ScheduleService(
+            ledger, Schemas(ledger.setup), self._submit, self._vault, self._clock, self._random
+        )
 
     async def get(self, tenant: TenantId, key: str) -> ScheduleState | None:
         """The schedule as it is now."""

@@ -64,18 +64,22 @@ class SegmentService:
         self.updated = 0
         """Users brought up to date after a change."""
 
-    def over(self, setup: SetupService) -> SegmentService:
-        """The same over another set-up, for dry runs."""
-        return SegmentService(self._ledger, self._groups, setup, self._priority, self._clock)
+    def over(self, ledger: Ledger, setup: SetupService) -> SegmentService:
+        """The same over another ledger, for dry runs."""
+        return SegmentService(ledger, self._groups, setup, self._priority, self._clock)
 
     async def put(self, tenant: TenantId, segment: Segment, before: Segment | None) -> Segment:
         """Create or replace. `before`: what it was made from; Conflict when something else is live by now."""
         stored = await self._setup.put(tenant, segment, before)
         if not terms.dry_running():
-            # In a context of its own: the terms of the request are those of the segment, not of its members.
-            await asyncio.create_task(self._refresh(tenant, segment.key, AT_ONCE), context=Context())
-            self._asked.set()
+            await self.changed(tenant, segment.key)
         return stored
+
+    async def changed(self, tenant: TenantId, key: str) -> None:
+        """Bring the members of a segment up to date that is another now: of a small tenant at once."""
+        # In a context of its own: the terms of the request are those of the segment, not of its members.
+        await asyncio.create_task(self._refresh(tenant, key, AT_ONCE), context=Context())
+        self._asked.set()
 
     async def delete(self, tenant: TenantId, key: str) -> None:
         """With its members. Raises NotFound."""

@@ -133,6 +133,10 @@ class SinkService:
         """With its position. Its dead letters stay."""
         self._sink(tenant, key)
         await self._ledger.setup.sinks.delete(tenant, key)
+        await self.forget(tenant, key)
+
+    async def forget(self, tenant: TenantId, key: str) -> None:
+        """The position of a sink that is gone."""
         await self._ledger.readings.forget(_place(tenant, key))
 
     async def test(self, tenant: TenantId, sink: Sink, limit: int) -> Sequence[OutEvent]:

@@ -121,6 +121,10 @@ class SourceService:
         """With its position. Its dead letters stay."""
         self._source(tenant, key)
         await self._ledger.setup.sources.delete(tenant, key)
+        await self.forget(tenant, key)
+
+    async def forget(self, tenant: TenantId, key: str) -> None:
+        """The position of a source that is gone."""
         await self._ledger.readings.forget(_place(tenant, key))
 
     async def test(self, tenant: TenantId, source: Source, limit: int) -> Sequence[RecordTested]:

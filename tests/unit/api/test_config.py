@@ -9,7 +9,7 @@ import pytest
 
 from clarion.api.config_kinds import BY_NAME
 from clarion.api.config_plan import differences
-from clarion.model.setup import Partial, Scope
+from clarion.model.setup import Category, Partial, Scope
 from tests.unit.api.conftest import ACME
 
 MAIL = {"channel": "email", "provider": "mailer", "config": {"host": "mail.example", "password": "s3cret"}}
@@ -61,7 +61,6 @@ async def test_documents_that_refer_to_one_another_are_created_together(admin):
     }
     done = await applied(admin, documents)
     assert [one["kind"] for one in done["applied"]] == ["categories", "partials", "templates", "workflows"]
-    assert done["error"] is None
     assert (await admin.ok("GET", "/v1/workflows/welcome"))["category"] == "news"
     assert (await planned(admin, documents))[1] == {}
 
@@ -73,7 +72,7 @@ async def test_a_channel_moves_from_workflow_and_template_at_once(admin):
     workflow["steps"][0]["to"]["channels"] = ["email", "in_app"]
     del template["channels"]["sms"]
     done = await applied(admin, {"workflows": {"order-paid": workflow}, "templates": {"paid": template}})
-    assert [one["kind"] for one in done["applied"]] == ["workflows", "templates"]
+    assert [one["kind"] for one in done["applied"]] == ["templates", "workflows"]
 
 
 async def test_a_plan_tells_every_field_that_changes(admin):
@@ -171,27 +170,47 @@ async def test_a_plan_is_refused_when_anything_changed_since(admin):
     assert (await admin.problem("POST", "/v1/config/apply", other))["code"] == "precondition_failed"
 
 
-async def test_a_change_between_plan_and_write_stops_the_apply_and_is_told(clarion, admin, monkeypatch):
-    """What was applied before stays, and is listed; planning and applying again does the rest."""
-    documents = {"categories": {"a": {}}, "workflows": {}, "partials": {"b": {"source": "x"}}}
-    setup = clarion.ledger.setup
-    put = setup.categories.put
-    raced: list[bool] = []
+async def test_a_change_of_something_else_while_a_plan_is_applied_does_not_stop_it(
+    clarion, admin, monkeypatch
+):
+    """It is planned again, and is the same plan: what the others changed stays."""
+    setup, store = clarion.ledger.setup, clarion.ledger.setup.apply
+    tries: list[None] = []
 
-    async def racing(tenant, document, **more):
-        stored = await put(tenant, document, **more)
-        if not raced:
-            raced.append(True)
-            await clarion.services.templates.put_partial(tenant, Partial(key="b", source="other"))
-        return stored
+    async def racing(changes, schedules=()):
+        tries.append(None)
+        if len(tries) == 1:
+            await setup.categories.put(ACME, Category(key="other"))
+        await store(changes, schedules)
 
-    monkeypatch.setattr(setup.categories, "put", racing)
-    done = await applied(admin, documents)
+    monkeypatch.setattr(setup, "apply", racing)
+    done = await applied(admin, {"categories": {"a": {}}})
     assert [one["key"] for one in done["applied"]] == ["a"]
-    assert [one["key"] for one in done["not_applied"]] == ["b"]
-    assert done["error"]["code"] == "precondition_failed"
-    again = await applied(admin, documents)
-    assert [one["key"] for one in again["applied"]] == ["b"]
+    assert {"a", "other"} <= setup.categories.all(ACME).keys()
+    assert len(tries) == 2
+
+
+async def test_a_change_of_the_same_document_while_a_plan_is_applied_stops_all_of_it(
+    clarion, admin, monkeypatch
+):
+    """Nothing of the plan is stored, also not what nobody else touched; planning and applying again does."""
+    documents = {"categories": {"a": {}}, "partials": {"b": {"source": "x"}}}
+    setup, store = clarion.ledger.setup, clarion.ledger.setup.apply
+    tries: list[None] = []
+
+    async def racing(changes, schedules=()):
+        tries.append(None)
+        if len(tries) == 1:
+            await clarion.services.templates.put_partial(ACME, Partial(key="b", source="other"))
+        await store(changes, schedules)
+
+    monkeypatch.setattr(setup, "apply", racing)
+    plan, _ = await planned(admin, documents)
+    body = {"documents": documents, "plan_id": plan["plan_id"]}
+    assert (await admin.problem("POST", "/v1/config/apply", body))["code"] == "precondition_failed"
+    assert "a" not in setup.categories.all(ACME)
+    assert setup.partials.all(ACME)["b"].source == "other"
+    assert len((await applied(admin, documents))["applied"]) == 2
 
 
 async def test_secrets_stand_in_no_document_and_stay_as_they_are(clarion, admin):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clarion.cli import configuration
 from clarion.cli.exit_codes import Exit
-from clarion.cli.folder import yaml_text
+from clarion.rules import yaml_text
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -145,3 +145,8 @@ def require_tenant(stored: Sequence[bytes], before: Tenant) -> None:
 def name_taken(key: str) -> Conflict:
     """Another tenant has this key."""
     return Conflict(f"there is a tenant {key!r} already: choose another key", pointer="#/key")
+
+
+def changed_meanwhile() -> Conflict:
+    """Something was changed since the set-up was read."""
+    return Conflict("the configuration was changed meanwhile: read it again and repeat the change")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clarion.cli.folder import yaml_text
 from clarion.cli.folder.layout import (
     DOCUMENT_ENDINGS,
     DOCUMENTS,
@@ -20,7 +19,8 @@ from clarion.cli.folder.layout import (
     SCHEMAS,
     SETTINGS,
 )
-from clarion.cli.folder.yaml_text import Place, YamlError, pointer
+from clarion.rules import yaml_text
+from clarion.rules.yaml_text import Place, YamlError, pointer
 
 
 class Spot(NamedTuple):

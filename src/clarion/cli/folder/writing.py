@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clarion.cli.folder import yaml_text
 from clarion.cli.folder.layout import (
     DOCUMENT_ENDINGS,
     FORMAT,
@@ -19,7 +18,8 @@ from clarion.cli.folder.layout import (
     SCHEMAS,
     SETTINGS,
 )
-from clarion.cli.folder.yaml_text import YamlError
+from clarion.rules import yaml_text
+from clarion.rules.yaml_text import YamlError
 
 OWNED = ("categories", "partials", "templates", "workflows")
 """What a new folder owns: nothing that runs a server, such as its integrations."""

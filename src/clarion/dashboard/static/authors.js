@@ -1,4 +1,5 @@
 // The pages of authors: every part below minds its own piece of the document.
+import { startDocument } from "./document.js";
 import { startEditor } from "./editor.js";
 import { startPartial } from "./partial.js";
 import { startSheet } from "./sheet.js";
@@ -16,3 +17,4 @@ for (const create of document.querySelectorAll("form[data-create]")) create.addE
 
 if (document.getElementById("fields")) startEditor();
 if (document.getElementById("source")) startPartial();
+if (document.getElementById("yaml")) startDocument();

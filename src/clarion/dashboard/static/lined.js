@@ -7,9 +7,7 @@ let count = 0;
 export function lined({ label, hint = "", single = false, prose = false, value = "", spelling = true }) {
   const field = document.getElementById("lined").content.firstElementChild.cloneNode(true);
   const [name, note] = field.querySelector("label").children;
-  const box = field.querySelector(".lined");
   const area = field.querySelector("textarea");
-  const gutter = field.querySelector(".gutter");
   const id = `lined-${++count}`;
   area.id = id;
   field.querySelector("label").htmlFor = id;
@@ -17,7 +15,15 @@ export function lined({ label, hint = "", single = false, prose = false, value =
   note.textContent = hint;
   area.value = value;
   area.spellcheck = spelling;
-  box.classList.toggle("prose", prose);
+  field.querySelector(".lined").classList.toggle("prose", prose);
+  return numbered(field, { single, prose });
+}
+
+/** Numbers the lines of a labelled textarea that is in the page already. */
+export function numbered(field, { single = false, prose = false } = {}) {
+  const box = field.querySelector(".lined");
+  const area = field.querySelector("textarea");
+  const gutter = field.querySelector(".gutter");
   let marks = new Map();
 
   function number() {

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from clarion.model.audience import Segment
 from clarion.model.connection import Connection, Secret
 from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange
 from clarion.model.setup import (
     ApiKey,
     Category,
@@ -100,6 +101,12 @@ class SetupStore(Protocol):
 
         The templates as they are stored, in order. Conflict, and nothing is changed, when `draft` is another one by
         now, or anything of the `basis` is.
+        """
+
+    async def apply(self, changes: SetupDelta, schedules: Sequence[ScheduleChange] = ()) -> None:
+        """One transaction: tenants and documents are as in `changes`, each with its next version, and schedules are stored and
+        deleted. Conflict, and nothing is changed, when anything in the set-up changed behind `changes.after`, or when
+        a schedule is not the one that was read.
         """
 
 

@@ -12,14 +12,17 @@ from clarion.errors import Conflict
 from clarion.flow.setup_view import DocumentsView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange, ScheduleRow
 from clarion.model.setup import (
     INBOX,
     ApiKey,
     Category,
+    DocumentNow,
     Integration,
     Partial,
     ReleaseBasis,
     Scope,
+    SetupDelta,
     Template,
     TemplateDraft,
     Tenant,
@@ -112,6 +115,65 @@ async def a_release_is_one_change(subject: LedgerSubject) -> None:
     assert first is not None
     assert first.source == "Hello"
     assert setup.partials.all(subject.tenant)["p"].version == 2
+
+
+def _schedule(subject: LedgerSubject, key: str, revision: int = 1) -> ScheduleRow:
+    return ScheduleRow(
+        tenant=subject.tenant, key=key, id=key.ljust(16).encode(), revision=revision, sealed=b""
+    )
+
+
+async def changes_are_applied_together(subject: LedgerSubject) -> None:
+    """Documents of several kinds, the tenant and schedules: put with their next versions, and deleted."""
+    setup, schedules, tenant = subject.ledger.setup, subject.ledger.schedules, subject.tenant
+    await setup.workflows.put(tenant, Workflow(key="w", name="one", category="old"))
+    await setup.categories.put(tenant, Category(key="old"))
+    await schedules.put(_schedule(subject, "gone"), None)
+    await schedules.put(_schedule(subject, "stays"), None)
+    named = replace(setup.tenants.all()[tenant], name="Renamed")
+    sms = Integration(key="sms", channel=Channel.SMS, provider="twilio", config={"token": "s3cret"})
+    await setup.apply(
+        SetupDelta(
+            after=setup.revision,
+            revision=setup.revision,
+            tenants=(named,),
+            categories=(
+                DocumentNow(tenant, "old", None),
+                DocumentNow(tenant, "new", Category(key="new", name="New")),
+            ),
+            workflows=(DocumentNow(tenant, "w", Workflow(key="w", name="two", category="new")),),
+            integrations=(DocumentNow(tenant, "sms", sms),),
+        ),
+        [
+            ScheduleChange(tenant=tenant, key="gone", row=None),
+            ScheduleChange(tenant=tenant, key="stays", row=_schedule(subject, "stays", 2), after=1),
+            ScheduleChange(tenant=tenant, key="new", row=_schedule(subject, "new")),
+        ],
+    )
+    assert setup.tenants.all()[tenant] == named
+    assert [*setup.categories.all(tenant)] == ["new"]
+    assert setup.workflows.all(tenant)["w"] == Workflow(key="w", name="two", category="new", version=2)
+    assert setup.integrations.all(tenant)["sms"] == sms
+    assert await schedules.page(tenant, "", 9) == [_schedule(subject, "new"), _schedule(subject, "stays", 2)]
+
+
+async def changes_made_from_an_older_set_up_are_refused_together(subject: LedgerSubject) -> None:
+    """Whatever was changed since, a document or a schedule, nothing of them is stored."""
+    setup, schedules, tenant = subject.ledger.setup, subject.ledger.schedules, subject.tenant
+    seen = setup.revision
+    await setup.categories.put(tenant, Category(key="other"))
+    await schedules.put(_schedule(subject, "weekly", 5), None)
+    for after, followed in ((seen, 5), (setup.revision, 4)):
+        changes = SetupDelta(
+            after=after, revision=after, categories=(DocumentNow(tenant, "new", Category(key="new")),)
+        )
+        following = ScheduleChange(
+            tenant=tenant, key="weekly", row=_schedule(subject, "weekly", 6), after=followed
+        )
+        first = ScheduleChange(tenant=tenant, key="first", row=_schedule(subject, "first"))
+        await _refused(setup.apply(changes, [first, following]))
+        assert [*setup.categories.all(tenant)] == ["other"]
+        assert await schedules.page(tenant, "", 9) == [_schedule(subject, "weekly", 5)]
 
 
 async def nobody_writes_over_what_they_have_not_seen(subject: LedgerSubject) -> None:
@@ -245,6 +307,8 @@ async def keys_are_found_by_hash(subject: LedgerSubject) -> None:
 SETUP_CONTRACT = (
     a_document_is_there_once_put,
     workflows_and_templates_count_their_versions,
+    changes_are_applied_together,
+    changes_made_from_an_older_set_up_are_refused_together,
     old_versions_are_listed,
     a_release_is_one_change,
     nobody_writes_over_what_they_have_not_seen,

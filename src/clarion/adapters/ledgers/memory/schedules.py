@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, TenantId
-from clarion.model.schedule import ScheduleRow
+from clarion.model.schedule import ScheduleChange, ScheduleRow
 
 
 class MemorySchedules:
@@ -18,15 +18,7 @@ class MemorySchedules:
         self._transactions = transactions
 
     async def put(self, row: ScheduleRow, after: int | None) -> bool:
-        def put() -> bool:
-            stored = self._tables.schedules.get((row.tenant, row.key))
-            before = None if stored is None else (stored.id, stored.revision)
-            follows = before == (None if after is None else (row.id, after))
-            if follows:
-                self._tables.schedules[row.tenant, row.key] = row
-            return follows
-
-        return await self._transactions.write(put)
+        return await self._transactions.write(lambda: _put(self._tables, row, after))
 
     async def get(self, tenant: TenantId, key: str) -> ScheduleRow | None:
         return self._tables.schedules.get((tenant, key))
@@ -48,3 +40,19 @@ class MemorySchedules:
             if row.due_at is not None and row.due_at <= now
         ]
         return [row for _, row in sorted(found, key=lambda one: one[0])[:limit]]
+
+
+def change_schedule(tables: Tables, change: ScheduleChange) -> bool:
+    """Inside a transaction. Whether it follows what is stored."""
+    if change.row is None:
+        return tables.schedules.pop((change.tenant, change.key), None) is not None
+    return _put(tables, change.row, change.after)
+
+
+def _put(tables: Tables, row: ScheduleRow, after: int | None) -> bool:
+    stored = tables.schedules.get((row.tenant, row.key))
+    before = None if stored is None else (stored.id, stored.revision)
+    follows = before == (None if after is None else (row.id, after))
+    if follows:
+        tables.schedules[row.tenant, row.key] = row
+    return follows

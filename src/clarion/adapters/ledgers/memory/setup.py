@@ -7,13 +7,15 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.documents import SEGMENTS
+from clarion.adapters.ledgers.documents import SEGMENTS, changed_meanwhile
+from clarion.adapters.ledgers.memory.schedules import change_schedule
 from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.errors import Conflict
 from clarion.model.audience import Segment
 from clarion.model.connection import Connection, Secret
 from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange
 from clarion.model.setup import (
     INBOX,
     ApiKey,
@@ -140,14 +142,15 @@ class MemoryTenants:
         def put() -> Tenant:
             if before is not None and self.all().get(tenant.id) != before:
                 raise Conflict("the tenant was changed meanwhile: read it again and repeat the change")
-            stored = self._put(tenant)
+            stored = self.store(tenant)
             if not tenant.id:
                 self._integrations.store(stored.id, INBOX)
             return stored
 
         return await self._transactions.write(put)
 
-    def _put(self, tenant: Tenant) -> Tenant:
+    def store(self, tenant: Tenant) -> Tenant:
+        """Inside a transaction."""
         if any(one.key == tenant.key and one.id != tenant.id for one in self.all().values()):
             raise Conflict(f"there is a tenant {tenant.key!r} already: choose another key", pointer="#/key")
         if not tenant.id:
@@ -271,3 +274,20 @@ class MemorySetup(SetupStore):
             return [self._templates.store(tenant, template) for template in templates]
 
         return await self._transactions.write(release)
+
+    async def apply(self, changes: SetupDelta, schedules: Sequence[ScheduleChange] = ()) -> None:
+        def apply() -> None:
+            if self._tables.numbers.get("setup", 0) != changes.after:
+                raise changed_meanwhile()
+            for tenant in changes.tenants:
+                self._tenants.store(tenant)
+            for name, now in changes.documents():
+                documents: MemoryDocuments[Any] = getattr(self, name)
+                if now.document is None:
+                    documents.discard(now.tenant, now.key)
+                else:
+                    documents.store(now.tenant, now.document)
+            if not all(change_schedule(self._tables, one) for one in schedules):
+                raise changed_meanwhile()
+
+        await self._transactions.write(apply)

@@ -33,11 +33,11 @@ class SetupChange:
 
     def __init__(self, connection: Any, revision: int) -> None:
         self.connection = connection
-        self._revision = revision
+        self.revision = revision
 
     async def note(self, shelf: str, tenant: int, key: str) -> None:
         """It is about this document."""
-        await self.connection.execute(NOTE, shelf, tenant, key, self._revision)
+        await self.connection.execute(NOTE, shelf, tenant, key, self.revision)
 
 
 class SetupRevisions:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from clarion.adapters.ledgers.postgresql.database import Database
 from clarion.adapters.ledgers.postgresql.users import storable
 from clarion.model.ids import Instant, TenantId
-from clarion.model.schedule import ScheduleRow
+from clarion.model.schedule import ScheduleChange, ScheduleRow
 
 _COLUMNS = "tenant, key, id, revision, sealed, due_at"
 ADD = (
@@ -30,9 +31,7 @@ class PostgresSchedules:
         self._database = database
 
     async def put(self, row: ScheduleRow, after: int | None) -> bool:
-        values = (row.tenant, row.key, row.id, row.revision, row.sealed, row.due_at)
-        statement = (ADD, *values) if after is None else (REPLACE, *values, after)
-        return bool(await self._database.write(lambda connection: connection.fetch(*statement)))
+        return await self._database.write(lambda connection: _put(connection, row, after))
 
     async def get(self, tenant: TenantId, key: str) -> ScheduleRow | None:
         row = await self._database.row(GET, tenant, key) if storable(key) else None
@@ -46,3 +45,16 @@ class PostgresSchedules:
 
     async def due(self, now: Instant, limit: int) -> Sequence[ScheduleRow]:
         return [ScheduleRow(**row) for row in await self._database.rows(DUE, now, limit)]
+
+
+async def change_schedule(connection: Any, change: ScheduleChange) -> bool:
+    """Inside a transaction. Whether it follows what is stored."""
+    if change.row is None:
+        return bool(await connection.fetch(DROP, change.tenant, change.key))
+    return await _put(connection, change.row, change.after)
+
+
+async def _put(connection: Any, row: ScheduleRow, after: int | None) -> bool:
+    values = (row.tenant, row.key, row.id, row.revision, row.sealed, row.due_at)
+    statement = (ADD, *values) if after is None else (REPLACE, *values, after)
+    return bool(await connection.fetch(*statement))

@@ -11,6 +11,7 @@ from clarion.adapters.ledgers.documents import (
     NO_VERSION,
     DocumentKind,
     DocumentKinds,
+    changed_meanwhile,
     encode,
     name_taken,
     require_tenant,
@@ -18,7 +19,9 @@ from clarion.adapters.ledgers.documents import (
 )
 from clarion.adapters.ledgers.postgresql.database import Database
 from clarion.adapters.ledgers.postgresql.revisions import NEWEST, SetupChange, SetupRevisions
+from clarion.adapters.ledgers.postgresql.schedules import change_schedule
 from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange
 from clarion.model.setup import (
     INBOX,
     ApiKey,
@@ -293,3 +296,21 @@ class PostgresSetup(SetupStore):
             return [await self._templates.store(change, tenant, template) for template in templates]
 
         return await self._revisions.write(release)
+
+    async def apply(self, changes: SetupDelta, schedules: Sequence[ScheduleChange] = ()) -> None:
+        async def apply(change: SetupChange) -> None:
+            if change.revision != changes.after + 1:
+                raise changed_meanwhile()
+            for tenant in changes.tenants:
+                await _put_tenant(change, tenant)
+            for name, now in changes.documents():
+                documents: PostgresDocuments[Any] = getattr(self, name)
+                if now.document is None:
+                    await documents.discard(change, now.tenant, now.key)
+                else:
+                    await documents.store(change, now.tenant, now.document)
+            for one in schedules:
+                if not await change_schedule(change.connection, one):
+                    raise changed_meanwhile()
+
+        await self._revisions.write(apply)

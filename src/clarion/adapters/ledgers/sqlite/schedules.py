@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.sqlite.files import changed
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, TenantId
-from clarion.model.schedule import ScheduleRow
+from clarion.model.schedule import ScheduleChange, ScheduleRow
 
 _COLUMNS = "tenant, key, id, revision, sealed, due_at"
 ADD = f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -32,9 +32,7 @@ class SqliteSchedules:
         self._readers = readers
 
     async def put(self, row: ScheduleRow, after: int | None) -> bool:
-        values = (row.tenant, row.key, row.id, row.revision, row.sealed, row.due_at)
-        statement, given = (ADD, values) if after is None else (REPLACE, (*values, after))
-        return bool(await self._writer.call(lambda connection: changed(connection, statement, given)))
+        return await self._writer.call(lambda connection: _put(connection, row, after))
 
     async def get(self, tenant: TenantId, key: str) -> ScheduleRow | None:
         def read(connection: sqlite3.Connection) -> ScheduleRow | None:
@@ -51,6 +49,19 @@ class SqliteSchedules:
 
     async def due(self, now: Instant, limit: int) -> Sequence[ScheduleRow]:
         return await self._readers.call(lambda connection: _rows(connection, DUE, now, limit))
+
+
+def change_schedule(connection: sqlite3.Connection, change: ScheduleChange) -> bool:
+    """Inside a transaction. Whether it follows what is stored."""
+    if change.row is None:
+        return bool(changed(connection, DROP, (change.tenant, change.key)))
+    return _put(connection, change.row, change.after)
+
+
+def _put(connection: sqlite3.Connection, row: ScheduleRow, after: int | None) -> bool:
+    values = (row.tenant, row.key, row.id, row.revision, row.sealed, row.due_at)
+    statement, given = (ADD, values) if after is None else (REPLACE, (*values, after))
+    return bool(changed(connection, statement, given))
 
 
 def _rows(connection: sqlite3.Connection, statement: str, *values: object) -> list[ScheduleRow]:

@@ -15,6 +15,7 @@ from clarion.adapters.ledgers.documents import (
     DocumentKind,
     DocumentKinds,
     Row,
+    changed_meanwhile,
     encode,
     name_taken,
     require_tenant,
@@ -25,8 +26,10 @@ from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.revisions import Revisions, newest, note
+from clarion.adapters.ledgers.sqlite.schedules import change_schedule
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, TenantId
+from clarion.model.schedule import ScheduleChange
 from clarion.model.setup import (
     INBOX,
     ApiKey,
@@ -356,3 +359,21 @@ class SqliteSetup(SetupStore):
             return [self._templates.store(connection, tenant, template) for template in templates]
 
         return await self._revisions.write(store, rows=len(templates) + 1)
+
+    async def apply(self, changes: SetupDelta, schedules: Sequence[ScheduleChange] = ()) -> None:
+        def store(connection: sqlite3.Connection) -> None:
+            if newest(connection) != changes.after:
+                raise changed_meanwhile()
+            for tenant in changes.tenants:
+                _put_tenant(connection, tenant)
+            for name, now in changes.documents():
+                documents: SqliteDocuments[Any] = getattr(self, name)
+                if now.document is None:
+                    documents.discard(connection, now.tenant, now.key)
+                else:
+                    documents.store(connection, now.tenant, now.document)
+            if not all(change_schedule(connection, schedule) for schedule in schedules):
+                raise changed_meanwhile()
+
+        rows = sum(1 for _ in changes.documents()) + len(schedules)
+        await self._revisions.write(store, rows=rows + 1)
