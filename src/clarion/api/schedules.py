@@ -200,8 +200,15 @@ async def list_occurrences(
     after = Instant(cursor.after(int(now)))
     found = service.to_come(caller.tenant, state, after, limit) if state.paused_at is None else []
     following = found[-1].at if len(found) == limit else None
-    shown = found if cursor else [*state.past, *(one for one in found if _is_new(one, state))]
+    shown = found if cursor else [*_past(state), *(one for one in found if _is_new(one, state))]
     return Page(items=[_occurrence(one) for one in shown], next_cursor=cursor.to(following))
+
+
+def _past(state: ScheduleState) -> list[Occurrence]:
+    """Those that are over. One whose event is not accepted yet is still to come."""
+    firing = {one.at for one in state.firing}
+    planned = Outcome.PLANNED
+    return [msgspec.structs.replace(one, outcome=planned) if one.at in firing else one for one in state.past]
 
 
 def _is_new(one: Occurrence, state: ScheduleState) -> bool:
@@ -253,7 +260,7 @@ def body(schedule: Schedule) -> ScheduleBody:
 
 def _view(state: ScheduleState) -> ScheduleView:
     schedule, found = state.schedule, state.next
-    fired = [one.at for one in state.past if one.outcome is Outcome.FIRED]
+    fired = [one.at for one in _past(state) if one.outcome is Outcome.FIRED]
     fields = msgspec.structs.asdict(schedule) | {
         "name": schedule.name or None,
         "starts_at": text_or_none(schedule.starts_at),

@@ -1,4 +1,4 @@
-"""What becomes of users, for whoever is told."""
+"""What becomes of users and of campaigns, for whoever is told."""
 
 from __future__ import annotations
 
@@ -25,10 +25,19 @@ class UserChangeKind(StrEnum):
     DETACHED = "device.detached"
     ENTERED = "segment.entered"
     LEFT = "segment.left"
+    STARTED = "campaign.started"
+    """From its draft, or behind its test share."""
+    TESTED = "campaign.tested"
+    PAUSED = "campaign.paused"
+    RESUMED = "campaign.resumed"
+    CANCELED = "campaign.canceled"
+    FINISHED = "campaign.finished"
+    PARTLY_FAILED = "campaign.partly_failed"
+    """It is over, and some of its messages failed."""
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One record about a user. It says nothing that would tell who it is."""
+    """One record about a user, or about a campaign. It says nothing that would tell who a user is."""
 
     seq: int = 0
     tenant: TenantId
@@ -39,6 +48,8 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     """The id of somebody who was erased, under the tenant's key: nobody else knows it any more."""
     segment: str = ""
     """The one that was entered or left."""
+    campaign: bytes = b""
+    """The id of the one it is about; then it is about no user (`NO_USER`)."""
 
 
 def moved(

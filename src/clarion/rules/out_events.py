@@ -28,7 +28,7 @@ TOLD = frozenset(
 )
 """Outcomes that say more than a status does."""
 USER_TYPES = tuple(f"clarion.{kind}" for kind in UserChangeKind)
-"""Of the events about users."""
+"""Of the events about users and campaigns."""
 TYPES = (*USER_TYPES, *(PREFIX + status for status in Status), *sorted(PREFIX + outcome for outcome in TOLD))
 """Of all events."""
 DIGITS = 20
@@ -41,7 +41,7 @@ def is_chosen(types: Sequence[str], name: str) -> bool:
 
 
 def tells_of_users(types: Sequence[str]) -> bool:
-    """Whether a sink with this filter gets any events about users."""
+    """Whether a sink with this filter gets any events about users or campaigns."""
     return any(is_chosen(types, name) for name in USER_TYPES)
 
 
@@ -56,7 +56,7 @@ def type_of(change: Change) -> str:
 
 
 def type_of_user_event(change: UserChange) -> str:
-    """The type of the event about a change of a user."""
+    """The type of the event about a change of a user or a campaign."""
     return f"clarion.{change.kind}"
 
 
@@ -69,6 +69,12 @@ def attributes_of(change: Change, source: str) -> dict[str, str]:
 def attributes_of_user_event(change: UserChange, source: str, user_id: str) -> dict[str, str]:
     """The attributes of the CloudEvent about a change of a user."""
     return _attributes(change, source, f"user-{change.seq}", type_of_user_event(change), user_id)
+
+
+def attributes_of_campaign_event(change: UserChange, source: str) -> dict[str, str]:
+    """Likewise of a campaign."""
+    subject = id_text(change.campaign)
+    return _attributes(change, source, f"campaign-{change.seq}", type_of_user_event(change), subject)
 
 
 def data_of_user_event(change: UserChange, user_id: str) -> Mapping[str, Any]:

@@ -34,8 +34,9 @@ from clarion.model.ids import (
 from clarion.model.message import MessageFilter
 from clarion.model.operation import Operation, OperationKind
 from clarion.model.setup import Workflow
-from clarion.model.status import ACTIVE, Reason, Status
+from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, Reason, Status
 from clarion.model.submission import Submission
+from clarion.model.user_change import UserChange, UserChangeKind
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault
@@ -50,6 +51,15 @@ log = structlog.get_logger(__name__)
 EVERY_S = 1.0
 AT_ONCE = 100
 TRIES = 20
+TOLD = {
+    CampaignStatus.TESTING: UserChangeKind.STARTED,
+    CampaignStatus.TESTED: UserChangeKind.TESTED,
+    CampaignStatus.RUNNING: UserChangeKind.STARTED,
+    CampaignStatus.PAUSED: UserChangeKind.PAUSED,
+    CampaignStatus.CANCELED: UserChangeKind.CANCELED,
+    CampaignStatus.DONE: UserChangeKind.FINISHED,
+}
+"""What is told when a campaign comes to a status."""
 MOST_KEPT = 1_000
 """Campaigns whose counts are remembered."""
 READ = 10_000
@@ -358,14 +368,21 @@ class CampaignService:
         """Messages that are not finished now. What is known may be older than its last page."""
         assert row.event_id is not None
         await self._count([row.event_id])
-        return self._counts[row.event_id][1].active
+        return self._counted(row).active
+
+    def _counted(self, row: CampaignRow) -> CampaignCounts:
+        assert row.event_id is not None
+        return self._counts[row.event_id][1]
 
     async def _end(self, row: CampaignRow) -> None:
         state, now = opened_campaign(row, self._vault), self._clock.now()
         tested = row.status is CampaignStatus.TESTING
         status = CampaignStatus.TESTED if tested else CampaignStatus.DONE
         over = state if tested else replace(state, finished_at=now)
-        await self._store(replace(row, status=status), over)
+        kind = TOLD[status]
+        if status is CampaignStatus.DONE and self._counted(row).of(*FAILED_FOR_GOOD):
+            kind = UserChangeKind.PARTLY_FAILED
+        await self._store(replace(row, status=status), over, said=[_told(row, kind, now)])
 
     # -- storing -----------------------------------------------------------------------------------------------
 
@@ -385,7 +402,8 @@ class CampaignService:
                 return after
             after = after._replace(state=replace(after.state, updated_at=now))
             rate = state.campaign.rate_per_s
-            stored = await self._store(*after, again=again, rate_per_s=rate)
+            said = _said(row.status, after.row.status, after.row, now)
+            stored = await self._store(*after, again=again, rate_per_s=rate, said=said)
             if not stored and not terms.dry_running():
                 raise Conflict("The campaign was changed meanwhile: try again.")
             return after
@@ -393,11 +411,17 @@ class CampaignService:
         return await repeat_on_conflict(change, TRIES)
 
     async def _store(
-        self, row: CampaignRow, state: CampaignState, *, again: bool = False, rate_per_s: int | None = None
+        self,
+        row: CampaignRow,
+        state: CampaignState,
+        *,
+        said: Sequence[UserChange],
+        again: bool = False,
+        rate_per_s: int | None = None,
     ) -> bool:
         sealed = sealed_campaign(row.tenant, state, self._vault)
         new = replace(row, revision=row.revision + 1, sealed=sealed)
-        return await self._campaigns.put(new, row.revision, again=again, rate_per_s=rate_per_s)
+        return await self._campaigns.put(new, row.revision, again=again, rate_per_s=rate_per_s, said=said)
 
     async def _check(self, tenant: TenantId, campaign: Campaign) -> tuple[UserNo, ...]:
         """The numbers of an audience that is a list."""
@@ -436,6 +460,20 @@ class CampaignService:
             detail = f"There is no workflow {campaign.workflow!r}. {nearest(campaign.workflow, workflows)}"
             raise InvalidInput(detail.rstrip(), pointer="#/workflow")
         return workflows[campaign.workflow]
+
+
+def _said(
+    before: CampaignStatus, after: CampaignStatus, row: CampaignRow, now: Instant
+) -> Sequence[UserChange]:
+    """What is told of a change that people made."""
+    if before is after:
+        return ()
+    resumed = before is CampaignStatus.PAUSED and after in GOING
+    return [_told(row, UserChangeKind.RESUMED if resumed else TOLD[after], now)]
+
+
+def _told(row: CampaignRow, kind: UserChangeKind, now: Instant) -> UserChange:
+    return UserChange(tenant=row.tenant, user=NO_USER, at=now, kind=kind, campaign=row.id)
 
 
 def _event(tenant: TenantId, campaign: Campaign, event_id: EventId, now: Instant) -> Event:

@@ -14,9 +14,10 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ConfigError, InvalidInput, NotFound, UnknownName, UnknownReference
+from clarion.flow.campaign_states import opened_campaign
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import Instant, TenantId, id_text
 from clarion.model.message import Change
 from clarion.model.reading import (
     FOLLOWED,
@@ -235,7 +236,9 @@ class SinkService:
     ) -> tuple[list[OutEvent], list[tuple[OutEvent, str]]]:
         """The events about these changes in order, and those whose condition has no value, with the reason."""
         changes = [one for one in page.changes if one.at >= since and wanted.of_type(one)]
-        of_users = [one for one in page.users if one.at >= since and wanted.of_type(one)]
+        others = [one for one in page.users if one.at >= since and wanted.of_type(one)]
+        of_users = [one for one in others if not one.campaign]
+        of_campaigns = [one for one in others if one.campaign]
         messages = (
             await self._ledger.receipts.messages(list({one.message_id for one in changes})) if changes else {}
         )
@@ -254,6 +257,9 @@ class SinkService:
             if user_id is not None:  # Else the person was erased since, which is told by an event of its own.
                 attributes = out_events.attributes_of_user_event(one, source, user_id)
                 made[one.seq] = attributes, out_events.data_of_user_event(one, user_id)
+        for one in of_campaigns:
+            attributes = out_events.attributes_of_campaign_event(one, source)
+            made[one.seq] = attributes, await self._of_campaign(tenant, one.campaign)
         events: list[OutEvent] = []
         dead: list[tuple[OutEvent, str]] = []
         for _, (attributes, data) in sorted(made.items()):
@@ -271,6 +277,22 @@ class SinkService:
             except ExpressionError as wrong:
                 dead.append((event, f"where: {wrong}"))
         return events, dead
+
+    async def _of_campaign(self, tenant: TenantId, id: bytes) -> Mapping[str, object]:
+        """What is said of a campaign: as it is by now, and its messages by their status. Nothing but its id, once it was deleted."""
+        row = await self._ledger.campaigns.get(tenant, id)
+        if row is None or row.event_id is None:
+            return {"campaign_id": id_text(id)}
+        asked = opened_campaign(row, self.tools.vault).campaign
+        counts = (await self._ledger.events.counts([row.event_id])).get(row.event_id, {})
+        return {
+            "campaign_id": id_text(id),
+            "name": asked.name or None,
+            "workflow": asked.workflow,
+            "event_id": id_text(row.event_id),
+            "members_planned": row.rank,
+            "messages": {status.value: count for status, count in counts.items()},
+        }
 
     def _opened_id(self, tenant: TenantId, change: UserChange) -> str:
         vault = self.tools.vault

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.audience import Segment
+from clarion.model.campaign import Audience, Campaign
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
 from clarion.model.reading import WHOLE, DeadRecordFilter, ReadingKind
@@ -195,6 +196,40 @@ async def test_who_enters_and_leaves_a_segment_is_told(shop, receiver):
         ("clarion.segment.entered", "ada", data),
         ("clarion.segment.left", "ada", data),
     ]
+
+
+async def test_what_becomes_of_campaigns_is_told(shop, receiver):
+    """With how many messages have which status by then; a draft tells nothing, and what fails in part says so."""
+    await put(shop, replace(SINK, types=("clarion.campaign.*",)))
+    service, tenant = shop.services.campaigns, shop.tenant
+    for name in ("ada", "bob"):
+        await shop.put_user(name)
+    audience = Audience(user_ids=("ada", "bob"))
+    good = Campaign(name="Spring", workflow="shipped", audience=audience, data={"text": "20 %"})
+    id_ = (await service.create(tenant, good)).row.id
+    await service.start(tenant, id_)
+    await service.pause(tenant, id_)
+    await service.resume(tenant, id_)
+    for _ in range(4):
+        await shop.pass_time(10)
+    bad = (await service.create(tenant, replace(good, data={}))).row.id
+    await service.start(tenant, bad)
+    for _ in range(4):
+        await shop.pass_time(10)
+    await follow(shop)
+    events = told(receiver)
+    names = ("started", "paused", "resumed", "finished", "started", "partly_failed")
+    assert [one["type"] for one in events] == [f"clarion.campaign.{name}" for name in names]
+    assert [one["subject"] for one in events] == [id_text(id_)] * 4 + [id_text(bad)] * 2
+    found = await service.get(tenant, id_)
+    assert events[3]["data"] == {
+        "campaign_id": id_text(id_),
+        "name": "Spring",
+        "workflow": "shipped",
+        "event_id": id_text(found.row.event_id),
+        "members_planned": 2,
+        "messages": {"sent": 2},
+    }
 
 
 async def test_changes_of_users_are_recorded_from_when_a_sink_asks_until_it_does_not(shop, receiver):

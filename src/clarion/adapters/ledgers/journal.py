@@ -79,6 +79,8 @@ class _People(msgspec.Struct, array_like=True, frozen=True):
     """Of those who were erased: sealed; else empty."""
     segments: Column = ""
     """That were entered or left; else empty."""
+    campaigns: Column = b""
+    """The ids of those it is about; else empty."""
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -170,6 +172,7 @@ def packed_user_changes(said: Sequence[UserChange]) -> list[PackedRow]:
                 kinds=_column([one.kind.value for one in some]),
                 ids=_column([one.sealed_id for one in some]),
                 segments=_column([one.segment for one in some]),
+                campaigns=_column([one.campaign for one in some]),
             )
             body = _Body(ids=b"", before=0, at=0, status=0, people=people)
             rows.append(PackedRow(tenant, some[0].at, _compressed(body), ()))
@@ -388,6 +391,7 @@ class JournalRow:
                 kind=UserChangeKind(_one(people.kinds, place)),
                 sealed_id=_one(people.ids, place),
                 segment=_one(people.segments, place),
+                campaign=_one(people.campaigns, place),
             )
             for place in range(max(0, behind + 1 - first), count)
         ]

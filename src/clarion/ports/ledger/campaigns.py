@@ -8,18 +8,26 @@ from typing import Protocol
 from clarion.model.campaign import CampaignRange, CampaignRow, CampaignStatus
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, TenantId, WorkerId
+from clarion.model.user_change import UserChange
 
 
 class Campaigns(Protocol):
     """Campaigns as sealed values. A page of members is stored with its plan (`PlanCommit.page`, `range_page`)."""
 
     async def put(
-        self, row: CampaignRow, after: int | None, *, again: bool = False, rate_per_s: int | None = None
+        self,
+        row: CampaignRow,
+        after: int | None,
+        *,
+        again: bool = False,
+        rate_per_s: int | None = None,
+        said: Sequence[UserChange] = (),
     ) -> bool:
         """Store what follows the revision `after` (None: there was none). Whether it was stored; not if meanwhile there is another
         one. Whoever plans its members, or a range of them, loses it; ranges wait while it is paused, and are gone when it is over.
         How far they are planned stays. The rate counts from there, from `pace_at` or when the next member was due at the
-        rate so far (`rate_per_s`), if that is later. `again`: the pass through the audience begins anew."""
+        rate so far (`rate_per_s`), if that is later. `again`: the pass through the audience begins anew.
+        `said`: recorded with it, if somebody is told of such things."""
 
     async def get(self, tenant: TenantId, id: bytes) -> CampaignRow | None:
         """One of them."""

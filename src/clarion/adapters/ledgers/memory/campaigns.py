@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -13,6 +14,7 @@ from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignSt
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
+from clarion.model.user_change import UserChange
 
 
 class MemoryCampaigns:
@@ -24,7 +26,13 @@ class MemoryCampaigns:
         self._leases = leases
 
     async def put(
-        self, row: CampaignRow, after: int | None, *, again: bool = False, rate_per_s: int | None = None
+        self,
+        row: CampaignRow,
+        after: int | None,
+        *,
+        again: bool = False,
+        rate_per_s: int | None = None,
+        said: Sequence[UserChange] = (),
     ) -> bool:
         def put() -> bool:
             stored = self._tables.campaigns.get(row.id)
@@ -48,6 +56,7 @@ class MemoryCampaigns:
             )
             self._tables.campaign_holders.pop(row.id, None)
             self._free_ranges(row)
+            record(self._tables, said)
             return True
 
         return await self._transactions.write(put)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from clarion.adapters.ledgers.campaign_rows import COLUMNS, SHOWN, campaign_of, range_of, row_of
+from clarion.adapters.ledgers.postgresql import journal
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
 from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, TenantId, WorkerId
 from clarion.model.plan import PlanCommit
+from clarion.model.user_change import UserChange
 
 ADD = f"""
     INSERT INTO campaigns ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -83,7 +85,13 @@ class PostgresCampaigns:
         self._leases = leases
 
     async def put(
-        self, row: CampaignRow, after: int | None, *, again: bool = False, rate_per_s: int | None = None
+        self,
+        row: CampaignRow,
+        after: int | None,
+        *,
+        again: bool = False,
+        rate_per_s: int | None = None,
+        said: Sequence[UserChange] = (),
     ) -> bool:
         if after is None:
             values = row_of(row)
@@ -94,6 +102,8 @@ class PostgresCampaigns:
         async def replace(connection: Connection) -> bool:
             if not await connection.fetch(REPLACE, *given):
                 return False
+            if said and await journal.follows_users(connection, row.tenant):
+                await journal.add_user_changes(connection, said)
             await connection.execute(FREE_RANGES, row.id, int(row.status is CampaignStatus.PAUSED))
             if row.status not in GOING and row.status is not CampaignStatus.PAUSED:
                 await connection.execute(ADD_RANKS, row.id)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence, Set
 
 from clarion.adapters.ledgers.campaign_rows import COLUMNS, RANGE, SHOWN, campaign_of, range_of, row_of
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -15,6 +16,7 @@ from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignSt
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, TenantId, WorkerId
 from clarion.model.plan import PlanCommit
+from clarion.model.user_change import UserChange
 
 ADD = f"INSERT INTO campaigns ({COLUMNS}) VALUES ({', '.join('?' * 13)}) ON CONFLICT DO NOTHING"
 REPLACE = """
@@ -90,7 +92,13 @@ class SqliteCampaigns:
         self._leases = leases
 
     async def put(
-        self, row: CampaignRow, after: int | None, *, again: bool = False, rate_per_s: int | None = None
+        self,
+        row: CampaignRow,
+        after: int | None,
+        *,
+        again: bool = False,
+        rate_per_s: int | None = None,
+        said: Sequence[UserChange] = (),
     ) -> bool:
         if after is None:
             return bool(await self._writer.call(lambda connection: changed(connection, ADD, row_of(row))))
@@ -100,6 +108,8 @@ class SqliteCampaigns:
         def replace(connection: sqlite3.Connection) -> bool:
             if not changed(connection, REPLACE, given):
                 return False
+            if said and journal.follows_users(connection, row.tenant):
+                journal.add_user_changes(connection, said)
             connection.execute(FREE_RANGES, (row.id, row.status is CampaignStatus.PAUSED))
             if row.status not in GOING and row.status is not CampaignStatus.PAUSED:
                 connection.execute(ADD_RANKS, (row.id,))
