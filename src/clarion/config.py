@@ -258,6 +258,8 @@ class Settings(_Section):
     """How people and devices reach this installation, e.g. `https://notify.example`."""
     allow_plain_http: bool = False
     """Acknowledges that a public address is served without TLS."""
+    allow_advance: bool = False
+    """Whether the waits of runs may be skipped through the API; in `clarion dev` they always may."""
     data_dir: Path = Path("clarion-data")
     """Directory of the database and the key file."""
     database: str = "sqlite:clarion.db"

@@ -184,4 +184,39 @@ DIGESTS = (
     ),
 )
 
-SAFEGUARDS = (*DIGESTS,)
+_SIGNALS = "tests/unit/flow/test_signals.py"
+RUNS = (
+    Safeguard(
+        "what was accepted in time is planned before a wait for it is over",
+        "rules/steps/wait.py",
+        "known < due_at and",
+        "False and",
+        f"{_SIGNALS}:planned_late",
+    ),
+    Safeguard(
+        "an event under way to the broker is waited for",
+        "flow/plan/low_watermark.py",
+        "now - UNDER_WAY_MS",
+        "now",
+        f"{_SIGNALS}:under_way",
+    ),
+    Safeguard(
+        "a run that goes on after a failure has passed its throttle",
+        "adapters/ledgers/memory/throttles.py",
+        "if use[1:] == (run, part)]",
+        "if False]",
+        "tests/unit/flow/test_run_changes.py:goes_on_from_where",
+    ),
+    Safeguard(
+        "tenants take turns",
+        "adapters/ledgers/memory/runs.py",
+        "turns[row.tenant] += 1",
+        "pass",
+        "tests/contract/test_ledger.py:tenants_take_turns and memory",
+    ),
+)
+
+SAFEGUARDS = (
+    *DIGESTS,
+    *RUNS,
+)

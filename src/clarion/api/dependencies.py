@@ -60,5 +60,7 @@ class ApiParts:
     origins: Origins = field(default_factory=Origins)
     """Web pages that may read answers to a user's own token."""
     limits: ApiLimits = field(default_factory=ApiLimits)
+    may_advance: bool = False
+    """Runs may be advanced, so that their waits are skipped."""
     region_secret: str = ""
     """By which the other of two regions is known; empty: it hands nothing over."""

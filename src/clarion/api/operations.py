@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -42,7 +42,7 @@ AT_ONCE = 1_000
 _KINDS: dict[str, type[ClarionError]] = {"conflict": Conflict, "not_found": NotFound}
 """Those of `OperationError.code` that are not ours."""
 
-Kind = Literal["messages.retry", "messages.cancel"]
+Kind = Literal["messages.retry", "messages.cancel", "runs.retry", "runs.cancel", "runs.migrate"]
 ByKind = Annotated[str | None, Parameter(description="Only of this kind"), AnyOf(get_args(Kind))]
 ByStatus = Annotated[
     str | None,
@@ -65,7 +65,9 @@ class OperationFailure(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int
     """Its place in the order in which they were gone through, from 0."""
-    message_id: str
+    message_id: str | None
+    """The message it is; null: it is a run."""
+    run_id: str | None
     error: Problem
 
 
@@ -74,7 +76,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`messages.retry` or `messages.cancel`."""
+    """`messages.retry`, `messages.cancel`, `runs.retry`, `runs.cancel` or `runs.migrate`."""
     status: OperationStatus
     """`partly_failed`: something was done and something was not. `failed`: nothing was done."""
     progress: ProgressView
@@ -178,7 +180,7 @@ async def list_operation_errors(operation_id: str, caller: Caller, parts: Parts)
     async def lines() -> AsyncIterator[bytes]:
         after = -1
         while errors := await parts.ledger.operations.errors(caller.tenant, found.id, after, AT_ONCE):
-            yield b"".join(msgspec.json.encode(_failure(one)) + b"\n" for one in errors)
+            yield b"".join(msgspec.json.encode(_failure(found, one)) + b"\n" for one in errors)
             after = errors[-1].index
 
     return Stream(lines(), media_type="application/x-ndjson")
@@ -199,13 +201,13 @@ async def the_operation(parts: ApiParts, caller: Identity, text: str) -> Operati
     return found
 
 
-async def view(parts: ApiParts, operation: Operation) -> OperationView:
-    """An operation as callers see it."""
-    errors = (
-        await parts.ledger.operations.errors(operation.tenant, operation.id, -1, FIRST_ERRORS)
-        if operation.failed
-        else []
-    )
+async def view(
+    parts: ApiParts, operation: Operation, errors: Sequence[OperationError] | None = None
+) -> OperationView:
+    """An operation as callers see it. `errors`: instead of those that are stored."""
+    if errors is None:
+        stored = parts.ledger.operations.errors
+        errors = await stored(operation.tenant, operation.id, -1, FIRST_ERRORS) if operation.failed else ()
     place = f"{PATH}/{id_text(operation.id)}"
     return OperationView(
         id=id_text(operation.id),
@@ -214,7 +216,7 @@ async def view(parts: ApiParts, operation: Operation) -> OperationView:
         progress=ProgressView(done=operation.done, failed=operation.failed, total=operation.total),
         eta=text_or_none(_eta(operation, parts.clock.now())),
         detail=_told(operation),
-        errors=[_failure(one) for one in errors],
+        errors=[_failure(operation, one) for one in errors],
         errors_url=f"{place}/errors",
         actions=_actions(operation.status),
         created_at=rfc3339(operation.created_at),
@@ -251,9 +253,13 @@ def _told(operation: Operation) -> str:
     return f"{operation.done:,}{of} done{failed}."
 
 
-def _failure(one: OperationError) -> OperationFailure:
+def _failure(operation: Operation, one: OperationError) -> OperationFailure:
+    is_run = operation.runs is not None
+    item = id_text(one.item_id)
     error = problem(_KINDS.get(one.code, ClarionError)(one.detail))
-    return OperationFailure(index=one.index, message_id=id_text(one.message_id), error=error)
+    return OperationFailure(
+        index=one.index, message_id=None if is_run else item, run_id=item if is_run else None, error=error
+    )
 
 
 def _id(text: str) -> OperationId:

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import Parameter
 
 from clarion.api.auth import Identity
 from clarion.api.conditions import RECORD
 from clarion.api.dependencies import ApiParts
 from clarion.api.explanations import explained
-from clarion.api.guards import READ, SEND, Caller, Parts, names_of
-from clarion.api.messages import an_event_id, workflows_of
+from clarion.api.guards import READ, SEND, Caller, Parts, names_of, the_user
+from clarion.api.messages import ByReason, Since, Until, an_event_id, workflows_of
+from clarion.api.operations import STARTED, OperationView, started
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
+from clarion.api.parameters import AnyOf, several
 from clarion.api.problems import wrong_parameter
 from clarion.api.stored_documents import found
-from clarion.api.times import text_or_none
-from clarion.errors import Conflict, InvalidInput, NotFound
+from clarion.api.times import Moment, instant_of, instant_or_none, text_or_none
+from clarion.errors import Conflict, Forbidden, InvalidInput, NotFound
 from clarion.model.channel import Lane
 from clarion.model.digest import DigestClose, DigestRow
-from clarion.model.ids import RunId, id_text, parse_id
+from clarion.model.ids import RunId, TenantId, id_text, parse_id
+from clarion.model.operation import OperationKind, RunSelection
 from clarion.model.run import RunFilter, RunRow, RunStatus
 from clarion.model.status import Reason
 from clarion.model.user import Value
 from clarion.rules.explain import StepExplanation, merged
 from clarion.rules.time_format import rfc3339
 
+ByStatus = Annotated[
+    str | None,
+    Parameter(description="Only in one of these statuses, with commas between them"),
+    AnyOf(tuple(RunStatus)),
+]
 ITEMS = 100
 """Of a digest, shown with its run."""
 
@@ -94,11 +102,34 @@ class RunDetail(RunView, frozen=True, kw_only=True):
     """The first 100 items of its digest."""
 
 
-class RunsCancel(Value, frozen=True, kw_only=True):
-    """Which runs to cancel."""
+class RunsFilter(Value, frozen=True, kw_only=True):
+    """Which runs; `{}` means all of them."""
 
-    workflow: str
-    cancellation_key: str | int | float | bool
+    user_id: str | None = None
+    event_id: str | None = None
+    workflow: str | None = None
+    version: int | None = None
+    step: str | None = None
+    """The last one they came to."""
+    reason: Reason | None = None
+    since: Moment | None = None
+    """Started at or after."""
+    until: Moment | None = None
+    """Started before."""
+
+
+class RunsRetry(Value, frozen=True, kw_only=True):
+    """Which of the runs that failed."""
+
+    filter: RunsFilter
+
+
+class RunsCancel(Value, frozen=True, kw_only=True):
+    """Which runs to cancel: by `filter` as an operation, or at once those of a `workflow` with the same `cancellation_key`."""
+
+    filter: RunsFilter | None = None
+    workflow: str | None = None
+    cancellation_key: str | int | float | bool | None = None
     """What its `cancellation_key` leads to in the data of the events."""
 
 
@@ -121,7 +152,10 @@ async def list_runs(
         int | None, Parameter(ge=1, description="Only of this version of the workflow")
     ] = None,
     step: Annotated[str | None, Parameter(description="Only those that came to this step last")] = None,
-    status: Annotated[RunStatus | None, Parameter(description="Only in this status")] = None,
+    status: ByStatus = None,
+    reason: ByReason = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[RunView]:
@@ -130,7 +164,10 @@ async def list_runs(
     if len(await workflows_of(parts, caller, workflow)) > 1:
         raise wrong_parameter("workflow", "name one workflow.")
     where = RunFilter(
-        status=status,
+        statuses=frozenset(map(RunStatus, several(status))),
+        reasons=frozenset(map(Reason, several(reason))),
+        since=instant_of(since, "since"),
+        before=instant_of(until, "until"),
         workflow=workflow,
         version=version,
         step=step,
@@ -184,20 +221,51 @@ async def cancel_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
     return shown
 
 
+@post("/{run_id:str}/advance", opt=SEND, status_code=200)
+async def advance_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
+    """Let a run that waits go on now, whatever it waits for: a time has passed then, an event has not come, a digest closes. For
+    trying things out: 403 unless the setting `allow_advance` is on."""
+
+    async def advance(tenant: TenantId, run: RunId) -> RunRow | None:
+        if not parts.may_advance:
+            raise Forbidden(
+                "Runs keep their times here: waits are skipped only where `allow_advance` is set."
+            )
+        return await parts.services.runs.advance(tenant, run)
+
+    return await _changed(parts, caller, run_id, advance)
+
+
+@post("/{run_id:str}/retry", opt=SEND, status_code=200)
+async def retry_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
+    """Let a run that failed go on: its step is done anew. What it did before is not done again."""
+    return await _changed(parts, caller, run_id, parts.services.runs.retry)
+
+
+@post("/retry", opt=SEND, status_code=202, responses=STARTED)
+async def retry_runs(data: RunsRetry, caller: Caller, parts: Parts) -> Response[OperationView]:
+    """Retry all runs that failed and match, as an operation. What they did before they failed is not done again."""
+    return await _started(parts, caller, OperationKind.RETRY_RUNS, data.filter)
+
+
 @post("/{run_id:str}/acknowledge", opt=SEND, status_code=200)
 async def acknowledge_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
     """Say that somebody has seen what the run is about. From this answer on no step that repeats until then begins another
     round or starts to send; the run goes on behind it. A run that is over stays as it is. You may repeat the call."""
-    row = await _the_run(parts, caller, run_id)
-    now = await parts.services.runs.acknowledge(caller.tenant, row.id)
-    (shown,) = await _views(parts, [now or row])
-    return shown
+    return await _changed(parts, caller, run_id, parts.services.runs.acknowledge)
 
 
-@post("/cancel", opt=SEND, status_code=200)
-async def cancel_runs(data: RunsCancel, caller: Caller, parts: Parts) -> RunsCanceled:
-    """Cancel the runs of a workflow that wait and have this value behind its `cancellation_key`, whoever their users are, and
-    their messages that have not started to be sent. You may repeat the call."""
+@post("/cancel", opt=SEND, status_code=200, responses=STARTED)
+async def cancel_runs(data: RunsCancel, caller: Caller, parts: Parts) -> Response[RunsCanceled]:
+    """Cancel runs that wait, and their messages that have not started to be sent: as an operation all that match a `filter`, or
+    at once those of a workflow that have this value behind its `cancellation_key`, whoever their users are. You may
+    repeat the call."""
+    keyed = data.workflow is not None and data.cancellation_key is not None
+    if (data.filter is None) is not keyed:
+        raise InvalidInput("Send either `filter`, or `workflow` and `cancellation_key`.", pointer="#")
+    if data.filter is not None:
+        return await _started(parts, caller, OperationKind.CANCEL_RUNS, data.filter)
+    assert data.workflow is not None
     workflow = found(parts.ledger.setup.workflows, caller.tenant, data.workflow, "workflow")
     if workflow.cancellation_key is None:
         raise InvalidInput(
@@ -205,7 +273,40 @@ async def cancel_runs(data: RunsCancel, caller: Caller, parts: Parts) -> RunsCan
             pointer="#/cancellation_key",
         )
     done = await parts.services.runs.cancel_keyed(caller.tenant, workflow.key, data.cancellation_key)
-    return RunsCanceled(runs=done.runs, messages=done.messages)
+    return Response(RunsCanceled(runs=done.runs, messages=done.messages), status_code=200)
+
+
+async def _started(
+    parts: ApiParts, caller: Identity, kind: OperationKind, chosen: RunsFilter
+) -> Response[Any]:
+    """The operation on all runs that match."""
+    user, event, version = chosen.user_id, chosen.event_id, chosen.version
+    if chosen.workflow is not None:
+        await workflows_of(parts, caller, chosen.workflow)
+    where = RunFilter(
+        user=None if user is None else (await the_user(parts, caller, user, "#/filter/user_id")).no,
+        event_id=None if event is None else an_event_id(event),
+        workflow=chosen.workflow,
+        version=version,
+        step=chosen.step,
+        reasons=frozenset() if chosen.reason is None else frozenset({chosen.reason}),
+        since=instant_or_none(chosen.since),
+        before=instant_or_none(chosen.until),
+    )
+    operations = parts.services.operations
+    return await started(parts, await operations.start_runs(caller.tenant, kind, RunSelection(where=where)))
+
+
+async def _changed(
+    parts: ApiParts,
+    caller: Identity,
+    text: str,
+    change: Callable[[TenantId, RunId], Awaitable[RunRow | None]],
+) -> RunView:
+    """The run of a path once it is changed. NotFound when there is none."""
+    row = await _the_run(parts, caller, text)
+    (shown,) = await _views(parts, [await change(caller.tenant, row.id) or row])
+    return shown
 
 
 async def _the_run(parts: ApiParts, caller: Identity, text: str) -> RunRow:
@@ -258,5 +359,16 @@ def _digest(row: DigestRow) -> DigestView:
 
 
 router = Router(
-    "/v1/runs", route_handlers=[list_runs, get_run, cancel_run, acknowledge_run, cancel_runs], tags=["Events"]
+    "/v1/runs",
+    route_handlers=[
+        list_runs,
+        get_run,
+        cancel_run,
+        advance_run,
+        retry_run,
+        acknowledge_run,
+        retry_runs,
+        cancel_runs,
+    ],
+    tags=["Events"],
 )

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Router, delete, get, patch, put
+from litestar import Response, Router, delete, get, patch, post, put
+from litestar.params import Parameter
 
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, READ, Caller, Parts
+from clarion.api.operations import OperationView, started, view
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, found_version, missing, named, page_of_store, patched, shown
 from clarion.content.templates.schema import reviewed
-from clarion.errors import InvalidInput, UnknownReference
+from clarion.errors import Conflict, InvalidInput, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.connection import Connection
-from clarion.model.run import by_version
+from clarion.model.operation import OperationKind, RunSelection
+from clarion.model.run import RunFilter, by_version
 from clarion.model.setup import (
     Category,
     LadderChannel,
@@ -34,6 +37,8 @@ from clarion.model.setup import (
     Workflow,
     channels_of,
 )
+from clarion.model.user import Value
+from clarion.ports import terms
 from clarion.rules import validation
 from clarion.rules.data_types import ANYTHING, DataType, example, pointer_fault, type_of_data
 from clarion.rules.match import check_pattern, check_pointer
@@ -56,6 +61,14 @@ class WorkflowVersionView(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     waiting_runs: int
     """Runs that started with it and wait between two steps."""
+
+
+class RunsMigration(Value, frozen=True, kw_only=True):
+    """Which runs go on with the live version."""
+
+    from_version: int
+    to_version: int | None = None
+    """The live version, for whoever wants to be sure of it."""
 
 
 class ExampleDataView(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,10 +138,53 @@ async def list_workflow_versions(
     )
 
 
+@post("/{key:str}/migrate-runs", opt=ADMIN, status_code=202)
+async def migrate_runs(
+    key: str, data: RunsMigration, caller: Caller, parts: Parts
+) -> Response[OperationView]:
+    """Let the runs that wait in an earlier version go on with the live one, as an operation. A run moves where the live version
+    has the step at which it waits, with the same type, and the run has what later steps ask of earlier ones; the time
+    until which it waits is computed again from when it began to wait. The others stay, and its errors say why. A dry run
+    says how many would move."""
+    workflows = parts.ledger.setup.workflows
+    live = found(workflows, caller.tenant, key, "workflow")
+    if data.to_version not in (None, live.version):
+        detail = f"the live version is {live.version}: runs can move to that one only."
+        raise InvalidInput(detail, pointer="#/to_version")
+    if data.from_version >= live.version:
+        detail = f"name an earlier version than {live.version}, which is live."
+        raise InvalidInput(detail, pointer="#/from_version")
+    selection = RunSelection(
+        where=RunFilter(workflow=key, version=data.from_version), to_version=live.version
+    )
+    operations = parts.services.operations
+    operation = await operations.start_runs(caller.tenant, OperationKind.MIGRATE_RUNS, selection)
+    if terms.dry_running():
+        return Response(await view(parts, *await operations.rehearsed(operation)), status_code=202)
+    return await started(parts, operation)
+
+
 @delete("/{key:str}", opt=ADMIN)
-async def delete_workflow(key: str, caller: Caller, parts: Parts) -> None:
-    """Delete a workflow. Messages that wait to be sent are canceled; runs that wait end when they would go on."""
+async def delete_workflow(
+    key: str,
+    caller: Caller,
+    parts: Parts,
+    runs: Annotated[
+        Literal["cancel"] | None, Parameter(description="What becomes of its runs that wait")
+    ] = None,
+) -> None:
+    """Delete a workflow. Messages that wait to be sent are canceled. While runs of it wait, 409 unless `runs=cancel` says that
+    they are canceled, which is an operation."""
+    waiting = await parts.ledger.runs.waiting(caller.tenant, key)
+    if waiting and runs is None:
+        raise Conflict(
+            f"{by_version(waiting).total()} runs of the workflow {key!r} wait. Cancel them with it (`runs=cancel`), or wait "
+            "for their end."
+        )
     await parts.services.setup.delete(caller.tenant, Workflow, key)
+    if waiting:
+        selection = RunSelection(where=RunFilter(workflow=key))
+        await parts.services.operations.start_runs(caller.tenant, OperationKind.CANCEL_RUNS, selection)
 
 
 async def _store(
@@ -265,6 +321,7 @@ router = Router(
         put_workflow,
         patch_workflow,
         list_workflow_versions,
+        migrate_runs,
         delete_workflow,
     ],
     opt=one("workflow"),

@@ -114,6 +114,7 @@ def api_parts(
         stopping=stopping,
         origins=origins_of(resources.settings),
         limits=api.ApiLimits(body_bytes=limits.body_bytes, batch=limits.batch),
+        may_advance=resources.settings.allow_advance or resources.settings.mode == "dev",
         region_secret=resources.settings.region.secret.get_secret_value(),
     )
 

@@ -12,7 +12,7 @@ from clarion.cli.options import Connect, Json, connected
 if TYPE_CHECKING:
     from clarion.cli.client import Client
 
-program = typer.Typer(no_args_is_help=True, help="Watch, cancel and repeat work on many messages.")
+program = typer.Typer(no_args_is_help=True, help="Watch, cancel and repeat work on many messages or runs.")
 
 PATH = "/v1/operations"
 WAIT_S = 20
@@ -28,7 +28,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for its end
 def list_(
     status: Annotated[str | None, typer.Option("--status", help="Only in this status.")] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="Only of this kind: messages.retry or messages.cancel.")
+        str | None, typer.Option("--kind", help="Only of this kind, such as messages.retry or runs.cancel.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most items to list.")] = 20,
     *,
@@ -168,7 +168,7 @@ def _print(one: Mapping[str, Any]) -> None:
 
     output.out().print(f"{one['kind']} {one['status']}: {one['detail']}")
     for error in one["errors"]:
-        output.complain(f"{error['message_id']}: {error['error']['detail']}")
+        output.complain(f"{error['message_id'] or error['run_id']}: {error['error']['detail']}")
     if one["progress"]["failed"] > len(one["errors"]):
         output.err().print(f"All of them: {one['errors_url']}", style=output.SILENT)
 

@@ -9,7 +9,7 @@ import typer
 
 from clarion.cli.documents import Noun, add
 from clarion.cli.integration_test import send_test
-from clarion.cli.runs import by_version
+from clarion.cli.runs import migrate, of_workflow
 from clarion.cli.trigger import trigger
 
 workflows = typer.Typer(no_args_is_help=True, help="Manage workflows: what to send for an event.")
@@ -55,7 +55,8 @@ add(
 workflows.command(
     "trigger", help=(trigger.__doc__ or "").replace("clarion trigger", "clarion workflows trigger")
 )(trigger)
-workflows.command("runs")(by_version)
+workflows.command("runs")(of_workflow)
+workflows.command("migrate")(migrate)
 add(
     categories,
     Noun(

@@ -60,7 +60,7 @@ async def one(site: Site, request: PageRequest, user_id: str) -> Response:
     wants = effective_preferences(
         setup.tenants.all()[tenant], setup.categories.all(tenant), setup.workflows.all(tenant), user.profile
     )
-    waiting = RunFilter(user=user.no, status=RunStatus.WAITING)
+    waiting = RunFilter(user=user.no, statuses=frozenset({RunStatus.WAITING}))
     runs, _ = await ledger.runs.page(tenant, waiting, None, RUNS)
     return Response(
         body=pages.render(

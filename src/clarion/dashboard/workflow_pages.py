@@ -100,7 +100,7 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
             history=await _history(site, workflow, waiting),
             runs=await run_rows(site, found),
             statuses=[{"id": one.value, "name": one.value.capitalize()} for one in RunStatus],
-            chosen={"status": where.status.value if where.status else "", "step": where.step or ""},
+            chosen={"status": "".join(where.statuses), "step": where.step or ""},
             older="" if following is None else following.hex(),
         )
     )
@@ -193,7 +193,7 @@ def _wanted(request: PageRequest, workflow: Workflow) -> tuple[RunFilter, RunId 
     try:
         where = RunFilter(
             workflow=workflow.key,
-            status=RunStatus(status) if status else None,
+            statuses=frozenset({RunStatus(status)} if status else ()),
             step=request.query.get("step") or None,
         )
         return where, RunId(bytes.fromhex(before)) if before else None

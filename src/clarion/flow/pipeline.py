@@ -35,6 +35,7 @@ from clarion.flow.live_states import LiveStates
 from clarion.flow.loops import Loops
 from clarion.flow.plan.campaigns import CampaignClaimer
 from clarion.flow.plan.continuations import ContinuationClaimer
+from clarion.flow.plan.low_watermark import LowWatermark
 from clarion.flow.plan.planner import Planner
 from clarion.flow.plan.runs import RunClaimer
 from clarion.flow.priority import PriorityGate
@@ -149,7 +150,8 @@ class Pipeline:
             clock,
         )
         self._continuations = ContinuationClaimer(ledger, lease, self.planner, self.priority, clock)
-        self.runs = RunClaimer(ledger, lease, self.planner, self.priority, vault, clock)
+        watermark = LowWatermark(broker, clock)
+        self.runs = RunClaimer(ledger, lease, self.planner, watermark, self.priority, vault, clock)
         self._campaigns = CampaignClaimer(
             ledger, self.groups, lease, self.planner, self.priority, vault, clock
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.errors import Conflict
 from clarion.model.event import Event
 from clarion.model.ids import Instant
 from clarion.model.run import RunRow, RunState, RunStatus
@@ -25,6 +26,16 @@ def sealed_state(state: RunState, user: User, vault: Vault) -> bytes:
     return vault.seal(user.key, _encode(state))
 
 
+def advanced(row: RunRow, user: User, vault: Vault, now: Instant) -> RunRow:
+    """The row once a run waits no longer than now, whatever its step says."""
+    state = opened_state(row, user, vault)
+    if state.call is not None:
+        raise Conflict(f"The step {state.step!r} waits for what it has done elsewhere, not for a time.")
+    step = msgspec.structs.replace(state, due_at=now, zoned=False)
+    sealed = sealed_state(step, user, vault)
+    return msgspec.structs.replace(row, due_at=now, updated_at=now, sealed=sealed, zoned=None)
+
+
 def acknowledged(row: RunRow, user: User, vault: Vault, now: Instant) -> RunRow:
     """The row once somebody has acknowledged the run, which is looked at as soon as possible."""
     state = opened_state(row, user, vault)
@@ -44,6 +55,7 @@ def row_after(
     if waited is None and advance.state is None and advance.status is not RunStatus.FAILED:
         return None
     state, before = advance.state, None if waited is None else waited.row
+    kept = state or advance.failed
     part = planned.run.part
     return RunRow(
         id=planned.run.id if before is None else before.id,
@@ -56,12 +68,12 @@ def row_after(
         status=advance.status,
         step=advance.step or ("" if before is None else before.step),
         part=part if state is None else part + 1,
-        due_at=None if state is None else state.due_at,
+        due_at=None if state is None else advance.look_at or state.due_at,
         started_at=now if before is None else before.started_at,
         updated_at=now,
         reason=advance.reason,
         cancellation_key=planned.cancellation_key,
-        sealed=None if state is None else sealed_state(state, user, vault),
+        sealed=None if kept is None else sealed_state(kept, user, vault),
         fence=0 if before is None else before.fence,
         waits=advance.waits,
         use=advance.use,

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import MessageFilter
+from clarion.model.run import RunFilter
 
 OperationId = NewType("OperationId", bytes)
 
@@ -19,6 +20,14 @@ class OperationKind(StrEnum):
 
     RETRY_MESSAGES = "messages.retry"
     CANCEL_MESSAGES = "messages.cancel"
+    RETRY_RUNS = "runs.retry"
+    CANCEL_RUNS = "runs.cancel"
+    MIGRATE_RUNS = "runs.migrate"
+
+    @property
+    def of_runs(self) -> bool:
+        """Its items are runs; of the others, messages."""
+        return self.value.startswith("runs.")
 
 
 class OperationStatus(StrEnum):
@@ -49,21 +58,31 @@ def ended(done: int, failed: int) -> OperationStatus:
     return OperationStatus.PARTLY_FAILED if done else OperationStatus.FAILED
 
 
+class RunSelection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs an operation is about."""
+
+    where: RunFilter
+    to_version: int | None = None
+    """The version of the workflow that they go on with from then."""
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """Work on all messages that match a filter, newest first, and how far it is."""
+    """Work on all messages or runs that match a filter, newest first, and how far it is."""
 
     id: OperationId
     tenant: TenantId
     kind: OperationKind
-    where: MessageFilter
+    where: MessageFilter = MessageFilter()
+    runs: RunSelection | None = None
+    """It is about runs."""
     template_version: Literal["live", "planned"] = "live"
     status: OperationStatus = OperationStatus.QUEUED
     total: int | None = None
     """None until they are counted."""
     done: int = 0
     failed: int = 0
-    cursor: MessageId | None = None
-    """The messages from here on were gone through."""
+    cursor: bytes | None = None
+    """What begins here was gone through."""
     swept: bool = False
     """All were gone through: what is left is what failed and is tried again."""
     created_at: Instant
@@ -82,11 +101,11 @@ class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationError(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that an operation could not do."""
+    """A message or a run that an operation could not do."""
 
     index: int
     """Its place in the order in which they were gone through, from 0."""
-    message_id: MessageId
+    item_id: bytes
     code: Literal["conflict", "not_found", "internal"]
     detail: str
 
@@ -94,18 +113,25 @@ class OperationError(msgspec.Struct, frozen=True, kw_only=True):
 class OperationStep(msgspec.Struct, frozen=True, kw_only=True):
     """The next part of an operation."""
 
-    ids: Sequence[MessageId]
-    following: MessageId | None = None
+    ids: Sequence[bytes]
+    following: bytes | None = None
     """Where the part behind it begins; None: this is the last one."""
     at: Instant
     versions: Mapping[str, int] = {}
     """As for `MessageRecords.requeue`."""
     begun: Set[MessageId] = frozenset()
     """As for `MessageRecords.cancel`."""
+    left: Mapping[bytes, str] = {}
+    """Runs that were left as they are, and why; the others are done before the step is counted."""
     total: int | None = None
     """How many there are, once they were counted."""
     broken: bool = False
     """It cannot be done because of an error of ours: all of it failed."""
+
+    @property
+    def messages(self) -> list[MessageId]:
+        """Its ids, where they are those of messages."""
+        return [MessageId(one) for one in self.ids]
 
 
 class OperationProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,6 +79,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It does not wait for a time, but for what comes of this."""
     early: Mapping[str, Mapping[str, Any]] = {}
     """Events that came for steps, by step, until these are done."""
+    recount: bool = False
+    """Its time is computed again when it is looked at: another version of the workflow says it."""
+    failed: bool = False
+    """It does not wait at its step: that failed, and is done anew when the run is retried."""
 
 
 class EventWait(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -149,7 +153,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     cancellation_key: bytes | None = None
     """A keyed hash, equal for runs that are canceled together."""
     sealed: bytes | None = None
-    """Its `RunState` under the user's key; None: it is over."""
+    """Its `RunState` under the user's key; None: it is over. One that failed keeps it, to be retried from there."""
     fence: int = 0
     """Grows with every claim, and when it is canceled; a plan with an older fence is refused."""
     zoned: int | None = None
@@ -168,7 +172,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """All given fields must match."""
 
-    status: RunStatus | None = None
+    ids: frozenset[RunId] | None = None
+    statuses: frozenset[RunStatus] = frozenset()
+    reasons: frozenset[Reason] = frozenset()
+    since: Instant | None = None
+    """Started then or later."""
+    before: Instant | None = None
+    """Started earlier."""
     workflow: str | None = None
     version: int | None = None
     user: UserNo | None = None
@@ -180,7 +190,11 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     def fits(self, row: RunRow) -> bool:
         """Whether this is one of them."""
         return (
-            self.status in (None, row.status)
+            (self.ids is None or row.id in self.ids)
+            and (not self.statuses or row.status in self.statuses)
+            and (not self.reasons or row.reason in self.reasons)
+            and (self.since is None or row.started_at >= self.since)
+            and (self.before is None or row.started_at < self.before)
             and self.workflow in (None, row.workflow)
             and self.version in (None, row.version)
             and self.user in (None, row.user)

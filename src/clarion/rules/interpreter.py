@@ -29,7 +29,7 @@ def advance(program: Program, state: RunState | None, facts: Facts, now: Instant
 def _resumed(walk: Walk, state: RunState) -> Advance | None:
     """Where the run stops again at the step it stopped at; None: it goes on behind it."""
     ended = listening.heard(walk, state)
-    if ended is not None:
+    if ended is not None or state.failed:
         return ended
     step = walk.program.instructions[walk.at - 1].step
     assert step is not None  # a jump never waits

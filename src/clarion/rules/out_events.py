@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clarion.model.ids import id_text
+from clarion.model.ids import id_text, run_id
 from clarion.model.inbox import MARKS, InboxAction
 from clarion.model.message import Change, Message
 from clarion.model.receipt import ReceiptKind
+from clarion.model.setup import Workflow
 from clarion.model.sink import Sink
 from clarion.model.status import Status
 from clarion.model.user_change import UserChange, UserChangeKind
@@ -33,6 +34,17 @@ TYPES = (*USER_TYPES, *(PREFIX + status for status in Status), *sorted(PREFIX + 
 """Of all events."""
 DIGITS = 20
 """Of `sequence`, so that it is in order as a text."""
+
+
+def awaited(workflows: Iterable[Workflow]) -> tuple[str, ...]:
+    """The types of these events that runs of some workflows listen for, as they name them."""
+    named = {
+        event.type: None
+        for workflow in workflows
+        for event in (*workflow.awaited(), *workflow.earlier_events)
+        if event.type.startswith("clarion.")
+    }
+    return tuple(name for name in named if any(match.matches(name, known) for known in TYPES))
 
 
 def is_chosen(types: Sequence[str], name: str) -> bool:
@@ -101,7 +113,11 @@ def data_of(change: Change, message: Message | None, user_id: str | None) -> Map
         "message_id": id_text(change.message_id),
         "event_id": None if message is None else id_text(message.event_id),
         "user_id": user_id,
+        "run_id": None
+        if message is None
+        else id_text(run_id(message.event_id, message.workflow, message.user)),
         "workflow": None if message is None else message.workflow,
+        "step": None if message is None else message.step,
         "category": None if message is None else message.category,
         "channel": None if message is None else message.channel.value,
         "status": change.status.value,

@@ -74,6 +74,8 @@ class Waited(NamedTuple):
     """It has collected until now."""
     wakes: Sequence[tuple[Wake, Event | None]] = ()
     """What has come for it, with the events that can still be read."""
+    planned_until: Instant | None = None
+    """Every event that was accepted before has been planned; None: all have."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -218,12 +220,13 @@ class _Draft:
             digest=None if waited is None else waited.digest,
             wakes=() if waited is None else waited.wakes,
             passes=waited is not None and waited.row.passes,
+            planned_until=None if waited is None else waited.planned_until,
             hash=self._hash,
         )
         came_to = advance(program, None if waited is None else waited.state, facts, self._now, self._sent)
         planned = self.finished()
         collected = came_to.collected
-        waits = came_to.state is not None or collected is not None
+        waits = came_to.state is not None or collected is not None or came_to.failed is not None
         return msgspec.structs.replace(
             planned,
             run=msgspec.structs.replace(planned.run, steps=came_to.steps),

@@ -15,24 +15,29 @@ from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.ledger import Ledger
 from clarion.flow.priority import PriorityGate
 from clarion.model.channel import Lane
-from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
-from clarion.model.message import Message, MessageFilter
+from clarion.model.ids import Instant, MessageId, RunId, TenantId, id_text, new_event_id
+from clarion.model.message import MessageFilter
 from clarion.model.operation import (
     Operation,
+    OperationError,
     OperationId,
     OperationKind,
     OperationProgress,
     OperationStatus,
     OperationStep,
+    RunSelection,
     ended,
 )
+from clarion.model.run import RunStatus
 from clarion.model.status import FAILED_FOR_GOOD, Status
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.rules import ladder
 from clarion.rules.endpoints import TENANT_USER
+from clarion.rules.exact import closed, stepped
 from clarion.services.retries import Retries
+from clarion.services.runs import RunService
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +60,16 @@ CAN = {
     OperationKind.CANCEL_MESSAGES: frozenset({Status.QUEUED, Status.DEFERRED}),
 }
 """In which statuses messages can be done; others are left as they are."""
+CAN_RUNS = {
+    OperationKind.RETRY_RUNS: frozenset({RunStatus.FAILED}),
+    OperationKind.CANCEL_RUNS: frozenset({RunStatus.WAITING}),
+    OperationKind.MIGRATE_RUNS: frozenset({RunStatus.WAITING}),
+}
+"""The same of runs."""
+TOLD = 100
+"""Runs that a dry run names."""
+COUNTED = 2_000
+"""Runs counted at a time."""
 
 
 class OperationRunner:
@@ -64,6 +79,7 @@ class OperationRunner:
         self,
         ledger: Ledger,
         retries: Retries,
+        run_service: RunService,
         guard: CancellationGuard,
         priority: PriorityGate,
         submit: Submit,
@@ -73,17 +89,20 @@ class OperationRunner:
         self._operations = ledger.operations
         self._steps = ledger.steps
         self._records = ledger.records
+        self._receipts = ledger.receipts
         self._retries = retries
+        self._runs = ledger.runs
+        self._run_service = run_service
         self._guard = guard
         self._priority = priority
         self._submit = submit
         self._clock = clock
         self._random = random
-        self._counts: dict[OperationId, tuple[int, MessageId | None]] = {}
+        self._counts: dict[OperationId, tuple[int, bytes | None]] = {}
         """How far counting is; a crash begins it again."""
         self._asked = asyncio.Event()
         self.done = 0
-        """Messages that operations changed."""
+        """Messages and runs that operations changed."""
         self.failed = 0
 
     async def start(
@@ -93,21 +112,28 @@ class OperationRunner:
 
         Raises Busy when the tenant has too many unfinished ones.
         """
-        now = self._clock.now()
-        until = Instant(now + 1)
-        operation = Operation(
-            id=OperationId(new_event_id(now, self._random.bytes(10))),
-            tenant=tenant,
-            kind=kind,
-            where=replace(
-                where,
-                statuses=where.statuses or CAN[kind],
-                before=until if where.before is None else min(where.before, until),
-            ),
-            template_version="planned" if planned else "live",
-            created_at=now,
-            updated_at=now,
+        where = replace(where, statuses=where.statuses or CAN[kind], before=self._until(where.before))
+        operation = replace(
+            self._new(tenant, kind), where=where, template_version="planned" if planned else "live"
         )
+        return await self._queued(operation)
+
+    async def start_runs(self, tenant: TenantId, kind: OperationKind, runs: RunSelection) -> Operation:
+        """Queue work on all runs there are now that match. Raises Busy as `start` does."""
+        where = replace(runs.where, statuses=CAN_RUNS[kind], before=self._until(runs.where.before))
+        return await self._queued(replace(self._new(tenant, kind), runs=replace(runs, where=where)))
+
+    def _until(self, before: Instant | None) -> Instant:
+        """Nothing that begins later."""
+        until = Instant(self._clock.now() + 1)
+        return until if before is None else min(before, until)
+
+    def _new(self, tenant: TenantId, kind: OperationKind) -> Operation:
+        now = self._clock.now()
+        id_ = OperationId(new_event_id(now, self._random.bytes(10)))
+        return Operation(id=id_, tenant=tenant, kind=kind, created_at=now, updated_at=now)
+
+    async def _queued(self, operation: Operation) -> Operation:
         if not await self._operations.add(operation, MOST):
             raise Busy(
                 f"{MOST} operations are not finished yet: wait for one, or cancel it.", retry_after_s=10
@@ -172,29 +198,25 @@ class OperationRunner:
         if operation.status.is_finished:
             return await self._close(operation, operation.status)
         if operation.total is None:
-            counted, following = self._counts.get(operation.id, (0, None))
-            more, following = await self._steps.count(operation, following)
-            self._counts[operation.id] = counted + more, following
-            if following is not None:
+            counted, counted_to = self._counts.get(operation.id, (0, None))
+            more, counted_to = await self._count(operation, counted_to)
+            self._counts[operation.id] = counted + more, counted_to
+            if counted_to is not None:
                 return True
         if operation.swept:
-            ids, following = await self._steps.again(operation, SLICE), None
+            following = None
+            ids = await self._steps.again(operation, SLICE)
             if not ids:
                 return await self._close(operation, ended(operation.done, operation.failed))
-            named = [await self._records.get(operation.tenant, one) for one in ids]
-            found: Sequence[Message] = [message for message in named if message is not None]
         else:
-            found, following = await self._records.page(
-                operation.tenant, operation.where, operation.cursor, SLICE
-            )
-            ids = [message.id for message in found]
+            ids, following = await self._page(operation)
         total, _ = self._counts.get(operation.id, (None, None))
         step = OperationStep(ids=ids, following=following, at=self._clock.now(), total=total)
-        stepped = await self._done(operation, step, found)
-        if stepped is None:
+        after = await self._done(operation, step)
+        if after is None:
             return False
-        self.done += stepped.operation.done - operation.done
-        self.failed += max(0, stepped.operation.failed - operation.failed)
+        self.done += after.operation.done - operation.done
+        self.failed += max(0, after.operation.failed - operation.failed)
         if operation.total is None:
             self._counts.pop(operation.id, None)
         return True
@@ -222,14 +244,52 @@ class OperationRunner:
         log.info("operation_finished", operation=id_text(operation.id), status=status.value)
         return True
 
-    async def _done(
-        self, operation: Operation, step: OperationStep, messages: Sequence[Message]
-    ) -> OperationProgress | None:
+    async def rehearsed(self, operation: Operation) -> tuple[Operation, Sequence[OperationError]]:
+        """What a dry run of work on runs says: the operation once it would have gone through everything, and the first
+        runs that it would leave as they are."""
+        told: list[OperationError] = []
+        while True:
+            ids, following = await self._page(operation)
+            left = await self._run_service.apply(operation, [RunId(one) for one in ids])
+            seen = operation.done + operation.failed
+            told += [
+                OperationError(index=seen + place, item_id=one, code="conflict", detail=left[RunId(one)])
+                for place, one in enumerate(ids)
+                if one in left
+            ]
+            step = OperationStep(ids=ids, following=following, at=operation.created_at)
+            operation = stepped(operation, step, done=len(ids) - len(left), failed=len(left))
+            if following is None:
+                return closed(operation, operation.created_at), told[:TOLD]
+
+    async def _page(self, operation: Operation) -> tuple[Sequence[bytes], bytes | None]:
+        """What it is about, from where it stands, and where what comes behind begins."""
+        tenant, cursor = operation.tenant, operation.cursor
+        if operation.runs is not None:
+            before = None if cursor is None else RunId(cursor)
+            runs, after = await self._runs.page(tenant, operation.runs.where, before, SLICE)
+            return [run.id for run in runs], after
+        start = None if cursor is None else MessageId(cursor)
+        messages, end = await self._records.page(tenant, operation.where, start, SLICE)
+        return [message.id for message in messages], end
+
+    async def _count(self, operation: Operation, before: bytes | None) -> tuple[int, bytes | None]:
+        """How many match, and where to go on counting; None: that was all."""
+        if operation.runs is None:
+            return await self._steps.count(operation, None if before is None else MessageId(before))
+        start = None if before is None else RunId(before)
+        found, following = await self._runs.page(operation.tenant, operation.runs.where, start, COUNTED)
+        return len(found), following
+
+    async def _done(self, operation: Operation, step: OperationStep) -> OperationProgress | None:
         """What came of the step; when it breaks, all of it failed and the operation goes on. None: not now."""
         try:
+            if operation.runs is not None:
+                left = await self._run_service.apply(operation, [RunId(one) for one in step.ids])
+                return await self._steps.advance(operation, replace(step, left=left))
             if operation.kind is OperationKind.RETRY_MESSAGES:
                 return await self._retry(operation, step)
-            return await self._cancel(operation, step, messages)
+            return await self._cancel(operation, step)
         except Unavailable:
             raise
         except Exception as fault:
@@ -242,27 +302,26 @@ class OperationRunner:
         versions = await self._retries.versions(operation.tenant, None, operation.template_version)
         return await self._steps.advance(operation, replace(step, versions=versions))
 
-    async def _cancel(
-        self, operation: Operation, step: OperationStep, messages: Sequence[Message]
-    ) -> OperationProgress | None:
+    async def _cancel(self, operation: Operation, step: OperationStep) -> OperationProgress | None:
         """Stops calls first and changes the ledger then: what it says is canceled was not sent."""
         if self._guard.remembered() > MOST_STOPPED:
             return None
+        messages = (await self._receipts.messages(step.messages)).values()
         stopping = {message.id for message in messages}
         stopping.update(ladder.behind(messages))
         begun = self._guard.stop(stopping)
         try:
-            stepped = await self._steps.advance(operation, replace(step, begun=begun))
+            after = await self._steps.advance(operation, replace(step, begun=begun))
         except BaseException:
             self._guard.undo(stopping)
             raise
-        self._guard.undo(stopping - stepped.moved)
-        return stepped
+        self._guard.undo(stopping - after.moved)
+        return after
 
     async def _counted(self, operation: Operation) -> int:
         """How many match, for whom only asks."""
-        total, following = await self._steps.count(operation, None)
+        total, following = await self._count(operation, None)
         while following is not None:
-            more, following = await self._steps.count(operation, following)
+            more, following = await self._count(operation, following)
             total += more
         return total

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from clarion.errors import Busy, ClarionError, Unavailable
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
-from clarion.flow.setup_view import DocumentsView
 from clarion.model.ids import TenantId, WorkerId
 from clarion.model.reading import WHOLE, Reading, ReadingKind, ReadingPlace
 from clarion.ports.clock import Clock
@@ -46,6 +45,7 @@ class Pausable(Protocol):
 
 
 D = TypeVar("D", bound=Pausable)
+C_co = TypeVar("C_co", bound=Pausable, covariant=True)
 
 
 class TurnLost(Exception):
@@ -164,6 +164,13 @@ class Turn(Generic[D]):
             raise TurnLost
 
 
+class Documents(Protocol[C_co]):
+    """The sources or sinks of tenants."""
+
+    def all(self, tenant: TenantId) -> Mapping[str, C_co]:
+        """By key."""
+
+
 class ReadingLoops(Generic[D]):
     """Supervises the loops of all tenants. `read` reads one source or sink until it is cancelled or fails.
 
@@ -173,7 +180,7 @@ class ReadingLoops(Generic[D]):
     def __init__(
         self,
         kind: ReadingKind,
-        documents: DocumentsView[D],
+        documents: Documents[D],
         read: Callable[[Turn[D]], Awaitable[None]],
         ledger: Ledger,
         lease: WorkerLease,

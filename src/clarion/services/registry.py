@@ -48,6 +48,7 @@ from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.report_queues import ReportQueues
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
+from clarion.services.run_listeners import EverySink
 from clarion.services.runs import RunService
 from clarion.services.schedules import ScheduleService
 from clarion.services.seen_countries import SeenCountries
@@ -144,11 +145,12 @@ class Services:
         `mail_home` names the tenant whose mail comes in; `sources`, `formats` and `sinks`: what can be read and
         written."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
+        every_sink = EverySink(setup)
         inbox_actions = InboxActions(
             ledger.inboxes,
             fanout,
             clock,
-            lambda tenant, action: out_events.mark_is_told(setup.sinks.all(tenant).values(), action),
+            lambda tenant, action: out_events.mark_is_told(every_sink.all(tenant).values(), action),
         )
         retries = Retries(ledger, clock)
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
@@ -175,7 +177,7 @@ class Services:
         pipeline.runs.calls = StepCallService(setup.tenants, users, connections, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
         operations = OperationRunner(
-            ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
+            ledger, retries, runs, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
         )
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -218,7 +220,7 @@ class Services:
             dry_runs=dry_runs,
             connections=connections,
             sources=SourceService(ledger, pipeline, dry_runs, sources, formats, tools),
-            sinks=SinkService(ledger, pipeline, sinks, tools),
+            sinks=SinkService(ledger, pipeline, sinks, every_sink, tools),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
             schedules=ScheduleService(ledger, pipeline.schemas, pipeline.submit, vault, clock, random),

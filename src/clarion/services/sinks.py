@@ -39,6 +39,7 @@ from clarion.rules import match, out_events
 from clarion.rules.expressions import Expression, ExpressionError, compiled
 from clarion.services.dead_records import DeadRecordKeeper, Refused
 from clarion.services.reading_loops import ReadingLoops, Turn
+from clarion.services.run_listeners import KEPT_MS, RUNS, EverySink, RunListeners
 
 log = structlog.get_logger(__name__)
 
@@ -106,16 +107,20 @@ class SinkService:
     """Follows the journal for every sink, and shows what a sink would get."""
 
     def __init__(
-        self, ledger: Ledger, pipeline: Pipeline, kinds: Mapping[str, SinkPlugin], tools: ProviderTools
+        self,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        kinds: Mapping[str, SinkPlugin],
+        every: EverySink,
+        tools: ProviderTools,
     ) -> None:
         self.kinds = kinds
         self.tools = tools
         self._ledger = ledger
         self._clock = tools.clock
+        self._submit = pipeline.submit
         self.dead = DeadRecordKeeper(DeadRecordKind.SINK_EVENT, ledger, tools.vault, self._clock)
-        self.loops = ReadingLoops(
-            ReadingKind.SINK, ledger.setup.sinks, self._follow, ledger, pipeline.lease, self._clock
-        )
+        self.loops = ReadingLoops(ReadingKind.SINK, every, self._follow, ledger, pipeline.lease, self._clock)
         self.events: Counter[str] = Counter()
         """What became of events; read by metrics."""
 
@@ -184,7 +189,8 @@ class SinkService:
         """Until cancelled, or something is in the way."""
         tenant = turn.place.tenant
         wanted = EventFilter(turn.document)
-        writer = self._opened(turn.document)
+        ours = turn.document.kind == RUNS
+        writer = RunListeners(tenant, self._submit) if ours else self._opened(turn.document)
         try:
             if JOURNAL not in turn.position:
                 await turn.move({WHOLE: {**await self._latest(tenant), **wanted.position}})
@@ -218,6 +224,8 @@ class SinkService:
     ) -> None:
         """Written or kept when this returns, with the position."""
         since = int(turn.position.get(SINCE, 0))
+        if turn.document.kind == RUNS:
+            since = self._clock.now() - KEPT_MS
         events, dead = await self._events(turn.place.tenant, page, wanted, since)
         kept = [_kept(event, CONDITION_FAILED, why) for event, why in dead]
         if events:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from clarion.api import ApiLimits
 from clarion.model.setup import Scope
 
 SMS = {"mode": "all", "channels": ["sms"]}
@@ -205,3 +206,98 @@ async def test_a_dry_run_goes_on_behind_waits_when_asked(sender, admin):
     body = {"recipients": ["ada"], "data": {"id": "1"}}
     refused = await sender.problem("POST", "/v1/workflows/series/trigger?skip_waits=true", body)
     assert "only a dry run skips waits" in refused["errors"][0]["detail"]
+
+
+async def over(clarion, sender, answer):
+    """An operation, once it is finished."""
+    place = f"/v1/operations/{answer['id']}"
+    for _ in range(500):
+        found = await sender.ok("GET", place)
+        if found["finished_at"]:
+            return found
+        await clarion.services.operations.round()
+    raise AssertionError(answer)
+
+
+async def test_a_wait_is_skipped_only_where_that_is_allowed(clarion, admin, sender):
+    """Nobody finds out by chance that production can be hurried."""
+    await trigger(sender, "ada")
+    (one,) = await waiting(clarion, admin, 1)
+    path = f"/v1/runs/{one['id']}/advance"
+    refused = await sender.problem("POST", path)
+    assert (refused["status"], refused["code"]) == (403, "forbidden")
+    assert "allow_advance" in refused["detail"]
+    hurried = await clarion.client(Scope.SEND, edge=clarion.with_limits(ApiLimits(), may_advance=True))
+    assert (await hurried.ok("POST", path))["status"] == "waiting"
+    await waiting(clarion, admin, 1, "?status=finished")
+    assert (await hurried.problem("POST", path))["code"] == "conflict"
+
+
+async def test_runs_that_match_are_canceled_as_an_operation(clarion, admin, sender):
+    """Of one version, of one user, or of a time; a rehearsal only counts them."""
+    await trigger(sender, "ada", "bob")
+    await waiting(clarion, admin, 2)
+    asked = {"filter": {"workflow": "series", "version": 1, "user_id": "ada"}}
+    told = await sender.ok("POST", "/v1/runs/cancel?dry_run=true", asked)
+    assert (told["kind"], told["progress"]["total"]) == ("runs.cancel", 1)
+    done = await over(clarion, sender, await sender.ok("POST", "/v1/runs/cancel", asked))
+    assert (done["status"], done["progress"]) == ("succeeded", {"done": 1, "failed": 0, "total": 1})
+    assert [one["user_id"] for one in await waiting(clarion, admin, 1, "?status=canceled")] == ["ada"]
+    assert [one["user_id"] for one in await waiting(clarion, admin, 1, "?status=waiting")] == ["bob"]
+    assert len(await waiting(clarion, admin, 1, "?reason=canceled_by_caller,expired")) == 1
+    assert await waiting(clarion, admin, 0, "?until=2020-01-01T00:00:00Z") == []
+    for wrong in ({}, {"filter": {}, "workflow": "series", "cancellation_key": 1}, {"workflow": "series"}):
+        assert (await sender.problem("POST", "/v1/runs/cancel", wrong))["status"] == 400
+    wrong = await sender.problem("POST", "/v1/runs/retry", {"filter": {"workflow": "serise"}})
+    assert "'series'" in wrong["detail"]
+
+
+async def test_a_run_that_failed_is_retried(clarion, admin, sender):
+    """By its id, or all that match."""
+    throttle = {"key": "most", "type": "throttle", "limit": 1, "per_s": 60, "by": "user.attributes.team"}
+    await admin.ok("PUT", "/v1/workflows/teams", {"category": "orders", "steps": [throttle, STEPS[0]]})
+    await sender.ok("POST", "/v1/workflows/teams/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    (one,) = await waiting(clarion, admin, 1, "?status=failed")
+    assert (one["reason"], one["step"]) == ("key_missing", "most")
+    assert (await sender.ok("POST", f"/v1/runs/{one['id']}/retry?dry_run=true"))["status"] == "waiting"
+    await admin.ok("PATCH", "/v1/users/ada", {"attributes": {"team": "blue"}})
+    asked = {"filter": {"reason": "key_missing"}}
+    done = await over(clarion, sender, await sender.ok("POST", "/v1/runs/retry", asked))
+    assert (done["kind"], done["progress"]["done"]) == ("runs.retry", 1)
+    (one,) = await waiting(clarion, admin, 1, "?status=finished")
+    assert (await sender.problem("POST", f"/v1/runs/{one['id']}/retry"))["code"] == "conflict"
+
+
+async def test_runs_move_to_the_live_version_or_say_why_not(clarion, admin, sender):
+    """A rehearsal says so too, and moves none."""
+    await trigger(sender, "ada")
+    (one,) = await waiting(clarion, admin, 1)
+    changed = {**SERIES, "steps": [STEPS[0], {"key": "other", "type": "wait", "for_s": 86_400}]}
+    await admin.ok("PUT", "/v1/workflows/series", changed)
+    path = "/v1/workflows/series/migrate-runs"
+    told = await admin.ok("POST", f"{path}?dry_run=true", {"from_version": 1})
+    assert told["progress"] == {"done": 0, "failed": 1, "total": 1}
+    (error,) = told["errors"]
+    assert (error["run_id"], error["message_id"]) == (one["id"], None)
+    assert error["error"]["detail"] == "There is no step 'pause' in version 2."
+    await admin.ok("PUT", "/v1/workflows/series", {**SERIES, "jitter_s": 60})
+    done = await over(clarion, sender, await admin.ok("POST", path, {"from_version": 1, "to_version": 3}))
+    assert (done["status"], done["progress"]["done"]) == ("succeeded", 1)
+    assert len(await waiting(clarion, admin, 1, "?version=3&status=waiting")) == 1
+    for wrong in ({"from_version": 3}, {"from_version": 1, "to_version": 2}):
+        assert (await admin.problem("POST", path, wrong))["status"] == 400
+
+
+async def test_a_workflow_is_not_deleted_under_its_runs(clarion, admin, sender):
+    """Unless whoever deletes it says that they are canceled."""
+    await trigger(sender, "ada")
+    await waiting(clarion, admin, 1)
+    refused = await admin.problem("DELETE", "/v1/workflows/series")
+    assert (refused["status"], refused["detail"].split(". ")[0]) == (
+        *(409, "1 runs of the workflow 'series' wait"),
+    )
+    await admin.ok("DELETE", "/v1/workflows/series?runs=cancel")
+    (asked,) = (await admin.ok("GET", "/v1/operations?kind=runs.cancel"))["items"]
+    assert (await over(clarion, admin, asked))["status"] == "succeeded"
+    (one,) = await waiting(clarion, admin, 1)
+    assert (one["status"], one["reason"]) == ("canceled", "workflow_deleted")

@@ -46,12 +46,13 @@ def test_the_commands_are_the_promised_ones():
             "preferences update",
             "users import",
             "users search",
+            "workflows migrate",
             "workflows runs",
             "workflows trigger",
         ]
         + ["apply", "export", "import", "plan", "promote", "schemas", "types"]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
-        + [f"runs {verb}" for verb in ("acknowledge", "cancel", "list", "show")]
+        + [f"runs {verb}" for verb in ("acknowledge", "advance", "cancel", "list", "retry", "show")]
         + [
             f"campaigns {verb}"
             for verb in (

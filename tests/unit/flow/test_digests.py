@@ -90,6 +90,8 @@ async def traces(clarion: Engine, event_id: Any) -> list[tuple[str, str]]:
 
 async def rows(clarion: Engine, **where: Any) -> list[Any]:
     """The runs that wait or have waited."""
+    if (status := where.pop("status", None)) is not None:
+        where["statuses"] = frozenset({status})
     found, _ = await clarion.ledger.runs.page(clarion.tenant, RunFilter(**where), None, 50)
     return list(found)
 

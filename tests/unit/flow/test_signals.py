@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from clarion.flow.plan.low_watermark import LowWatermark
 from clarion.model.channel import Lane
 from clarion.model.run import RunStatus
-from clarion.model.setup import AwaitedEvent, Case, Since, Step, StepType
+from clarion.model.setup import AwaitedEvent, Case, EventMatch, Since, Step, StepType
 from clarion.model.status import Reason
 from clarion.model.submission import Submission
 from clarion.testing.ports import ManualClock
@@ -204,3 +205,88 @@ async def test_events_that_nobody_listens_for_leave_nothing(store, monkeypatch):
         await happens(clarion, "order.paid", "ada")
         await clarion.pass_time(1)
         assert (signals, opened) == ([], [])
+
+
+async def test_an_event_that_was_accepted_in_time_counts_although_it_is_planned_late(store, monkeypatch):
+    """The run waits for it, at most half a minute; then it goes on as if nothing had come."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await set_up(clarion, paid(timeout_s=60), FORK)
+        for user in ("ada", "bob"):
+            await clarion.trigger("w", user, data=data(1))
+        await clarion.pass_time(50)
+        draft, held = clarion.pipeline.planner._draft, asyncio.Event()
+
+        async def late(lane, entries):
+            if lane is Lane.BULK:
+                await held.wait()
+            return await draft(lane, entries)
+
+        monkeypatch.setattr(clarion.pipeline.planner, "_draft", late)
+        await happens(clarion, "order.paid", "ada", lane=Lane.BULK)
+        await clarion.pass_time(20)
+        assert await sent(clarion) == []
+        held.set()
+        await clarion.pass_time(2)
+        assert sorted(await sent(clarion)) == ["remind", "thanks"]
+        held.clear()
+        await clarion.trigger("w", "bob", data=data(2))
+        await clarion.pass_time(50)
+        await happens(clarion, "order.paid", "bob", order=3, lane=Lane.BULK)
+        await clarion.pass_time(20)
+        assert len(await sent(clarion)) == 2
+        await clarion.pass_time(25)
+        assert len(await sent(clarion)) == 3
+        held.set()
+
+
+async def test_an_event_under_way_to_the_broker_is_waited_for(store):
+    """It is accepted before it lies there."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        watermark = LowWatermark(clarion.broker, clarion.clock)
+        assert await watermark.reached() == clarion.clock.now() - 500
+        assert await watermark.reached() < clarion.clock.now()
+
+
+async def test_what_becomes_of_a_message_ends_a_wait(store):
+    """That of one step of the same run; it starts no workflow, so that nothing goes round for ever."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        match = "event.data.run_id == run.id && event.data.step == 'hello'"
+        step = paid(type="clarion.message.sent", match=match)
+        on = EventMatch(type="clarion.message.*", recipients="/user_id")
+        await clarion.create_setup(workflow("loop", on=on))
+        await set_up(clarion, send("other"), wait(seconds=10), send("hello"), step, FORK)
+        await clarion.pass_time(3)
+        await clarion.trigger("w", "ada", data=data(1))
+        await clarion.pass_time(5)
+        assert await sent(clarion) == ["other"]
+        await clarion.pass_time(10)
+        await clarion.pass_time(3)
+        assert await sent(clarion) == ["other", "hello", "thanks"]
+
+
+async def test_a_change_of_the_user_ends_a_run(store):
+    """Of that user only; where no workflow listens for it, nothing is told."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        ends = (AwaitedEvent(type="clarion.user.updated"),)
+        await set_up(clarion, wait(seconds=600), send("late"), stop_on=ends)
+        await clarion.pass_time(3)
+        for user in ("ada", "bob"):
+            await clarion.trigger("w", user, data=data(1))
+        await clarion.pass_time(2)
+        await clarion.put_user("ada", zone="Asia/Tokyo")
+        await clarion.pass_time(3)
+        (canceled,) = await rows(clarion, status=RunStatus.CANCELED)
+        assert canceled.reason is Reason.STOP_EVENT
+        assert len(await rows(clarion, status=RunStatus.WAITING)) == 1
+
+
+async def test_where_no_workflow_listens_nobody_is_told(store):
+    """What becomes of messages costs nothing then."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await set_up(clarion, paid(), FORK)
+        assert clarion.services.sinks.loops._documents.all(clarion.tenant) == {}
+        await clarion.ledger.setup.workflows.put(
+            clarion.tenant, workflow("w", steps=(paid(type="clarion.message.read"), FORK))
+        )
+        (sink,) = clarion.services.sinks.loops._documents.all(clarion.tenant).values()
+        assert sink.types == ("clarion.message.read",)

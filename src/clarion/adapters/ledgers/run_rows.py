@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from msgspec.structs import replace
 
 from clarion.model.channel import Lane
-from clarion.model.ids import EventId, RunId, UserNo, run_id
+from clarion.model.ids import EventId, RunId, TenantId, UserNo, run_id
 from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus, Wake
 from clarion.model.status import Reason
@@ -30,6 +31,43 @@ SEEN = 2_000
 
 WAKES_AT_A_TIME = 5_000
 """Read with one claim. What is left makes its runs due again."""
+
+
+TENANTS_AT_A_TIME = 16
+"""Tenants of which runs are claimed in one go."""
+TENANTS_SEEN = 512
+"""Tenants that one claim looks at, those of which nothing is due too."""
+
+
+class TenantTurns:
+    """Whose turn it is in each lane: however much of one tenant is due, the runs of the others do not wait behind it."""
+
+    def __init__(self) -> None:
+        self._after: dict[Lane, int] = {}
+
+    def after(self, lane: Lane) -> int:
+        """Behind which tenant the next turn begins; -1: with the first."""
+        return self._after.get(lane, -1)
+
+    def taken(self, lane: Lane, seen: Sequence[tuple[int, bool]]) -> list[int]:
+        """Whose turn it is, of tenants in their order, each with whether something is due."""
+        due = [tenant for tenant, is_due in seen if is_due][:TENANTS_AT_A_TIME]
+        if len(due) == TENANTS_AT_A_TIME:
+            self._after[lane] = due[-1]
+        else:
+            self._after[lane] = seen[-1][0] if len(seen) == TENANTS_SEEN else -1
+        return due
+
+
+def share(tenants: Sequence[int], limit: int) -> tuple[Sequence[int], int]:
+    """Who takes part in so many runs, and how many are theirs at most."""
+    return tenants[:limit], max(1, limit // len(tenants))
+
+
+def left_of(tenants: Sequence[int], each: int, found: Sequence[RunRow]) -> list[int]:
+    """Those who may have more than what was found of them."""
+    counts = Counter(row.tenant for row in found)
+    return [tenant for tenant in tenants if counts[TenantId(tenant)] >= each]
 
 
 def wakes_of(rows: Iterable[Sequence[Any]]) -> dict[RunId, list[Wake]]:
@@ -100,6 +138,12 @@ def run_of(row: Sequence[Any]) -> RunRow:
         fence=fence,
         zoned=zoned,
     )
+
+
+def changing(row: RunRow) -> tuple[Any, ...]:
+    """What a change of a run is made with: what it is to be, and what it was."""
+    what = (row.status.value, row.reason, row.version, row.due_at, row.sealed, row.zoned, row.updated_at)
+    return (*what, row.id, row.fence, row.part)
 
 
 def conditions(where: RunFilter) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0056"
+REVISION = "0058"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -279,7 +279,9 @@ runs = Table(
     sqlite_with_rowid=False,
 )
 _WAITING = runs.c.due_at.is_not(None)
-Index("runs_due", runs.c.lane, runs.c.due_at, sqlite_where=_WAITING)
+_UNHELD = _WAITING & runs.c.holder.is_(None)
+Index("runs_due", runs.c.lane, runs.c.due_at, sqlite_where=_UNHELD)
+Index("runs_turn", runs.c.lane, runs.c.tenant, runs.c.due_at, sqlite_where=_UNHELD)
 Index("runs_user", runs.c.user, sqlite_where=_WAITING)
 Index("runs_key", runs.c.cancellation_key, sqlite_where=_WAITING)
 Index("runs_held", runs.c.holder, sqlite_where=runs.c.holder.is_not(None))

@@ -15,7 +15,7 @@ from clarion.model.lru import Lru
 from clarion.model.setup import Workflow
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Contact, Profile
-from clarion.rules import match, schedule, validation
+from clarion.rules import match, out_events, schedule, validation
 from clarion.rules.endpoints import TENANT_USER
 
 MAX_RECIPIENTS = 1_000
@@ -139,7 +139,10 @@ class WorkflowIndex:
         self._by_type: Lru[str, tuple[Workflow, ...]] = Lru(TYPES_KEPT)
 
     def to(self, type: str) -> tuple[Workflow, ...]:
-        """Those that events of this type start; remembered, because the same few types come again and again."""
+        """Those that events of this type start; remembered, because the same few types come again and again. What becomes of
+        messages and users starts none: it would go on for ever."""
+        if type in out_events.TYPES:
+            return ()
         found = self._by_type.get(type)
         if found is None:
             listening = (

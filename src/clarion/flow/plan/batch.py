@@ -145,7 +145,7 @@ class PlanBatch:
         self._run(entry, NO_USER, workflow, now, ())
 
     def end_run(self, row: RunRow, status: RunStatus, reason: Reason, now: Instant) -> None:
-        """A run that waited goes on no more."""
+        """A run that waited goes on no more; one that failed until it is retried."""
         trace = StepTrace(
             step=row.step, type=StepType.WAIT, result="ended", at=now, inputs={"reason": reason.value}
         )
@@ -164,8 +164,11 @@ class PlanBatch:
                 steps=(trace,),
             )
         )
-        over = {"due_at": None, "sealed": None, "updated_at": now}
-        self.run_rows.append(msgspec.structs.replace(row, status=status, reason=reason, **over))
+        over = msgspec.structs.replace(row, status=status, reason=reason, due_at=None, updated_at=now)
+        if status is RunStatus.FAILED:
+            self.run_rows.append(over)
+            return
+        self.run_rows.append(msgspec.structs.replace(over, sealed=None))
         self.digest_totals.append(DigestTotal(run=row.id, digest=row.event_id, total=0))
 
     def tell(self, row: RunRow, digest: DigestTold, entry: Entry) -> None:

@@ -17,7 +17,8 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
 from clarion.flow.plan.digests import digest_step, event_of, parts
-from clarion.flow.plan.planner import Planner
+from clarion.flow.plan.low_watermark import LowWatermark
+from clarion.flow.plan.planner import CHUNK, Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.run_states import opened_state
 from clarion.flow.sealing import opened, sealed_entry
@@ -79,6 +80,13 @@ class _Woken(NamedTuple):
     wakes: Sequence[tuple[Wake, Event | None]]
 
 
+def _listens(one: _Woken) -> bool:
+    """It waits for an event."""
+    place = one.setup.program.places.get(one.state.step)
+    step = None if place is None else one.setup.program.instructions[place].step
+    return step is not None and step.event is not None
+
+
 class RunClaimer:
     """Claims runs of a lane that are due, and plans them. One sweeps a lane in a process: what a worker holds itself is
     claimed again."""
@@ -88,6 +96,7 @@ class RunClaimer:
         ledger: Ledger,
         lease: WorkerLease,
         planner: Planner,
+        watermark: LowWatermark,
         priority: PriorityGate,
         vault: Vault,
         clock: Clock,
@@ -95,6 +104,7 @@ class RunClaimer:
         self._ledger = ledger
         self._lease = lease
         self._planner = planner
+        self._watermark = watermark
         self._priority = priority
         self._vault = vault
         self._clock = clock
@@ -207,9 +217,12 @@ class RunClaimer:
             for message in its
         ]
         messages = await self._ledger.receipts.messages(asked) if asked else {}
+        planned_until = await self._watermark.reached() if any(map(_listens, woken)) else None
         for one in woken:
+            if len(draft.runs) % CHUNK[lane] == 0:
+                await self._priority.turn(lane)
             result = None if one.state.call is None else results[one.state.call.id]
-            waited = Waited(one.row, one.state, messages, result, one.digest, one.wakes)
+            waited = Waited(one.row, one.state, messages, result, one.digest, one.wakes, planned_until)
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:

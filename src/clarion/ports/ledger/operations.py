@@ -17,7 +17,7 @@ from clarion.model.operation import (
 
 
 class Operations(Protocol):
-    """Work on many messages: asked for, looked at, and stopped. Finished ones stay as long as `Retention` says."""
+    """Work on many messages or runs: asked for, looked at, and stopped. Finished ones stay as long as `Retention` says."""
 
     async def add(self, operation: Operation, most: int) -> bool:
         """Durable when this returns. False, and nothing is stored, when the tenant has `most` unfinished ones."""
@@ -51,12 +51,12 @@ class OperationSteps(Protocol):
         """The oldest of each tenant behind `after` that has no `finished_at`, by tenant."""
 
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
-        """How many match, and where to go on counting (None: that was all): the scan per call is bounded."""
+        """How many messages match, and where to go on counting (None: that was all): the scan per call is bounded."""
 
-    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+    async def again(self, operation: Operation, limit: int) -> Sequence[bytes]:
         """What failed and is to be tried again."""
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
-        """One transaction: the messages are changed, and the operation counts them. Nothing is done when the
+        """One transaction: messages are changed, and the operation counts them; runs were changed before. Nothing is done when the
         operation is not any more as it was given: somebody canceled it, or this step was done. Without `ids`, when
         nothing is left or it is canceled: it is finished."""

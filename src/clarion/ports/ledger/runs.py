@@ -8,6 +8,7 @@ from typing import Protocol
 from clarion.model.channel import Lane
 from clarion.model.ids import Instant, RunId, TenantId, WorkerId
 from clarion.model.run import RunFilter, RunRow
+from clarion.model.status import Reason
 
 
 class Runs(Protocol):
@@ -16,8 +17,8 @@ class Runs(Protocol):
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
     ) -> Sequence[RunRow]:
-        """Runs that are due and no other worker holds: the worker holds them now, each with a higher fence. Those that
-        have waited longest. Nothing when the worker has been given up. `besides`: what it is at work on, and keeps as it is.
+        """Runs that are due and no other worker holds: the worker holds them now, each with a higher fence. Tenants take
+        turns; of each, those that have waited longest. Nothing when the worker has been given up. `besides`: what it is at work on, and keeps as it is.
         """
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
@@ -29,13 +30,21 @@ class Runs(Protocol):
         """Newest first, and the cursor to go on from (None: the end). A page may be short, even empty, when
         the filter is rare: the scan per call is bounded; go on with the cursor."""
 
-    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
-        """End runs that wait (at most so many) as `canceled`, named by user, event, workflow or cancellation key; which. Whatever a worker
-        plans of them meanwhile is not stored."""
+    async def cancel(
+        self,
+        tenant: TenantId,
+        where: RunFilter,
+        at: Instant,
+        limit: int,
+        reason: Reason = Reason.CANCELED_BY_CALLER,
+    ) -> Sequence[RunRow]:
+        """End runs that wait (at most so many) as `canceled`, named by id, user, event, workflow or cancellation key; which. Whatever
+        a worker plans of them meanwhile is not stored."""
 
     async def change(self, row: RunRow) -> RunRow | None:
-        """Replace the state and the due time of a run that waits as it did when `row` was read: as it is now. Whatever a
-        worker plans of it meanwhile is not stored, and anybody may claim it. None: it has gone on since."""
+        """Replace status, version, state and due time of a run that waits, or has failed, as it did when `row` was read: as it is
+        now. Whatever a worker plans of it meanwhile is not stored, and anybody may claim it. One that had failed begins
+        another part. None: it has gone on since."""
 
     async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
         """How many runs of a workflow wait, by its version and the step where they do."""

@@ -20,12 +20,21 @@ class StepRefusal(NamedTuple):
     detail: str
 
 
+_BROKEN = StepRefusal(
+    "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
+)
+
+
 def refused(
     operation: Operation, step: OperationStep, moved: Set[MessageId], stored: Mapping[MessageId, Message]
-) -> dict[MessageId, StepRefusal]:
-    """Those of the step that are not where they were to go, by whoever's hand. `stored`: as they are now, those that were
-    not moved."""
-    left = [one for one in step.ids if one not in moved]
+) -> Mapping[bytes, StepRefusal]:
+    """Those of the step that are not where they were to go, by whoever's hand. `stored`: messages as they are now, those that
+    were not moved."""
+    if operation.runs is not None:
+        if step.broken:
+            return dict.fromkeys(step.ids, _BROKEN)
+        return {one: StepRefusal("conflict", why) for one, why in step.left.items()}
+    left = [MessageId(one) for one in step.ids if one not in moved]
     judged = [(one, _refusal(operation.kind, stored.get(one), step)) for one in left]
     return {one: refusal for one, refusal in judged if refusal is not None}
 
@@ -34,9 +43,7 @@ def _refusal(kind: OperationKind, message: Message | None, step: OperationStep) 
     if message is None:
         return StepRefusal("not_found", "The message does not exist any more.")
     if step.broken:
-        return StepRefusal(
-            "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
-        )
+        return _BROKEN
     if kind is OperationKind.RETRY_MESSAGES:
         gone = message.status not in RETRYABLE_BY_HAND
         return (

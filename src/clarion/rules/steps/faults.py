@@ -171,6 +171,14 @@ def of_expression(
         yield StepFault(f"{at}{asked.pointer}", f"{wrong}.")
 
 
+def steps_read(source: str) -> Iterator[str]:
+    """The steps that an expression asks for."""
+    for found in _REFERENCE.finditer(source):
+        name = found["name"] or found["key"]
+        if name is not None:
+            yield name
+
+
 def _require_steps(source: str, readable: Mapping[str, Mapping[str, object]]) -> None:
     """Raises ExpressionError for the first step, or field of one, that an expression asks for and is not there."""
     for found in _REFERENCE.finditer(source):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import msgspec
+
 from clarion.model.ids import Instant
 from clarion.model.run import RunState
 from clarion.model.setup import AwaitedEvent, Since, Step
@@ -23,6 +25,9 @@ from clarion.rules.steps.walk import Advance, Walk
 WAYS = ("for_s", "for", "until", "event")
 """What a wait may end by: one of them."""
 LONGEST_S = 90 * 86_400
+PATIENCE_MS = 30_000
+"""How long after its time a run waits for events that were accepted before it and are not planned yet."""
+LOOK_AGAIN_MS = 500
 """How long an event is waited for, unless the step says it."""
 _CALENDAR = ("timezone", "earliest_s", "at_most_s")
 
@@ -84,22 +89,22 @@ class WaitStep(StepKind):
         if due.at <= walk.now:
             walk.say(step, "over", due_at=due.at, **due.inputs)
             return None
-        zoned = step.for_s is None and step.timezone == RECIPIENT
-        return walk.wait(step, due.at, anchor=walk.anchor if zoned else None, zoned=zoned, **due.inputs)
+        return walk.wait(step, due.at, anchor=walk.anchor, zoned=_zoned(step), **due.inputs)
 
     def resume(self, walk: Walk, step: Step, state: RunState) -> Advance | None:
-        """Where its user has moved to another zone, the time is that of the new one; when it has passed, the wait is over."""
+        """Where its user has moved to another zone, or its run to another version, the time is that of the new one; when it has
+        passed, the wait is over."""
         if step.event is not None:
             return _listened(walk, step, state)
         due = _Due(state.due_at, {})
-        if state.zoned and state.anchor is not None:
+        if (state.zoned or state.recount) and state.anchor is not None:
             due = _due(walk, step, state.anchor) or due
         if walk.now >= due.at:
             walk.say(step, "over", late_ms=walk.now - due.at)
             return None
         if due.at == state.due_at:
             return walk.still(state)
-        return walk.wait(step, due.at, anchor=state.anchor, zoned=True, **due.inputs)
+        return walk.wait(step, due.at, anchor=state.anchor, zoned=_zoned(step), **due.inputs)
 
 
 def of_event(awaited: AwaitedEvent, place: str, *, reads_steps: bool = False) -> Iterable[Asked]:
@@ -130,12 +135,16 @@ def _listen(walk: Walk, step: Step, awaited: AwaitedEvent) -> Advance | None:
     if step.key in walk.early:
         _matched(walk, step)
         return None
-    due_at = Instant(walk.anchor + (step.timeout_s or LONGEST_S) * 1_000)
-    expires_at = walk.facts.expires_at
-    if expires_at is not None and walk.now < expires_at <= due_at:
-        due_at = Instant(expires_at - 1)
     walk.outputs[step.key] = WaitStep.output
+    due_at = _until(walk, step, walk.anchor)
     return walk.wait(step, due_at, anchor=walk.anchor, event_type=awaited.type)
+
+
+def _until(walk: Walk, step: Step, anchor: Instant) -> Instant:
+    """Until when an event is waited for."""
+    due_at = Instant(anchor + (step.timeout_s or LONGEST_S) * 1_000)
+    expires_at = walk.facts.expires_at
+    return Instant(expires_at - 1) if expires_at is not None and walk.now < expires_at <= due_at else due_at
 
 
 def _listened(walk: Walk, step: Step, state: RunState) -> Advance | None:
@@ -143,9 +152,16 @@ def _listened(walk: Walk, step: Step, state: RunState) -> Advance | None:
     if step.key in walk.early:
         _matched(walk, step)
         return None
-    if walk.now < state.due_at:
+    due_at = state.due_at
+    if state.recount and state.anchor is not None:
+        due_at = _until(walk, step, state.anchor)
+    state = msgspec.structs.replace(state, due_at=due_at)
+    if walk.now < due_at:
         return walk.still(state)
-    walk.say(step, "timed_out", late_ms=walk.now - state.due_at)
+    known = walk.facts.planned_until
+    if known is not None and known < due_at and walk.now < due_at + PATIENCE_MS:
+        return walk.still(state, look_at=Instant(walk.now + LOOK_AGAIN_MS))
+    walk.say(step, "timed_out", late_ms=walk.now - due_at)
     return None
 
 
@@ -153,6 +169,11 @@ def _matched(walk: Walk, step: Step) -> None:
     event = walk.early.pop(step.key)
     walk.outputs[step.key] = {"matched": True, "event": event}
     walk.say(step, "over", event=event["id"])
+
+
+def _zoned(step: Step) -> bool:
+    """Its time goes by the clock of the user."""
+    return step.for_s is None and step.timezone == RECIPIENT
 
 
 def _due(walk: Walk, step: Step, anchor: Instant) -> _Due | None:

@@ -74,6 +74,8 @@ class Facts(NamedTuple):
     """What has come for it while it waited, with the events; None: one cannot be read any more."""
     passes: bool = False
     """Whether the throttle that it stands at lets it through."""
+    planned_until: Instant | None = None
+    """Every event that was accepted before has been planned; None: all have."""
     hash: KeyedHash = _unkeyed
     """What keys are made with."""
 
@@ -113,6 +115,10 @@ class Advance(NamedTuple):
     """What it listens for, while it waits."""
     use: ThrottleUse | None = None
     """The throttle that it has come to."""
+    look_at: Instant | None = None
+    """When a run that waits is looked at again, where that is not what its state says."""
+    failed: RunState | None = None
+    """Of a run that failed: where it may be retried from."""
 
 
 Send = Callable[[Step, str], Iterable[Message]]
@@ -131,7 +137,7 @@ class Walk:
         self.send = send
         self.anchor = max(now, facts.start) if state is None else now
         """From when on a wait that is reached counts."""
-        self.at = 0 if state is None else program.places[state.step] + 1
+        self.at = 0 if state is None else program.places[state.step] + (not state.failed)
         """The instruction that comes next."""
         self.outputs: dict[str, Mapping[str, Any]] = {} if state is None else {**state.outputs}
         """What steps left for expressions, by key."""
@@ -179,19 +185,7 @@ class Walk:
             self.say(step, "expired", due_at=due_at)
             return self.end(step.key, RunStatus.EXPIRED, Reason.EXPIRED)
         self.say(step, said, due_at=due_at, **inputs)
-        state = RunState(
-            step=step.key,
-            due_at=due_at,
-            outputs=self._left(),
-            messages=self.messages,
-            templates=self.templates,
-            anchor=anchor,
-            zoned=zoned,
-            call=call,
-            rounds=self.rounds,
-            acknowledged=self.acknowledged,
-            early=self.early,
-        )
+        state = msgspec.structs.replace(self._state(step, due_at), anchor=anchor, zoned=zoned, call=call)
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
     def call(self, step: Step, request: Mapping[str, Any], within_s: int | None) -> Advance:
@@ -205,10 +199,10 @@ class Walk:
         )
         return self.wait(step, self.anchor, said="calls", call=call)
 
-    def still(self, state: RunState) -> Advance:
-        """The run goes on waiting as it was."""
-        kept = msgspec.structs.replace(state, early=self.early)
-        return Advance(RunStatus.WAITING, state.step, kept, tuple(self._steps))
+    def still(self, state: RunState, look_at: Instant | None = None) -> Advance:
+        """The run goes on waiting as it was. `look_at`: it is looked at then, later than it waits for."""
+        kept = msgspec.structs.replace(state, early=self.early, recount=False)
+        return Advance(RunStatus.WAITING, state.step, kept, tuple(self._steps), look_at=look_at)
 
     def end(self, step: str, status: RunStatus = RunStatus.FINISHED, reason: Reason | None = None) -> Advance:
         """The run is over. `step`: the last one it came to."""
@@ -220,7 +214,8 @@ class Walk:
         self.say(step, "failed", reason=reason.value, **inputs)
         if step.on_error is OnError.SKIP or (step.on_error is None and self.facts.category.critical):
             return None
-        return self.end(step.key, RunStatus.FAILED, reason)
+        left = msgspec.structs.replace(self._state(step, self.now), failed=True)
+        return self.end(step.key, RunStatus.FAILED, reason)._replace(failed=left)
 
     def collect(
         self,
@@ -235,6 +230,19 @@ class Walk:
         collected = Collected(step, key, rule, closes, self._left(), self.templates, expires_at, order)
         over = self.end(step.key, RunStatus.MERGED, Reason.MERGED_INTO_DIGEST)
         return over._replace(collected=collected)
+
+    def _state(self, step: Step, due_at: Instant) -> RunState:
+        """Where the run stands."""
+        return RunState(
+            step=step.key,
+            due_at=due_at,
+            outputs=self._left(),
+            messages=self.messages,
+            templates=self.templates,
+            rounds=self.rounds,
+            acknowledged=self.acknowledged,
+            early=self.early,
+        )
 
     def _left(self) -> Mapping[str, Mapping[str, Any]]:
         """What steps left, but those that sent: that is looked up when it is asked for."""

@@ -15,7 +15,9 @@ from clarion.model.operation import (
     OperationProgress,
     OperationStatus,
     OperationStep,
+    RunSelection,
 )
+from clarion.model.run import RunFilter, RunStatus
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
@@ -95,6 +97,36 @@ async def operations_come_newest_first(subject: LedgerSubject) -> None:
     assert not await ledger.add(made[0], 2)
 
 
+async def an_operation_on_runs_counts_what_was_done_before(subject: LedgerSubject) -> None:
+    """And keeps why some were left as they are, until that is mended."""
+    runs = RunSelection(where=RunFilter(workflow="w", statuses=frozenset({RunStatus.WAITING})), to_version=3)
+    fields = {"kind": OperationKind.MIGRATE_RUNS, "runs": runs}
+    operation = Operation(
+        id=OperationId(subject.event()),
+        tenant=subject.tenant,
+        created_at=subject.now,
+        updated_at=subject.now,
+        **fields,  # type: ignore[arg-type]
+    )
+    assert await subject.ledger.operations.add(operation, 10)
+    assert await subject.ledger.operations.get(subject.tenant, operation.id) == operation
+    ids = [bytes([number]) * 16 for number in range(3)]
+    step = OperationStep(ids=ids, at=subject.now, total=3, left={ids[1]: "It collects."})
+    stepped = (await subject.ledger.steps.advance(operation, step)).operation
+    assert (stepped.done, stepped.failed, stepped.swept) == (2, 1, True)
+    (error,) = await subject.ledger.operations.errors(subject.tenant, operation.id, -1, 9)
+    assert (error.index, error.item_id, error.detail) == (1, ids[1], "It collects.")
+    ended = await subject.ledger.steps.advance(stepped, OperationStep(ids=(), at=subject.now))
+    assert ended.operation.status is OperationStatus.PARTLY_FAILED
+    again = await subject.ledger.operations.retry_failed(subject.tenant, operation.id, subject.now)
+    assert again is not None
+    assert await subject.ledger.steps.again(again, 9) == [ids[1]]
+    step = OperationStep(ids=[ids[1]], at=subject.now, broken=True)
+    broken = (await subject.ledger.steps.advance(again, step)).operation
+    (error,) = await subject.ledger.operations.errors(subject.tenant, operation.id, -1, 9)
+    assert (broken.failed, error.code) == (1, "internal")
+
+
 async def a_step_counts_what_it_does(subject: LedgerSubject) -> None:
     """All of it or nothing: a step that is repeated, as after a crash, does nothing twice."""
     one, two = await _dead(subject, 2)
@@ -143,7 +175,7 @@ async def what_failed_is_kept_and_can_be_tried_again(subject: LedgerSubject) -> 
     partly = (await _step(subject, stepped.operation, [])).operation
     assert (partly.status, partly.done, partly.failed) == (OperationStatus.PARTLY_FAILED, 1, 1)
     (error,) = await ledger.operations.errors(subject.tenant, operation.id, -1, 10)
-    assert (error.index, error.message_id, error.code) == (1, begun.id, "conflict")
+    assert (error.index, error.item_id, error.code) == (1, begun.id, "conflict")
     assert list(await ledger.operations.errors(TenantId(subject.tenant + 1), operation.id, -1, 10)) == []
     assert list(await ledger.operations.errors(subject.tenant, operation.id, 1, 10)) == []
     queued = await ledger.operations.retry_failed(subject.tenant, operation.id, subject.now)
@@ -185,6 +217,7 @@ async def every_tenant_has_its_turn(subject: LedgerSubject) -> None:
 OPERATIONS_CONTRACT = (
     an_operation_is_found_by_its_tenant_only,
     operations_come_newest_first,
+    an_operation_on_runs_counts_what_was_done_before,
     a_step_counts_what_it_does,
     a_canceled_operation_does_nothing_more,
     what_failed_is_kept_and_can_be_tried_again,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,6 +137,52 @@ async def a_run_that_waits_may_be_changed(subject: LedgerSubject) -> None:
     assert await subject.ledger.runs.change(replace(again, fence=again.fence + 1)) is None
 
 
+async def a_run_that_failed_may_wait_again(subject: LedgerSubject) -> None:
+    """From the state that it kept, in another version too, as another part, behind the throttle that let it pass. No other end
+    is taken back."""
+    _, row = await _starts(subject)
+    (held,) = await _due(subject)
+    use = ThrottleUse(slot=b"s" * 16, limit=1, per_ms=DAY_MS, fixed=False)
+    counted = replace(held, part=2, due_at=subject.now, use=use)
+    await subject.plan(runs=(subject.going_on(held),), run_rows=(counted,))
+    (passes,) = await _due(subject)
+    assert passes.passes
+    failed = replace(passes, status=RunStatus.FAILED, reason=Reason.UNREADABLE, due_at=None, sealed=b"kept")
+    await subject.plan(runs=(subject.going_on(passes),), run_rows=(failed,))
+    (stored,) = await _page(subject, RunFilter(reasons=frozenset({Reason.UNREADABLE})))
+    assert (stored.status, stored.sealed, stored.due_at) == (RunStatus.FAILED, b"kept", None)
+    waits = replace(stored, status=RunStatus.WAITING, reason=None, version=7, due_at=subject.now)
+    changed = await subject.ledger.runs.change(waits)
+    assert changed == replace(waits, part=3, fence=stored.fence + 1)
+    assert await subject.ledger.runs.change(waits) is None
+    (again,) = await _due(subject)
+    assert (again.part, again.version, again.sealed, again.passes) == (3, 7, b"kept", True)
+    await subject.plan(runs=(subject.going_on(again),), run_rows=(subject.over(again),))
+    over = await subject.ledger.runs.get(subject.tenant, row.id)
+    assert over is not None
+    assert (
+        await subject.ledger.runs.change(replace(over, status=RunStatus.WAITING, due_at=subject.now)) is None
+    )
+
+
+async def runs_are_chosen_by_when_they_started(subject: LedgerSubject) -> None:
+    """By their status and by their ids too; so they are canceled, with a reason."""
+    first = (await _starts(subject))[1]
+    subject.clock.advance(60)
+    second, third = [(await _starts(subject))[1] for _ in range(2)]
+    between = RunFilter(since=second.started_at, statuses=frozenset({RunStatus.WAITING}))
+    assert {row.id for row in await _page(subject, between)} == {second.id, third.id}
+    assert [row.id for row in await _page(subject, RunFilter(before=second.started_at))] == [first.id]
+    chosen = RunFilter(ids=frozenset({first.id, third.id}))
+    assert {row.id for row in await _page(subject, chosen)} == {first.id, third.id}
+    assert await subject.ledger.runs.cancel(TenantId(9), chosen, subject.now, 9) == []
+    gone = await subject.ledger.runs.cancel(subject.tenant, chosen, subject.now, 9, Reason.WORKFLOW_DELETED)
+    assert {(row.id, row.reason) for row in gone} == {
+        (one.id, Reason.WORKFLOW_DELETED) for one in (first, third)
+    }
+    assert [row.id for row in await _page(subject, between)] == [second.id]
+
+
 async def a_run_may_wait_again(subject: LedgerSubject) -> None:
     """Then anybody may claim it."""
     await _starts(subject)
@@ -189,6 +236,37 @@ async def those_that_waited_longest_go_first(subject: LedgerSubject) -> None:
     assert [one.event_id for one in await _due(subject, lane=Lane.HIGH)] == [urgent.event_id]
     other = await subject.open_worker()
     assert [one.id for one in await _due(subject, worker=other)] == [rows[0].id]
+
+
+async def tenants_take_turns(subject: LedgerSubject) -> None:
+    """Much that is due of one does not delay what is due of the others, however long it has waited."""
+    rows = []
+    for tenant in (1, 2, 3):
+        for number in range(12 if tenant == 2 else 1):
+            message = replace(subject.planned(), tenant=TenantId(tenant))
+            due_at = Instant(subject.now - (100 - number if tenant == 2 else 1))
+            rows.append(subject.waiting(message, due_at=due_at))
+    await subject.plan(run_rows=tuple(rows))
+    first = await _due(subject, limit=6)
+    assert Counter(row.tenant for row in first) == {1: 1, 2: 4, 3: 1}
+    assert {row.id for row in first if row.tenant == TenantId(2)} == {row.id for row in rows[1:5]}
+    rest = await _due(subject, limit=20, besides=first)
+    assert {row.id for row in rest} == {row.id for row in rows} - {row.id for row in first}
+
+
+async def every_tenant_has_a_turn(subject: LedgerSubject) -> None:
+    """Also where more tenants have something due than one claim takes runs of."""
+    waiting = {}
+    for tenant in range(1, 41):
+        for number in range(3):
+            message = replace(subject.planned(), tenant=TenantId(tenant))
+            row = subject.waiting(message, due_at=Instant(subject.now - number))
+            waiting[row.id] = row
+    await subject.plan(run_rows=tuple(waiting.values()))
+    held: list[RunRow] = []
+    for _ in range(4):
+        held += await _due(subject, limit=16, besides=held)
+    assert {row.tenant for row in held} == {row.tenant for row in waiting.values()}
 
 
 async def a_canceled_run_does_not_go_on(subject: LedgerSubject) -> None:
@@ -264,7 +342,9 @@ async def runs_are_listed_newest_first(subject: LedgerSubject) -> None:
             break
     assert seen == newest
     assert {row.id for row in await _page(subject, RunFilter(workflow="w1"))} == {rows[1].id, rows[3].id}
-    assert [row.id for row in await _page(subject, RunFilter(status=RunStatus.CANCELED))] == [rows[0].id]
+    assert [row.id for row in await _page(subject, RunFilter(statuses=frozenset({RunStatus.CANCELED})))] == [
+        rows[0].id
+    ]
     assert {row.id for row in await _page(subject, RunFilter(step="again"))} == {rows[2].id, rows[4].id}
     assert len(await _page(subject, RunFilter(user=subject.bob.no))) == 0
     assert len(await _page(subject, RunFilter(version=2, user=subject.ada.no))) == 2
@@ -528,6 +608,10 @@ RUNS_CONTRACT = (
     a_run_goes_on_once,
     a_run_is_kept_as_it_is_while_its_worker_is_at_work_on_it,
     a_run_that_waits_may_be_changed,
+    tenants_take_turns,
+    every_tenant_has_a_turn,
+    a_run_that_failed_may_wait_again,
+    runs_are_chosen_by_when_they_started,
     a_run_may_wait_again,
     what_is_over_stays_over,
     what_a_dead_worker_held_goes_on,

@@ -24,7 +24,7 @@ from clarion.model.operation import (
 )
 from clarion.rules.exact import StepRefusal, closed, refused, stepped
 
-Wrong = Mapping[MessageId, StepRefusal]
+Wrong = Mapping[bytes, StepRefusal]
 NO_ERRORS: Mapping[int, ErrorRow] = {}
 
 
@@ -116,8 +116,8 @@ class MemoryOperationSteps:
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
         return len(self._records.matching(operation.tenant, operation.where, before)), None
 
-    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
-        return [row.error.message_id for _, row in self._again(operation)][:limit]
+    async def again(self, operation: Operation, limit: int) -> Sequence[bytes]:
+        return [row.error.item_id for _, row in self._again(operation)][:limit]
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
         return await self._transactions.write(lambda: self._advance(operation, step))
@@ -135,16 +135,18 @@ class MemoryOperationSteps:
         if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
             return OperationProgress(operation=store(self._tables, closed(operation, step.at)))
         moved = frozenset() if step.broken else self._move(operation, step)
-        wrong = refused(operation, step, moved, {m.id: m for m in self._ours(operation, step.ids)})
+        wrong = refused(operation, step, moved, {m.id: m for m in self._ours(operation, step.messages)})
         counted = self._recount if operation.swept else self._count
         return OperationProgress(operation=store(self._tables, counted(operation, step, wrong)), moved=moved)
 
     def _move(self, operation: Operation, step: OperationStep) -> frozenset[MessageId]:
+        if operation.runs is not None:
+            return frozenset()  # They were changed before.
         if operation.kind is OperationKind.CANCEL_MESSAGES:
-            return self._records.canceled(self._ours(operation, step.ids), step.at, step.begun)
+            return self._records.canceled(self._ours(operation, step.messages), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         return self._records.requeued(
-            operation.tenant, where, step.ids, step.at, len(step.ids), step.versions
+            operation.tenant, where, step.messages, step.at, len(step.ids), step.versions
         )
 
     def _ours(self, operation: Operation, ids: Iterable[MessageId]) -> list[Message]:
@@ -165,7 +167,7 @@ class MemoryOperationSteps:
         rows = dict(self._tables.errors.get(operation.id, NO_ERRORS))
         mended = 0
         for index, row in self._again(operation):
-            one = row.error.message_id
+            one = row.error.item_id
             if one in wrong:
                 rows[index] = _row(index, one, wrong[one])
             elif one in step.ids:
@@ -181,6 +183,6 @@ def store(tables: Tables, operation: Operation) -> Operation:
     return operation
 
 
-def _row(index: int, message_id: MessageId, wrong: StepRefusal) -> ErrorRow:
-    error = OperationError(index=index, message_id=message_id, code=wrong.code, detail=wrong.detail)
+def _row(index: int, item_id: bytes, wrong: StepRefusal) -> ErrorRow:
+    error = OperationError(index=index, item_id=item_id, code=wrong.code, detail=wrong.detail)
     return ErrorRow(error=error)

@@ -44,7 +44,11 @@ class MemoryRuns:
                 if row.lane is lane and row.due_at is not None and row.due_at <= now
                 if tables.run_holders.get(row.id, worker) == worker and row.id not in besides
             ]
-            found = [replace(row, fence=row.fence + 1) for *_, row in sorted(due)[:limit]]
+            turns, taken = Counter[TenantId](), []
+            for at, id_, row in sorted(due):
+                taken.append((turns[row.tenant], at, id_, row))
+                turns[row.tenant] += 1
+            found = [replace(row, fence=row.fence + 1) for *_, row in sorted(taken)[:limit]]
             for row in found:
                 tables.run_rows[row.id] = row
                 tables.run_holders[row.id] = worker
@@ -68,26 +72,33 @@ class MemoryRuns:
         shown = sorted(found, key=lambda row: row.id, reverse=True)[:limit]
         return shown, shown[-1].id if len(shown) == limit else None
 
-    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+    async def cancel(
+        self,
+        tenant: TenantId,
+        where: RunFilter,
+        at: Instant,
+        limit: int,
+        reason: Reason = Reason.CANCELED_BY_CALLER,
+    ) -> Sequence[RunRow]:
         def cancel() -> list[RunRow]:
             found = [row for row in self._waiting() if row.tenant == tenant and where.fits(row)]
-            return self.end(sorted(found, key=lambda row: row.id)[:limit], Reason.CANCELED_BY_CALLER, at)
+            return self.end(sorted(found, key=lambda row: row.id)[:limit], reason, at)
 
         return await self._transactions.write(cancel)
 
     async def change(self, row: RunRow) -> RunRow | None:
         def change() -> RunRow | None:
             before = self._tables.run_rows.get(row.id)
-            if (
-                before is None
-                or before.due_at is None
-                or (before.fence, before.part) != (row.fence, row.part)
-            ):
+            if before is None or (before.fence, before.part) != (row.fence, row.part):
                 return None
-            changed = replace(
-                before, due_at=row.due_at, sealed=row.sealed, updated_at=row.updated_at, fence=row.fence + 1
-            )
-            self.store([changed])
+            failed = before.status is RunStatus.FAILED
+            if before.due_at is None and not failed:
+                return None
+            if failed:
+                throttles.again(self._tables, row.id, row.part)
+            changed = replace(row, part=row.part + failed, fence=row.fence + 1, wakes=(), passes=False)
+            self._tables.run_rows[row.id] = changed
+            self._tables.run_holders.pop(row.id, None)
             return changed
 
         return await self._transactions.write(change)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.model.ids import RunId
 from clarion.model.run import RunRow
 from clarion.rules.exact import counts_until
 
@@ -15,3 +16,9 @@ def count(tables: Tables, row: RunRow) -> None:
     others = [until for (slot, *_), until in tables.throttle_uses.items() if slot == use.slot and until > now]
     if (until := counts_until(use, others, now)) is not None:
         tables.throttle_uses.setdefault((use.slot, row.id, row.part), until)
+
+
+def again(tables: Tables, run: RunId, part: int) -> None:
+    """A run that failed behind a throttle begins another part: it has passed."""
+    for slot, one, its in [use for use in tables.throttle_uses if use[1:] == (run, part)]:
+        tables.throttle_uses[slot, one, its + 1] = tables.throttle_uses.pop((slot, one, its))

@@ -98,8 +98,8 @@ class PostgresOperations:
             return []
         found = await self._database.rows(ERRORS, operation_id, after, limit)
         return [
-            OperationError(index=number, message_id=MessageId(message), code=code, detail=detail)
-            for number, message, code, detail in found
+            OperationError(index=number, item_id=item, code=code, detail=detail)
+            for number, item, code, detail in found
         ]
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
@@ -138,9 +138,9 @@ class PostgresOperationSteps:
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
         return await self._records.count(operation.tenant, operation.where, before)
 
-    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+    async def again(self, operation: Operation, limit: int) -> Sequence[bytes]:
         found = await self._database.rows(AGAIN, operation.id, limit)
-        return [MessageId(message) for _, message in found]
+        return [item for _, item in found]
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
         async def advance(connection: Connection) -> OperationProgress:
@@ -150,7 +150,7 @@ class PostgresOperationSteps:
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
                 return OperationProgress(operation=await _store(connection, closed(operation, step.at)))
             moved = frozenset() if step.broken else await self._moved(connection, operation, step)
-            left = [one for one in step.ids if one not in moved]
+            left = [] if operation.runs is not None else [one for one in step.messages if one not in moved]
             stored = await self._records.stored(connection, operation.tenant, left)
             wrong = refused(operation, step, moved, stored)
             count = _recount if operation.swept else _count
@@ -162,16 +162,18 @@ class PostgresOperationSteps:
     async def _moved(
         self, connection: Connection, operation: Operation, step: OperationStep
     ) -> frozenset[MessageId]:
+        if operation.runs is not None:
+            return frozenset()  # They were changed before.
         if operation.kind is OperationKind.CANCEL_MESSAGES:
-            messages = await self._records.stored(connection, operation.tenant, step.ids)
+            messages = await self._records.stored(connection, operation.tenant, step.messages)
             return await self._records.canceled(connection, list(messages.values()), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         return await self._records.requeued(
-            connection, operation.tenant, where, step.ids, step.at, len(step.ids), step.versions
+            connection, operation.tenant, where, step.messages, step.at, len(step.ids), step.versions
         )
 
 
-Wrong = Mapping[MessageId, StepRefusal]
+Wrong = Mapping[bytes, StepRefusal]
 
 
 async def _count(
@@ -196,7 +198,7 @@ async def _recount(
 
 
 async def _fail(
-    connection: Connection, operation: Operation, places: Sequence[tuple[int, MessageId]], wrong: Wrong
+    connection: Connection, operation: Operation, places: Sequence[tuple[int, bytes]], wrong: Wrong
 ) -> None:
     rows = [(number, one, *wrong[one]) for number, one in places if one in wrong]
     if rows:

@@ -11,11 +11,16 @@ from clarion.adapters.ledgers.run_rows import (
     COLUMNS,
     PUT,
     SEEN,
+    TENANTS_SEEN,
+    TenantTurns,
+    changing,
     claimed,
     conditions,
+    left_of,
     lost,
     row_of,
     run_of,
+    share,
     woken,
 )
 from clarion.model.channel import Lane
@@ -24,18 +29,46 @@ from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus
 from clarion.model.status import Reason
 
-_DUE = "lane = $1 AND due_at <= $2 AND (holder IS NULL OR holder = $3)"
+_DUE = "lane = $1 AND due_at <= $2 AND holder IS NULL"
+_OURS = "lane = $1 AND due_at <= $2 AND holder = $3 AND id <> ALL($4::bytea[])"
 """What the worker holds itself is from a claim whose answer was lost."""
-_BESIDES = "id <> ALL($4::bytea[])"
-ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} AND {_BESIDES} LIMIT 1"
+ANY_DUE = f"""
+    SELECT 1 WHERE EXISTS (SELECT 1 FROM runs WHERE {_DUE}) OR EXISTS (SELECT 1 FROM runs WHERE {_OURS})
+"""
+CLAIM_OURS = f"""
+    UPDATE runs SET holder = $3, fence = fence + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM runs WHERE {_OURS} ORDER BY due_at, id LIMIT $5 FOR UPDATE SKIP LOCKED))
+    RETURNING {COLUMNS}
+"""
 CLAIM = f"""
     UPDATE runs SET holder = $3, fence = fence + 1
     WHERE id = ANY(ARRAY(
-        SELECT id FROM runs WHERE {_DUE} AND {_BESIDES} ORDER BY due_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
+        SELECT its.id FROM unnest($4::bigint[]) AS turn (tenant) CROSS JOIN LATERAL (
+            SELECT id FROM runs WHERE {_DUE} AND runs.tenant = turn.tenant
+            ORDER BY due_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
+        ) AS its
     ))
     RETURNING {COLUMNS}
 """
 """What another worker is taking at this moment is its own."""
+
+
+def _next_tenant(after: str) -> str:
+    return f"""(
+        SELECT tenant FROM runs WHERE lane = $1 AND runs.tenant > {after} AND due_at IS NOT NULL AND holder IS NULL
+        ORDER BY tenant LIMIT 1
+    )"""
+
+
+TENANTS = f"""
+    WITH RECURSIVE waiting (tenant) AS (
+        SELECT {_next_tenant("$3")}
+        UNION ALL SELECT {_next_tenant("waiting.tenant")} FROM waiting WHERE waiting.tenant IS NOT NULL
+    )
+    SELECT tenant, EXISTS (SELECT 1 FROM runs WHERE {_DUE} AND runs.tenant = waiting.tenant)
+    FROM waiting WHERE tenant IS NOT NULL LIMIT $4
+"""
+"""The next tenants with runs that nobody holds, and whether any of these is due."""
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = $1 AND tenant = $2"
 PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 HELD = "SELECT id, holder, fence FROM runs WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
@@ -47,8 +80,11 @@ STORE = f"""
     {PUT}
 """
 CHANGE = f"""
-    UPDATE runs SET due_at = $1, state = $2, updated_at = $3, holder = NULL, fence = fence + 1
-    WHERE id = $4 AND fence = $5 AND part = $6 AND due_at IS NOT NULL RETURNING {COLUMNS}
+    UPDATE runs SET status = $1, reason = $2, version = $3, due_at = $4, state = $5, zoned = $6, updated_at = $7,
+        part = part + CASE WHEN due_at IS NULL THEN 1 ELSE 0 END, holder = NULL, fence = fence + 1
+    WHERE id = $8 AND fence = $9 AND part = $10
+        AND (due_at IS NOT NULL OR status = '{RunStatus.FAILED.value}')
+    RETURNING {COLUMNS}
 """
 CANCELABLE = """
     SELECT id FROM runs WHERE tenant = $1 AND due_at IS NOT NULL{} ORDER BY id LIMIT $2 FOR UPDATE
@@ -83,22 +119,39 @@ class PostgresRuns:
     def __init__(self, database: Database, leases: PostgresLeases) -> None:
         self._database = database
         self._leases = leases
+        self._turns = TenantTurns()
 
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
     ) -> Sequence[RunRow]:
-        asked = (lane.value, now, worker, list(besides))
-        if not await self._database.rows(ANY_DUE, *asked):
+        ours = (lane.value, now, worker, list(besides))
+        if not await self._database.rows(ANY_DUE, *ours):
             return ()  # As nearly always: a lane is asked ten times a second.
 
         async def claim(connection: Connection) -> list[RunRow]:
             if not await self._leases.live(connection, [worker]):
                 return []
-            found = [run_of(row) for row in await connection.fetch(CLAIM, *asked, limit)]
+            found = [run_of(row) for row in await connection.fetch(CLAIM_OURS, *ours, limit)]
+            tenants: Sequence[int] = await self._tenants(connection, lane, now)
+            while tenants and len(found) < limit:
+                tenants, each = share(tenants, limit - len(found))
+                rows = await connection.fetch(CLAIM, *ours[:3], tenants, each)
+                taken = [run_of(row) for row in rows]
+                found += taken
+                tenants = left_of(tenants, each, taken)
             ids = [row.id for row in found]
             return woken(found, await signals.wakes(connection, ids), await throttles.passed(connection, ids))
 
         return await self._database.write(claim)
+
+    async def _tenants(self, connection: Connection, lane: Lane, now: Instant) -> list[int]:
+        """Whose turn it is."""
+        after = self._turns.after(lane)
+        seen = await connection.fetch(TENANTS, lane.value, now, after, TENANTS_SEEN)
+        if not (due := self._turns.taken(lane, [tuple(row) for row in seen])) and after >= 0:
+            seen = await connection.fetch(TENANTS, lane.value, now, -1, TENANTS_SEEN)
+            due = self._turns.taken(lane, [tuple(row) for row in seen])
+        return due
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
         row = await self._database.row(GET, run_id, tenant)
@@ -123,15 +176,25 @@ class PostgresRuns:
             left -= asked
         return found, RunId(below)
 
-    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+    async def cancel(
+        self,
+        tenant: TenantId,
+        where: RunFilter,
+        at: Instant,
+        limit: int,
+        reason: Reason = Reason.CANCELED_BY_CALLER,
+    ) -> Sequence[RunRow]:
         asked = conditions(where)
         wanted = "".join(f" AND {column} = ${number}" for number, column in enumerate(asked, 3))
+        if where.ids is not None:
+            wanted += f" AND id = ANY(${len(asked) + 3}::bytea[])"
+            asked |= {"id": [*where.ids]}
 
         async def cancel(connection: Connection) -> list[RunRow]:
             found = await connection.fetch(CANCELABLE.format(wanted), tenant, limit, *asked.values())
             ids = [row["id"] for row in found]
             await signals.forget(connection, ids)
-            ended = await connection.fetch(END, Reason.CANCELED_BY_CALLER.value, at, ids) if ids else []
+            ended = await connection.fetch(END, reason.value, at, ids) if ids else []
             rows = [run_of(row) for row in ended]
             await digests.end(connection, [row.event_id for row in rows], at)
             return rows
@@ -139,11 +202,16 @@ class PostgresRuns:
         return sorted(await self._database.write(cancel), key=lambda row: row.id)
 
     async def change(self, row: RunRow) -> RunRow | None:
-        asked = (row.due_at, row.sealed, row.updated_at, row.id, row.fence, row.part)
+        asked = changing(row)
 
         async def change(connection: Connection) -> RunRow | None:
             changed = await connection.fetchrow(CHANGE, *asked)
-            return None if changed is None else run_of(changed)
+            if changed is None:
+                return None
+            now = run_of(changed)
+            if now.part > row.part:
+                await throttles.again(connection, row.id, row.part)
+            return now
 
         return await self._database.write(change)
 

@@ -26,6 +26,7 @@ PURGE = """
     )
 """
 """A run that still stands at the throttle is told by its row."""
+AGAIN = "UPDATE throttle_uses SET part = part + 1 WHERE run_id = $1 AND part = $2"
 PASSED = "SELECT run_id, part FROM throttle_uses WHERE run_id = ANY($1::bytea[])"
 
 
@@ -53,6 +54,11 @@ async def count(connection: Connection, rows: Iterable[RunRow]) -> None:
             passing.append((row.use.slot, row.id, row.part, until))
     if passing:
         await connection.execute(USE, *map(list, zip(*passing, strict=True)))
+
+
+async def again(connection: Connection, run: RunId, part: int) -> None:
+    """A run that failed behind a throttle begins another part: it has passed."""
+    await connection.execute(AGAIN, run, part)
 
 
 async def passed(connection: Connection, runs: Sequence[RunId]) -> Set[tuple[RunId, int]]:

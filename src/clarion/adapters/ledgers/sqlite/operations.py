@@ -141,8 +141,8 @@ class SqliteOperations:
                 return []
             found = ERRORS.rows(connection, of_id=operation_id, after=after, most=limit)
             return [
-                OperationError(index=number, message_id=MessageId(message), code=code, detail=detail)
-                for number, message, code, detail in found
+                OperationError(index=number, item_id=item, code=code, detail=detail)
+                for number, item, code, detail in found
             ]
 
         return await self._readers.call(read)
@@ -189,11 +189,11 @@ class SqliteOperationSteps:
         counted, end = await self._readers.call(search.counted)
         return counted, None if end is None else MessageId(end)
 
-    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+    async def again(self, operation: Operation, limit: int) -> Sequence[bytes]:
         found = await self._readers.call(
             lambda connection: AGAIN.rows(connection, of_id=operation.id, most=limit)
         )
-        return [MessageId(message) for _, message in found]
+        return [item for _, item in found]
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
         def advance(connection: sqlite3.Connection) -> OperationProgress:
@@ -203,7 +203,7 @@ class SqliteOperationSteps:
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
                 return OperationProgress(operation=_changed(connection, closed(operation, step.at)))
             moved = frozenset() if step.broken else self._moved(connection, operation, step)
-            left = [one for one in step.ids if one not in moved]
+            left = [] if operation.runs is not None else [one for one in step.messages if one not in moved]
             wrong = refused(operation, step, moved, self._records.stored(connection, operation.tenant, left))
             count = _recount if operation.swept else _count
             changed = _changed(connection, count(connection, operation, step, wrong))
@@ -214,15 +214,19 @@ class SqliteOperationSteps:
     def _moved(
         self, connection: sqlite3.Connection, operation: Operation, step: OperationStep
     ) -> frozenset[MessageId]:
+        if operation.runs is not None:
+            return frozenset()  # They were changed before.
         if operation.kind is OperationKind.CANCEL_MESSAGES:
-            messages = self._records.stored(connection, operation.tenant, step.ids)
+            messages = self._records.stored(connection, operation.tenant, step.messages)
             return self._records.canceled(connection, list(messages.values()), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         search = self._records.search(operation.tenant, where, None)
-        return self._records.requeued(connection, search, step.ids, step.at, len(step.ids), step.versions)
+        return self._records.requeued(
+            connection, search, step.messages, step.at, len(step.ids), step.versions
+        )
 
 
-Wrong = Mapping[MessageId, StepRefusal]
+Wrong = Mapping[bytes, StepRefusal]
 
 
 def _count(
@@ -249,7 +253,7 @@ def _recount(
 ) -> Operation:
     """The operation behind a part of what had failed and was tried again."""
     mended = 0
-    tried: Collection[MessageId] = set(step.ids)
+    tried: Collection[bytes] = set(step.ids)
     for number, message in AGAIN.rows(connection, of_id=operation.id, most=len(tried)):
         if message in wrong:
             code, detail = wrong[message]

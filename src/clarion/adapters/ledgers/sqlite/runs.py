@@ -9,11 +9,16 @@ from clarion.adapters.ledgers.run_rows import (
     COLUMNS,
     PUT,
     SEEN,
+    TENANTS_SEEN,
+    TenantTurns,
+    changing,
     claimed,
     conditions,
+    left_of,
     lost,
     row_of,
     run_of,
+    share,
     woken,
 )
 from clarion.adapters.ledgers.sqlite import digests, signals, throttles
@@ -28,22 +33,47 @@ from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus
 from clarion.model.status import Reason
 
-_DUE = "lane = ?1 AND due_at <= ?2 AND (holder IS NULL OR holder = ?3)"
-"""What the worker holds itself is from a claim whose answer was lost."""
-_BESIDES = "hex(id) NOT IN (SELECT value FROM json_each(?4))"
-ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} AND {_BESIDES} LIMIT 1"
-CLAIM = f"""
-    UPDATE runs SET holder = ?3, fence = fence + 1
-    WHERE id IN (SELECT id FROM runs WHERE {_DUE} AND {_BESIDES} ORDER BY due_at, id LIMIT ?5)
-    RETURNING {COLUMNS}
+_DUE = "lane = ?1 AND due_at <= ?2 AND holder IS NULL"
+_OURS = """
+    lane = ?1 AND due_at <= ?2 AND holder = ?3 AND hex(id) NOT IN (SELECT value FROM json_each(?4))
 """
+"""What the worker holds itself is from a claim whose answer was lost."""
+ANY_DUE = f"SELECT 1 FROM runs WHERE {_DUE} LIMIT 1"
+ANY_OURS = f"SELECT 1 FROM runs WHERE {_OURS} LIMIT 1"
+_HOLD = "UPDATE runs SET holder = ?3, fence = fence + 1 WHERE id IN"
+CLAIM_OURS = f"{_HOLD} (SELECT id FROM runs WHERE {_OURS} ORDER BY due_at, id LIMIT ?5) RETURNING {COLUMNS}"
+CLAIM = f"""
+    {_HOLD} (SELECT id FROM runs WHERE {_DUE} AND tenant = ?4 ORDER BY due_at, id LIMIT ?5) RETURNING {COLUMNS}
+"""
+
+
+def _next_tenant(after: str) -> str:
+    return f"""(
+        SELECT min(tenant) FROM runs INDEXED BY runs_turn
+        WHERE lane = ?1 AND runs.tenant > {after} AND due_at IS NOT NULL AND holder IS NULL
+    )"""
+
+
+TENANTS = f"""
+    WITH RECURSIVE waiting (tenant) AS (
+        SELECT {_next_tenant("?3")}
+        UNION ALL SELECT {_next_tenant("waiting.tenant")} FROM waiting WHERE waiting.tenant IS NOT NULL LIMIT ?4
+    )
+    SELECT tenant, EXISTS (
+        SELECT 1 FROM runs INDEXED BY runs_turn WHERE {_DUE} AND runs.tenant = waiting.tenant
+    ) FROM waiting WHERE tenant IS NOT NULL
+"""
+"""The next tenants with runs that nobody holds, and whether any of these is due."""
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
 PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?"
 HELD = "SELECT 1 FROM runs WHERE id = ? AND holder = ? AND fence = ?"
 STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 18)}) {PUT}"
 CHANGE = f"""
-    UPDATE runs SET due_at = ?1, state = ?2, updated_at = ?3, holder = NULL, fence = fence + 1
-    WHERE id = ?4 AND fence = ?5 AND part = ?6 AND due_at IS NOT NULL RETURNING {COLUMNS}
+    UPDATE runs SET status = ?1, reason = ?2, version = ?3, due_at = ?4, state = ?5, zoned = ?6, updated_at = ?7,
+        part = part + CASE WHEN due_at IS NULL THEN 1 ELSE 0 END, holder = NULL, fence = fence + 1
+    WHERE id = ?8 AND fence = ?9 AND part = ?10
+        AND (due_at IS NOT NULL OR status = '{RunStatus.FAILED.value}')
+    RETURNING {COLUMNS}
 """
 CANCELABLE = "SELECT id FROM runs WHERE tenant = ? AND due_at IS NOT NULL{} ORDER BY id LIMIT ?"
 _END = f"""
@@ -78,22 +108,42 @@ class SqliteRuns:
         self._readers = readers
         self._local = local
         self._leases = leases
+        self._turns = TenantTurns()
 
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
     ) -> Sequence[RunRow]:
-        asked = (lane.value, now, worker, encoded([run.hex().upper() for run in besides]))
-        if one(self._local, ANY_DUE, asked) is None:
+        ours = (lane.value, now, worker, encoded([run.hex().upper() for run in besides]))
+        if one(self._local, ANY_DUE, ours[:2]) is None and one(self._local, ANY_OURS, ours) is None:
             return ()  # As nearly always: a lane that is asked ten times a second keeps the writer free.
 
         def claim(connection: sqlite3.Connection) -> list[RunRow]:
             if not self._leases.live(connection, [worker]):
                 return []
-            found = [run_of(row) for row in connection.execute(CLAIM, (*asked, limit))]
+            found = [run_of(row) for row in connection.execute(CLAIM_OURS, (*ours, limit)).fetchall()]
+            tenants: Sequence[int] = self._tenants(connection, lane, now)
+            while tenants and len(found) < limit:
+                tenants, each = share(tenants, limit - len(found))
+                taken = [
+                    run_of(row)
+                    for tenant in tenants
+                    for row in connection.execute(CLAIM, (*ours[:3], tenant, each)).fetchall()
+                ]
+                found += taken
+                tenants = left_of(tenants, each, taken)
             ids = [row.id for row in found]
             return woken(found, signals.wakes(connection, ids), throttles.passed(connection, ids))
 
         return await self._writer.call(claim, rows=limit)
+
+    def _tenants(self, connection: sqlite3.Connection, lane: Lane, now: Instant) -> list[int]:
+        """Whose turn it is."""
+        after = self._turns.after(lane)
+        seen = connection.execute(TENANTS, (lane.value, now, after, TENANTS_SEEN)).fetchall()
+        if not (due := self._turns.taken(lane, seen)) and after >= 0:
+            seen = connection.execute(TENANTS, (lane.value, now, -1, TENANTS_SEEN)).fetchall()
+            due = self._turns.taken(lane, seen)
+        return due
 
     async def get(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
         def read(connection: sqlite3.Connection) -> RunRow | None:
@@ -119,13 +169,24 @@ class SqliteRuns:
 
         return await self._readers.call(read)
 
-    async def cancel(self, tenant: TenantId, where: RunFilter, at: Instant, limit: int) -> Sequence[RunRow]:
+    async def cancel(
+        self,
+        tenant: TenantId,
+        where: RunFilter,
+        at: Instant,
+        limit: int,
+        reason: Reason = Reason.CANCELED_BY_CALLER,
+    ) -> Sequence[RunRow]:
         asked = conditions(where)
-        statement = CANCELABLE.format("".join(f" AND {column} = ?" for column in asked))
+        wanted = "".join(f" AND {column} = ?" for column in asked)
+        if where.ids is not None:
+            wanted += f" AND id IN ({', '.join('?' * len(where.ids))})"
+        statement = CANCELABLE.format(wanted)
+        values = (tenant, *asked.values(), *(where.ids or ()), limit)
 
         def cancel(connection: sqlite3.Connection) -> list[RunRow]:
-            found = connection.execute(statement, (tenant, *asked.values(), limit)).fetchall()
-            why = (Reason.CANCELED_BY_CALLER.value, at)
+            found = connection.execute(statement, values).fetchall()
+            why = (reason.value, at)
             signals.forget(connection, [run for (run,) in found])
             ended = [
                 run_of(row) for (run,) in found for row in connection.execute(END, (*why, run)).fetchall()
@@ -136,11 +197,16 @@ class SqliteRuns:
         return await self._writer.call(cancel, rows=limit)
 
     async def change(self, row: RunRow) -> RunRow | None:
-        asked = (row.due_at, row.sealed, row.updated_at, row.id, row.fence, row.part)
+        asked = changing(row)
 
         def change(connection: sqlite3.Connection) -> RunRow | None:
             changed = connection.execute(CHANGE, asked).fetchall()
-            return run_of(changed[0]) if changed else None
+            if not changed:
+                return None
+            now = run_of(changed[0])
+            if now.part > row.part:
+                throttles.again(connection, row.id, row.part)
+            return now
 
         return await self._writer.call(change, rows=1)
 

@@ -21,6 +21,7 @@ PURGE = """
     )
 """
 """A run that still stands at the throttle is told by its row."""
+AGAIN = "UPDATE throttle_uses SET part = part + 1 WHERE run_id = ? AND part = ?"
 PASSED = f"SELECT run_id, part FROM throttle_uses WHERE run_id IN {IDS}"
 
 
@@ -34,6 +35,11 @@ def count(connection: sqlite3.Connection, rows: Iterable[RunRow]) -> None:
         others = [Instant(until) for (until,) in connection.execute(USES, (use.slot, now))]
         if (until := counts_until(use, others, now)) is not None:
             connection.execute(USE, (use.slot, row.id, row.part, until))
+
+
+def again(connection: sqlite3.Connection, run: RunId, part: int) -> None:
+    """A run that failed behind a throttle begins another part: it has passed."""
+    connection.execute(AGAIN, (run, part))
 
 
 def passed(connection: sqlite3.Connection, runs: Sequence[RunId]) -> Set[tuple[RunId, int]]:
