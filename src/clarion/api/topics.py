@@ -17,12 +17,15 @@ from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.references import NEIGHBOURS, suggest
 from clarion.errors import NotFound, UnknownName, UnknownReference
 from clarion.flow.intake.recipients import CREATE_TOPIC
+from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import UserNo
 from clarion.model.topic import Topic
-from clarion.model.user import Value
+from clarion.model.user import DigestFrequency, PreferenceSet, Value
 from clarion.ports import terms
 from clarion.rules import validation
 from clarion.rules.match import closest
+from clarion.rules.preferences import topic_that_says
+from clarion.rules.topics import lineage
 
 CREATE_USER = "Create the user first; nobody was subscribed."
 
@@ -33,12 +36,39 @@ class TopicBody(Value, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class TopicChannel(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a channel is on for what goes to a topic, unless a user chose otherwise."""
+
+    enabled: bool
+    topic: str
+    """Which topic says so: this one, or one above it."""
+
+
+class TopicDigest(msgspec.Struct, frozen=True, kw_only=True):
+    """When digests of what goes to a topic come, unless a user chose otherwise."""
+
+    value: DigestFrequency
+    topic: str
+
+
+class TopicEffective(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a topic by its own settings and those of the topics above it."""
+
+    channels: dict[Channel, TopicChannel]
+    """Those of which a topic says something; for the others the category decides."""
+    digest: TopicDigest | None
+
+
 class TopicView(msgspec.Struct, frozen=True, kw_only=True):
     """A topic with the number of its members."""
 
     key: str
     name: str | None
     members: int
+    """Who is subscribed to this topic itself. What goes to it also goes to who is subscribed to one above it."""
+    settings: PreferenceSet | None
+    """Its own: `topics` of `/v1/preferences`. Null: it has those of the topics above it only."""
+    effective: TopicEffective
 
 
 class Subscribers(Value, frozen=True, kw_only=True):
@@ -66,14 +96,15 @@ async def list_topics(
     """All topics by key."""
     found = await parts.ledger.topics.page(caller.tenant, cursor.after(""), limit)
     return Page(
-        items=list(map(_view, found)), next_cursor=cursor.to(found[-1].key) if len(found) == limit else None
+        items=[_view(parts, caller, one) for one in found],
+        next_cursor=cursor.to(found[-1].key) if len(found) == limit else None,
     )
 
 
 @get("/{key:str}", opt=READ)
 async def get_topic(key: str, caller: Caller, parts: Parts) -> TopicView:
     """One topic."""
-    return _view(await _topic(parts, caller, key))
+    return _view(parts, caller, await _topic(parts, caller, key))
 
 
 @put("/{key:str}", opt=SEND)
@@ -83,8 +114,8 @@ async def put_topic(key: str, caller: Caller, parts: Parts, data: TopicBody | No
     topic = Topic(key=key, name=(data or TopicBody()).name or "")
     await parts.services.topics.put(caller.tenant, topic)
     if terms.dry_running():
-        return _view(topic)
-    return _view(await _topic(parts, caller, key))
+        return _view(parts, caller, topic)
+    return _view(parts, caller, await _topic(parts, caller, key))
 
 
 @patch("/{key:str}", opt=SEND)
@@ -162,8 +193,22 @@ async def _missing(parts: ApiParts, caller: Identity, key: str) -> NotFound:
     return NotFound(str(UnknownName("topic", key, "", CREATE_TOPIC, near)))
 
 
-def _view(topic: Topic) -> TopicView:
-    return TopicView(key=topic.key, name=topic.name or None, members=topic.members)
+def _view(parts: ApiParts, caller: Identity, topic: Topic) -> TopicView:
+    settings = parts.ledger.setup.tenants.all()[caller.tenant].preferences.topics
+    channels = {}
+    for channel in CHANNELS:
+        if (said := topic_that_says(settings, topic.key, channel)) is not None:
+            on = settings[said].channels.get(channel, settings[said].enabled)
+            channels[channel] = TopicChannel(enabled=bool(on), topic=said)
+    digests = ((one, settings[one].digest) for one in lineage(topic.key) if one in settings)
+    digest = next((TopicDigest(value=value, topic=one) for one, value in digests if value is not None), None)
+    return TopicView(
+        key=topic.key,
+        name=topic.name or None,
+        members=topic.members,
+        settings=settings.get(topic.key),
+        effective=TopicEffective(channels=channels, digest=digest),
+    )
 
 
 router = Router(

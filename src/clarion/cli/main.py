@@ -30,6 +30,7 @@ from clarion.cli import (
     messages,
     migrate,
     operations,
+    pages,
     preferences,
     prices,
     quarantine,
@@ -139,6 +140,7 @@ program.add_typer(region.program, name="region")
 program.add_typer(users.program, name="users")
 program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")
+program.add_typer(pages.program, name="pages")
 program.add_typer(consents.program, name="consents")
 program.add_typer(topics.program, name="topics")
 program.add_typer(live.program, name="live")

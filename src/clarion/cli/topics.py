@@ -12,6 +12,9 @@ from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Manage topics and their subscribers.")
 
+_OF_SERVER = ("key", "members", "settings", "effective")
+"""What `show` prints, and nobody sets here: settings are defaults (`clarion preferences defaults`)."""
+
 documents.add(
     program,
     documents.Noun(
@@ -24,6 +27,7 @@ documents.add(
         },
         example="readers",
         change="name='All readers'",
+        writable=lambda shown: {name: value for name, value in shown.items() if name not in _OF_SERVER},
     ),
 )
 

@@ -16,11 +16,13 @@ from clarion.model.setup import Tenant
 from clarion.ports.clock import Clock
 from clarion.rules.audience import condition
 from clarion.rules.expressions import ExpressionError
+from clarion.rules.topics import lineage
 
 log = structlog.get_logger(__name__)
 
 UPDATED_AT_ONCE = 1_000
 """Users whose segments are brought up to date in one transaction."""
+COUNTED_AT_ONCE = 10_000
 MOST_UPDATES = 20
 """Transactions that somebody who reads members waits for; what is changed in bulk meanwhile follows."""
 
@@ -65,7 +67,7 @@ class Groups:
     ) -> Sequence[UserNo] | None:
         """The members of a group behind this one, in order of number. None: they are not known yet, ask again later."""
         if group.topic:
-            return await self._ledger.topics.members(tenant, group.topic, after, limit)
+            return await self._subscribers(tenant, group.topic, after, limit)
         if after == NO_USER:
             segment = self.segments(tenant).get(group.segment)
             if segment is None:
@@ -75,3 +77,22 @@ class Groups:
                 return None
             await self.catch_up(tenant)
         return await self._ledger.segments.members(tenant, group.segment, after, limit)
+
+    async def subscribers(self, tenant: TenantId, topic: str) -> int | None:
+        """How many people get what goes to a topic; None: it is gone."""
+        keys = [*lineage(topic)]
+        found = [await self._ledger.directory.topic(tenant, key) for key in keys]
+        if found[0] is None:
+            return None
+        peopled = [one for one in found if one is not None and one.members]
+        if len(peopled) < 2:
+            return sum(one.members for one in peopled)
+        number, after = 0, NO_USER
+        while page := await self._subscribers(tenant, topic, after, COUNTED_AT_ONCE):
+            number, after = number + len(page), page[-1]
+        return number
+
+    async def _subscribers(self, tenant: TenantId, topic: str, after: UserNo, limit: int) -> Sequence[UserNo]:
+        """Those of the topic and of all above it, each once."""
+        pages = [await self._ledger.topics.members(tenant, key, after, limit) for key in lineage(topic)]
+        return pages[0] if len(pages) == 1 else sorted({no for page in pages for no in page})[:limit]

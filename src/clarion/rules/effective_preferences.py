@@ -19,6 +19,8 @@ class EffectiveChannel(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: bool
     decided_by: str
+    topic: str | None = None
+    """Where a topic decides: which, the topic itself or one above it."""
 
 
 class EffectiveSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +91,11 @@ def effective_preferences(
         channels = {}
         for channel in CHANNELS:
             on, setting = preferences.allowed(tenant, category, chosen, channel, workflow, topics)
-            channels[channel] = EffectiveChannel(enabled=on, decided_by=setting)
+            sets = {"user_topic": chosen.topics, "topic": defaults.topics}.get(
+                setting.removesuffix("_channel").removesuffix("_default")
+            )
+            by = None if sets is None else preferences.topic_that_says(sets, topics[0], channel)
+            channels[channel] = EffectiveChannel(enabled=on, decided_by=setting, topic=by)
         return EffectiveSet(channels=channels, digest=digest, digest_decided_by=digest_decided_by)
 
     named = [key for key in _named(chosen.workflows, defaults.workflows) if key in workflows]

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.setup import Category, Tenant
 from clarion.model.user import DigestEvery, DigestFrequency, Preferences, PreferenceSet, Window
+from clarion.rules.topics import lineage
 
 SETTINGS = (
     "critical",
@@ -111,11 +112,15 @@ def _of_topic(
     sets: Mapping[str, PreferenceSet], topic: str, channel: Channel, name: str, whole: str | None = None
 ) -> Iterator[Setting]:
     """What is said of a topic, or of the nearest one above it of which something is."""
-    while topic:
-        if found := list(_said(sets.get(topic), channel, name, whole)):
+    for one in lineage(topic):
+        if found := list(_said(sets.get(one), channel, name, whole)):
             yield from found
             return
-        topic = topic.rpartition(".")[0]
+
+
+def topic_that_says(sets: Mapping[str, PreferenceSet], topic: str, channel: Channel) -> str | None:
+    """Which topic says whether a channel is on: this one, or the nearest above it that says something."""
+    return next((one for one in lineage(topic) if any(_said(sets.get(one), channel, ""))), None)
 
 
 def _by_default(
@@ -246,8 +251,4 @@ def _digest(sets: Mapping[str, PreferenceSet], key: str) -> DigestFrequency | No
 
 
 def _digest_of_topic(sets: Mapping[str, PreferenceSet], topic: str) -> DigestFrequency | None:
-    while topic:
-        if (found := _digest(sets, topic)) is not None:
-            return found
-        topic = topic.rpartition(".")[0]
-    return None
+    return next((found for one in lineage(topic) if (found := _digest(sets, one)) is not None), None)

@@ -199,8 +199,7 @@ class CampaignService:
             return (await self._ledger.segments.counts(tenant, [audience.segment])).get(audience.segment, 0)
         if audience.topic is None:
             return len(state.members)
-        topic = await self._ledger.directory.topic(tenant, audience.topic)
-        return None if topic is None else topic.members
+        return await self._groups.subscribers(tenant, audience.topic)
 
     async def _audience(self, tenant: TenantId, state: CampaignState) -> AsyncIterator[Sequence[UserNo]]:
         after = NO_USER

@@ -47,6 +47,7 @@ async def test_every_kind_of_choice_is_stored_and_answered(clarion, admin, ada):
     assert effective["topics"]["orders.eu"]["channels"]["email"] == {
         "enabled": False,
         "decided_by": "user_topic",
+        "topic": "orders.eu",
     }
     assert effective["categories"]["orders"]["digest"]["day"] == "fri"
     assert effective["quiet_hours"]["decided_by"] == "user"
@@ -149,3 +150,32 @@ async def test_the_tenant_and_categories_say_what_is_marketing_and_what_may_be_t
     assert (await admin.problem("PATCH", "/v1/tenant", {"legal_regions": ["XX"]}))["status"] == 400
     assert (await admin.problem("PATCH", "/v1/tenant", {"brand": {"color": "red"}}))["status"] == 400
     assert (await admin.ok("PATCH", "/v1/tenant", {"legal_regions": None}))["legal_regions"] is None
+
+
+async def test_a_topic_says_what_holds_for_it_and_which_topic_says_so(admin, ada):
+    """Its own settings before those of the nearest topic above it, each channel for itself."""
+    for key in ("orders", "orders.eu", "orders.eu.berlin"):
+        await admin.ok("PUT", f"/v1/topics/{key}")
+    daily = {"every": "daily", "at": "08:00", "day": "mon"}
+    topics = {
+        "orders": {"channels": {"sms": False, "email": True}, "digest": daily},
+        "orders.eu": {"channels": {"sms": True}},
+    }
+    await admin.ok("PATCH", "/v1/preferences", {"topics": topics})
+    berlin = await admin.ok("GET", "/v1/topics/orders.eu.berlin")
+    assert berlin["settings"] is None
+    assert berlin["effective"] == {
+        "channels": {
+            "email": {"enabled": True, "topic": "orders"},
+            "sms": {"enabled": True, "topic": "orders.eu"},
+        },
+        "digest": {"value": daily, "topic": "orders"},
+    }
+    listed = (await admin.ok("GET", "/v1/topics"))["items"]
+    assert [one["settings"] is None for one in listed] == [False, False, True]
+    assert listed[1]["settings"]["channels"] == {"sms": True}
+    await admin.ok(
+        "PATCH", ADA, {"topics": {"orders.eu.berlin": {"enabled": None}, "orders": {"enabled": False}}}
+    )
+    effective = (await admin.ok("GET", ADA))["effective"]["topics"]["orders.eu.berlin"]["channels"]
+    assert effective["sms"] == {"enabled": False, "decided_by": "user_topic", "topic": "orders"}

@@ -336,7 +336,7 @@ async def test_preferences_show_what_was_chosen_and_what_is_in_force(admin, ada)
     put = await admin.ok("PUT", "/v1/users/ada/preferences", chosen)
     assert put == await admin.ok("GET", "/v1/users/ada/preferences")
     orders = put["effective"]["categories"]["orders"]["channels"]
-    assert orders["sms"] == {"enabled": False, "decided_by": "user_category_channel"}
+    assert orders["sms"] == {"enabled": False, "decided_by": "user_category_channel", "topic": None}
     assert orders["email"]["enabled"] is True
     wrong = {"quiet_hours": [{"start": "25:00", "end": "07:00"}]}
     shown = await admin.problem("PUT", "/v1/users/ada/preferences", wrong)
@@ -362,7 +362,7 @@ async def test_preferences_change_one_by_one(admin, ada):
         "caps": [],
     }
     news = answer["effective"]["categories"]["news"]["channels"]
-    assert news["email"] == {"enabled": False, "decided_by": "user_category"}
+    assert news["email"] == {"enabled": False, "decided_by": "user_category", "topic": None}
     answer = await admin.ok("PATCH", path, {"categories": {"news": {"channels": {"sms": True}}}})
     assert answer["stored"]["categories"]["news"] == {
         "enabled": False,
@@ -486,7 +486,8 @@ async def test_topics_have_members(admin, ada):
     assert (await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})) == {"added": 1}
     assert (await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})) == {"added": 0}
     topics = (await admin.ok("GET", "/v1/topics"))["items"]
-    assert topics == [{"key": "vip", "name": "Important people", "members": 1}]
+    said_of_it = {"settings": None, "effective": {"channels": dict[str, object](), "digest": None}}
+    assert topics == [{"key": "vip", "name": "Important people", "members": 1, **said_of_it}]
     assert await admin.ok("GET", "/v1/topics/vip") == topics[0]
     assert (await admin.ok("PATCH", "/v1/topics/vip", {"name": None}))["name"] is None
     assert (await admin.ok("GET", "/v1/topics/vip/subscriptions"))["items"] == [{"user_id": "ada"}]
