@@ -215,8 +215,56 @@ RUNS = (
         "tests/contract/test_ledger.py:tenants_take_turns and memory",
     ),
 )
+_FETCH = "tests/unit/flow/test_fetch.py"
+_PURE = "tests/unit/rules/test_fetch.py"
+
+CALLS = (
+    Safeguard(
+        "an answer is recorded only for who holds the run",
+        "adapters/ledgers/memory/runs.py",
+        "if one in rows and rows[one].fence == fence and holders.get(one) == worker",
+        "if one in rows",
+        "tests/unit/flow/test_step_calls.py:takes_long",
+    ),
+    Safeguard(
+        "a repetition has the key of the first call",
+        "services/connections.py",
+        "id_text(call.id)",
+        "id_text(call.id) + str(call.attempts)",
+        f"{_FETCH}:asked_again",
+    ),
+    Safeguard(
+        "other servers learn no secret",
+        "services/connections.py",
+        'headers = dict(request.headers) if same else {"accept": "application/json"}',
+        "headers = dict(request.headers)",
+        f"{_FETCH}:learn_no_secret",
+    ),
+    Safeguard(
+        "data do not lead above the connection",
+        "rules/steps/fetch.py",
+        '    if any(_UP.fullmatch(segment) for segment in _BETWEEN.split(value.partition("?")[0])):\n',
+        "    if False:\n",
+        f"{_PURE}:no_such_call",
+    ),
+    Safeguard(
+        "a slow service has its places and no more",
+        "services/connections.py",
+        "if len(line.held) < line.at_once * IN_LINE and len(self._held) < HELD:",
+        "if True:",
+        f"{_FETCH}:holds_up_nobody",
+    ),
+    Safeguard(
+        "a call that is too late is not made",
+        "services/connections.py",
+        "if call.until is not None and self._clock.now() >= call.until:",
+        "if False:",
+        f"{_FETCH}:holds_up_nobody",
+    ),
+)
 
 SAFEGUARDS = (
     *DIGESTS,
     *RUNS,
+    *CALLS,
 )

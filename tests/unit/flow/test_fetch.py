@@ -34,6 +34,7 @@ SHOP = Connection(
     methods=(HttpMethod.GET, HttpMethod.POST),
     headers={"Authorization": SecretName(secret="token"), "X-Client": "clarion"},
 )
+TOKEN = Secret(key="token", value="Bearer s3cret", updated_at=Instant(0))
 AWAY = HttpFailure(kind="unanswered", detail="https://shop.example did not answer in time")
 
 
@@ -70,8 +71,7 @@ async def begin(clarion: Engine, *steps: Step, connection: Connection = SHOP, **
     await clarion.create_setup(
         workflow("w", steps=steps, **more), categories=(Category(key="alarms", critical=True),)
     )
-    secret = Secret(key="token", value="Bearer s3cret", updated_at=Instant(0))
-    await clarion.ledger.setup.secrets.put(clarion.tenant, secret)
+    await clarion.ledger.setup.secrets.put(clarion.tenant, TOKEN)
     await clarion.ledger.setup.connections.put(clarion.tenant, connection)
     await clarion.put_user("ada")
 

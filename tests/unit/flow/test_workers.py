@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Preferences
 from clarion.model.worker import LEASE_MS
+from clarion.ports.http import HttpCaller, nobody_calls
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
 from tests.engine import Engine, Store, workflow
+from tests.unit.flow.test_fetch import PRICE, SHOP, TOKEN, Shop, said
+from tests.unit.flow.test_runs import send
 
 LEASE_S = LEASE_MS / 1_000
 STEP_S = 0.5
@@ -55,7 +58,7 @@ class OneProcess:
         self._ledger = ledger
         self.going = asyncio.Event()
         self.going.set()
-        for name in ("leases", "messages", "plans", "log", "users"):
+        for name in ("leases", "messages", "plans", "log", "users", "runs"):
             setattr(self, name, Frozen(getattr(ledger, name), self.going))
 
     def __getattr__(self, name: str) -> Any:
@@ -81,11 +84,14 @@ def go_on(engine: Engine) -> None:
 
 
 @asynccontextmanager
-async def two(store: Store, batch: int = 50, **first: Any) -> AsyncIterator[tuple[Engine, Engine]]:
+async def two(
+    store: Store, batch: int = 50, http: Sequence[HttpCaller] = (nobody_calls, nobody_calls), **first: Any
+) -> AsyncIterator[tuple[Engine, Engine]]:
     """Two engines on one ledger, of which the first plans and may die; the second provider accepts everything."""
     clock = ManualClock()
     one = Engine(store, clock, RecordingProvider(batch=batch, **first), 1)
     other = Engine(store, clock, RecordingProvider(batch=batch), 2)
+    one.http, other.http = http
     shared = other.opened()
     ledger: Any = shared
     if isinstance(store, Tables):
@@ -350,3 +356,34 @@ async def test_what_nobody_planned_is_planned_by_who_takes_over_the_lane(store):
         assert await until(other, Status.SENT, 3)
         assert other.pipeline.planner.planned == 2
         assert [outgoing.user.id for outgoing in other.provider.effects] == ["bob", "eve"]
+
+
+async def test_the_first_recorded_answer_of_a_service_counts(store):
+    """A worker that slept over its lease brings another one, which is refused; both asked under the same key."""
+    late, soon = Shop(said(200, {"total": 12})), Shop(said(200, {"total": 13}))
+    late.hangs = asyncio.Event()
+    async with two(store, http=(late, soon)) as (one, other):
+        steps = (PRICE, send("right", when="steps.price.body.total == 13"), send("last"))
+        setup = other.ledger.setup
+        await setup.secrets.put(other.tenant, TOKEN)
+        await setup.connections.put(other.tenant, SHOP)
+        await setup.workflows.put(other.tenant, workflow("priced", steps=steps))
+        await one.ledger.setup.catch_up()
+        await other.pipeline.loops.stop("resume-")
+        await one.trigger("priced", "ada")
+        for _ in range(100):
+            await pass_time(STEP_S, one, other)
+            if late.asked:
+                break
+        stop(one)
+        for lane in LANES:
+            other.pipeline.loops.start(f"resume-{lane}", lambda lane=lane: other.pipeline.runs.run(lane))
+        assert await until(other, Status.SENT, 2)
+        before = await other.messages()
+        late.hangs.set()
+        go_on(one)
+        await pass_time(30, other)
+        assert await other.messages() == before
+        assert {message.step for message in before.values()} == {"right", "last"}
+        keys = {call.headers["idempotency-key"] for call in (*late.asked, *soon.asked)}
+        assert (len(late.asked), len(soon.asked), len(keys)) == (1, 1, 1)
