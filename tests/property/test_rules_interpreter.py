@@ -78,6 +78,11 @@ def workflows(draw: st.DrawFn) -> Workflow:
             fallback = draw(st.sampled_from([None, {"a": 1}]))
             asked: dict[str, Any] = {"connection": "c", "path": path, "fallback": fallback}
             return Step(key=key, type=kind, when=when, on_error=SKIP, **asked)
+        if kind is StepType.GENERATE:
+            words: dict[str, Any] = {"prompt": "write", "output": {"type": "object"}, "fallback": {"a": 1}}
+            source = draw(st.sampled_from(["data.n", "data.missing"]))
+            asked = {"connection": "c", "model": "m", "input": source}
+            return Step(key=key, type=kind, when=when, **words, **asked)
         if kind is StepType.REPEAT:
             rounds, until = draw(st.integers(1, 3)), draw(st.sampled_from(UNTIL))
             repeated = steps(0, 1)
@@ -121,7 +126,7 @@ def facts(n: int, user: str = "ada", expires_at: Instant | None = None) -> Facts
 
 def came_of(call: StepCall, now: Instant) -> CallResult:
     """Of a service that is asked: it is busy, then away, and in the end it answers or does not, as its path says."""
-    if call.type is not StepType.FETCH:
+    if call.type not in (StepType.FETCH, StepType.GENERATE):
         return CallResult()
     if call.attempts < 2:
         return CallResult(again_at=Instant(now + 700), attempts=call.attempts + 1, told={"error": "busy"})

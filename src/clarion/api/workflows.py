@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,7 +22,7 @@ from clarion.api.stored_documents import found, found_version, missing, named, p
 from clarion.content.templates.schema import reviewed
 from clarion.errors import Conflict, InvalidInput, UnknownReference
 from clarion.model.channel import Channel
-from clarion.model.connection import Connection
+from clarion.model.connection import Connection, HttpMethod
 from clarion.model.operation import OperationKind, RunSelection
 from clarion.model.run import RunFilter, by_version
 from clarion.model.setup import (
@@ -43,7 +43,7 @@ from clarion.rules import validation
 from clarion.rules.data_types import ANYTHING, DataType, example, pointer_fault, type_of_data
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
-from clarion.rules.steps.faults import event_faults, placed
+from clarion.rules.steps.faults import event_faults, generated_decisions, placed
 from clarion.rules.steps.faults import faults as step_faults
 
 
@@ -216,6 +216,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
         Fault(detail=one.detail, pointer=one.pointer, code=one.code)
         for one in (*step_faults(workflow.steps, data), *event_faults(workflow, data))
     ]
+    faults += _generated(workflow, categories)
     for place, step in placed(workflow.steps):
         if step.type is StepType.TRIGGER and step.workflow is not None:
             known = {**setup.workflows.all(caller.tenant), workflow.key: workflow}
@@ -246,17 +247,34 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
     return faults
 
 
+def _generated(workflow: Workflow, categories: Mapping[str, Category]) -> Iterator[Fault]:
+    """What is wrong with steps that have something written, and with what goes by it."""
+    category = categories.get(workflow.category)
+    if category is not None and category.critical:
+        for one in generated_decisions(workflow.steps):
+            yield Fault(detail=one.detail, pointer=one.pointer)
+    for place, step in placed(workflow.steps):
+        if step.type is StepType.GENERATE:
+            of_output, of_fallback = reviewed(step.output, step.fallback or {})
+            yield from (Fault(detail=m.detail, pointer=f"{place}/output{m.pointer}") for m in of_output)
+            for m in of_fallback:
+                yield Fault(detail=f"by `output`: {m.detail}", pointer=f"{place}/fallback{m.pointer}")
+
+
 def _uncallable(step: Step, connections: Mapping[str, Connection], place: str) -> list[Fault]:
     assert step.connection is not None
     connection = connections.get(step.connection)
     if connection is None:
         unknown = unknown_in("connection", [(step.connection, f"{place}/connection")], connections)
         return [*map(unknown_name, unknown)]
-    if step.type is not StepType.FETCH or step.method in connection.methods:
+    method, field = (
+        (step.method, "method") if step.type is StepType.FETCH else (HttpMethod.POST, "connection")
+    )
+    if method in connection.methods:
         return []
     able = ", ".join(connection.methods)
-    detail = f"the connection {connection.key!r} allows {able}, not {step.method}."
-    return [Fault(detail=detail, pointer=f"{place}/method", allowed=tuple(connection.methods))]
+    detail = f"the connection {connection.key!r} allows {able}, not {method}."
+    return [Fault(detail=detail, pointer=f"{place}/{field}")]
 
 
 def _unwritten(step: Step, template: Template, place: str) -> list[Fault]:

@@ -92,6 +92,10 @@ def _fetch(step: Step) -> str:
     return f"{step.method.upper()} {step.path} of {step.connection}"
 
 
+def _generate(step: Step) -> str:
+    return f"{step.model} of {step.connection} writes"
+
+
 def _fields(step: Step) -> Iterator[str]:
     for name in KINDS[step.type].fields:
         value = getattr(step, name)
@@ -109,4 +113,5 @@ _WORDS: Mapping[StepType, Callable[[Step], str]] = {
     StepType.UPDATE_USER: _update_user,
     StepType.TRIGGER: _trigger,
     StepType.FETCH: _fetch,
+    StepType.GENERATE: _generate,
 }

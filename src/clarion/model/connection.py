@@ -47,6 +47,8 @@ class ConnectionLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
 
     at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
     """Calls of one process that are under way at once."""
+    tokens_per_day: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    """What steps that generate may take of it in a day of the tenant's zone; null: it is counted and not limited."""
 
 
 class Connection(Value, frozen=True, kw_only=True):

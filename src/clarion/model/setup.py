@@ -285,6 +285,7 @@ class StepType(StrEnum):
     TRIGGER = "trigger"
     REPEAT = "repeat"
     FETCH = "fetch"
+    GENERATE = "generate"
 
 
 class OnError(StrEnum):
@@ -397,7 +398,7 @@ class Step(Value, frozen=True, kw_only=True):
     since: Since = Since.RUN
     """`wait`: which events count: those accepted after the run's own, or after the step is reached."""
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400)] | None = None
-    """`wait`: how long an event is waited for; null: 90 days. `fetch`: how long one call may take; null: as long as the connection
+    """`wait`: how long an event is waited for; null: 90 days. `fetch`, `generate`: how long one call may take; null: as long as the connection
     says."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
     """`throttle`: how many runs pass."""
@@ -454,7 +455,7 @@ class Step(Value, frozen=True, kw_only=True):
     at_most: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
     """`repeat`: how many rounds."""
     connection: str | None = None
-    """`fetch`: the connection that is called."""
+    """`fetch`, `generate`: the connection that is called."""
     method: HttpMethod = HttpMethod.GET
     """`fetch`: how it is called."""
     path: str | None = None
@@ -468,13 +469,23 @@ class Step(Value, frozen=True, kw_only=True):
     select: str | None = None
     """`fetch`: what is kept of the answer, in CEL over `status` and `body`; null: its whole body."""
     attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
-    """`fetch`: how often it is called while it cannot answer; null: 3 times."""
+    """`fetch`, `generate`: how often it is called while it cannot answer; null: 3 times."""
     within_s: Annotated[int, msgspec.Meta(ge=2, le=86_400)] | None = None
-    """`fetch`: how long after the step is reached it is tried, waiting for a free place included; null: 60 seconds."""
+    """`fetch`, `generate`: how long after the step is reached it is tried, waiting for a free place included; null: 60 seconds."""
     cache_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     """`fetch`: how long other runs that ask for the same get the same answer; null: everyone asks anew. Only with `get`."""
     fallback: dict[str, Any] | None = None
-    """`fetch`: stands for the answer when there is none; null: the step has failed then."""
+    """`fetch`, `generate`: stands for the answer when there is none; null: the step has failed then."""
+    model: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    """`generate`: the language model that writes, as its service calls it."""
+    prompt: Annotated[str, msgspec.Meta(max_length=8_192)] | None = None
+    """`generate`: what it is told to write."""
+    input: str | None = None
+    """`generate`: what it writes from, in CEL. Personal data in it are replaced before they leave."""
+    output: dict[str, Any] | None = None
+    """`generate`: JSON Schema that what it writes must satisfy."""
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4_096)] | None = None
+    """`generate`: how much it writes at most; null: 500 tokens."""
 
 
 class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -227,6 +227,8 @@ def _on_the_wall(said: Mapping[str, Any]) -> str:
 def _done(trace: StepTrace) -> str:
     """Likewise of a step that had something done."""
     said = trace.inputs
+    if trace.type is StepType.GENERATE:
+        return _generated(said)
     if trace.type is StepType.FETCH:
         return _fetched(said)
     if trace.type is StepType.TRIGGER:
@@ -243,6 +245,13 @@ def _fetched(said: Mapping[str, Any]) -> str:
     if said.get("cached"):
         return f"has the answer to {asked} that another run got"
     return f"{asked} answered {said['status']} after {said['ms']} ms, in attempt {said['attempts']}"
+
+
+def _generated(said: Mapping[str, Any]) -> str:
+    """Who wrote, as the rest of a sentence."""
+    if said.get("assumed"):
+        return f"would have {said['connection']} write, with {said['replaced']} personal data replaced"
+    return f"{said['connection']} wrote in {said['ms']} ms, for {said['tokens']} tokens, with {said['replaced']} personal data replaced"
 
 
 def _of_digest(result: str, said: Mapping[str, Any], until: str) -> str:

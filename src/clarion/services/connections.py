@@ -14,17 +14,20 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from clarion.flow.setup_view import SetupView
+from clarion.flow.ledger import Ledger
 from clarion.model.connection import Connection, HttpMethod, SecretName
 from clarion.model.ids import EventId, Instant, TenantId, id_text
 from clarion.model.lru import Lru
+from clarion.model.quota import QuotaAsk
 from clarion.model.run import CallResult, StepCall
 from clarion.model.status import Reason
 from clarion.ports.clock import Clock
 from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 from clarion.ports.provider import ProviderTools
 from clarion.rules.answers import ServiceAnswer, answered, retry_at
-from clarion.rules.steps.fetch import FetchStep
+from clarion.rules.budgets import day_of
+from clarion.rules.steps.call import CallStep
+from clarion.rules.steps.kinds import KINDS
 
 ANSWER_BYTES = 262_144
 REDIRECTS = 3
@@ -37,7 +40,6 @@ HELD = 1_024
 COME_AGAIN_MS = 500
 FIRST_GUESS_MS = 100
 """How long a call takes, before any was made."""
-FETCH = FetchStep()
 
 
 class _Kept(NamedTuple):
@@ -70,8 +72,9 @@ class ConnectionLine:
 class ConnectionService:
     """Calls them, each within its limits."""
 
-    def __init__(self, setup: SetupView, tools: ProviderTools) -> None:
-        self._setup = setup
+    def __init__(self, ledger: Ledger, tools: ProviderTools) -> None:
+        self._setup = ledger.setup
+        self._quotas = ledger.quotas
         self._tools = tools
         self._lines: dict[tuple[TenantId, str], ConnectionLine] = {}
         self._answers: Lru[bytes, _Kept] = Lru(KEPT_ANSWERS)
@@ -96,7 +99,7 @@ class ConnectionService:
             return None
         turn = line.turn(self._clock.now())
         again_at = turn if call.until is None else min(turn, call.until)
-        return CallResult(again_at=again_at, attempts=call.attempts, told=FETCH.tells(call))
+        return CallResult(again_at=again_at, attempts=call.attempts, told=_tells(call))
 
     async def fetch(self, tenant: TenantId, call: StepCall) -> CallResult:
         """What the service answers. Asking again is harmless as far as it knows a repetition by its key."""
@@ -119,7 +122,7 @@ class ConnectionService:
 
     def _settled(self, tenant: TenantId, connection: Connection, call: StepCall) -> CallResult | None:
         """What comes of a call that is not made any more."""
-        told = FETCH.tells(call)
+        told = _tells(call)
         if call.request["method"] not in connection.methods:
             return _failed(told, "the connection does not allow this method any more")
         kept = self._kept(tenant, connection, call)
@@ -133,12 +136,14 @@ class ConnectionService:
         self, tenant: TenantId, connection: Connection, call: StepCall, line: ConnectionLine
     ) -> CallResult:
         begun = self._clock.now()
+        if not await self._paid(tenant, connection, call, begun):
+            return _failed(_tells(call), "what the connection may take in a day is used up")
         reply = await self._reply(tenant, connection, call, begun)
         now = self._clock.now()
         line.took(now - begun)
         answer = _answer(reply, call)
         attempts = call.attempts + 1
-        told = {**FETCH.tells(call), "status": answer.status, "ms": now - begun, "attempts": attempts}
+        told = {**_tells(call), "status": answer.status, "ms": now - begun, "attempts": attempts}
         if answer.error is None:
             result = CallResult(output={"status": answer.status, "body": answer.body}, told=told)
             self._keep(tenant, connection, call, result, now)
@@ -147,6 +152,19 @@ class ConnectionService:
         if again_at is not None:
             return CallResult(again_at=again_at, attempts=attempts, told={**told, "error": answer.error})
         return replace(_failed(told, answer.error), output={"status": answer.status})
+
+    async def _paid(self, tenant: TenantId, connection: Connection, call: StepCall, now: Instant) -> bool:
+        """Whether the day has room for the tokens that a call may take, which are counted for all processes together."""
+        tokens = call.request.get("tokens", 0)
+        if not tokens:
+            return True
+        ask = QuotaAsk(
+            costs=(tokens,),
+            per_day=connection.limits.tokens_per_day,
+            day=day_of(self._setup.tenants.all()[tenant], now),
+        )
+        grant = await self._quotas.take(tenant, f"connections/{connection.key}", ask, now)
+        return grant.granted == 1
 
     async def _reply(
         self, tenant: TenantId, connection: Connection, call: StepCall, now: Instant
@@ -225,8 +243,14 @@ class ConnectionService:
         return blake2b(msgspec.msgpack.encode(whole), digest_size=16).digest()
 
 
+def _tells(call: StepCall) -> Mapping[str, Any]:
+    kind = KINDS[call.type]
+    assert isinstance(kind, CallStep)
+    return kind.tells(call)
+
+
 def _gone(call: StepCall) -> CallResult:
-    return _failed(FETCH.tells(call), "there is no such connection any more")
+    return _failed(_tells(call), "there is no such connection any more")
 
 
 def _answer(reply: HttpReply | HttpFailure, call: StepCall) -> ServiceAnswer:

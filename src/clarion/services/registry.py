@@ -173,7 +173,7 @@ class Services:
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         users = UserService(ledger.users, inbox_actions, countries)
-        connections = ConnectionService(setup, tools)
+        connections = ConnectionService(ledger, tools)
         pipeline.runs.calls = StepCallService(setup.tenants, users, connections, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
         operations = OperationRunner(

@@ -19,6 +19,7 @@ from clarion.rules.steps.trigger import TriggerStep
 from clarion.rules.steps.update_user import UpdateUserStep, updated
 from clarion.rules.validation import check_attributes
 from clarion.services.connections import ConnectionService
+from clarion.services.generation import GenerationService
 from clarion.services.users import UserService
 
 SOURCE = "clarion:step"
@@ -37,11 +38,13 @@ class StepCallService:
         self._tenants = tenants
         self._users = users
         self._connections = connections
+        self._generation = GenerationService(connections)
         self._submit = submit
 
     def known(self, call: StepCall, event: Event) -> CallResult | None:
         """What can be said of a call without making it; None: it is to be made now."""
-        return self._connections.known(event.tenant, call) if call.type is StepType.FETCH else None
+        outside = call.type in (StepType.FETCH, StepType.GENERATE)
+        return self._connections.known(event.tenant, call) if outside else None
 
     async def perform(self, call: StepCall, event: Event, user: User) -> CallResult:
         """By the type of the step."""
@@ -49,6 +52,8 @@ class StepCallService:
             return await self._update(call, user)
         if call.type is StepType.FETCH:
             return await self._connections.fetch(event.tenant, call)
+        if call.type is StepType.GENERATE:
+            return await self._generation.generate(event.tenant, call)
         return await self._trigger(call, event)
 
     async def _update(self, call: StepCall, user: User) -> CallResult:

@@ -86,7 +86,7 @@ async def test_a_connection_is_stored_and_changed(admin):
     await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
     stored = await admin.ok("PUT", "/v1/connections/shop", SHOP)
     assert stored["headers"] == SHOP["headers"]
-    assert (stored["timeout_s"], stored["limits"]) == (10, {"at_once": 8})
+    assert (stored["timeout_s"], stored["limits"]) == (10, {"at_once": 8, "tokens_per_day": None})
     changed = await admin.ok("PATCH", "/v1/connections/shop", {"timeout_s": 3, "methods": None})
     assert (changed["timeout_s"], changed["methods"]) == (3, ["get"])
     assert await admin.ok("GET", "/v1/connections/shop") == changed
@@ -139,7 +139,7 @@ async def test_a_plan_names_the_secret_that_is_missing(admin):
 
 PAGE = (ROOT / "docs/how-to/call-your-services.md").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-CONNECTION, WORKFLOW = BLOCKS
+CONNECTION, WORKFLOW, WRITTEN = BLOCKS
 
 
 async def with_workflow(admin: Any, **fetch: Any) -> Any:
@@ -194,3 +194,49 @@ async def test_a_dry_run_says_what_it_would_ask_and_asks_nobody(admin, ada):
     asked = [step["text"] for step in run["steps"]]
     assert "Step 'price': would ask GET /orders/A-1 of shop." in asked
     assert [step["result"] for step in run["steps"]] == ["calls", "done", "sent"]
+
+
+GENERATED = {
+    "key": "words",
+    "type": "generate",
+    "connection": "shop",
+    "model": "small",
+    "prompt": "One friendly line.",
+    "input": "data",
+    "output": {"type": "object", "required": ["line"]},
+    "fallback": {"line": "Thanks"},
+}
+
+
+async def test_the_documented_words_are_published(admin):
+    """With the connection that the page describes."""
+    await admin.ok("PUT", "/v1/connections/llm", {"url": SHOP["url"], "methods": ["post"]})
+    words, tell, mail = WRITTEN["steps"]
+    steps = [words, {**tell, "workflow": "order-paid"}, {**mail, "template": "paid"}]
+    await admin.ok("PUT", "/v1/workflows/written", {"category": "orders", "steps": steps})
+
+
+@pytest.mark.parametrize(
+    ("change", "critical", "pointer"),
+    [
+        ({}, False, None),
+        ({"output": {"type": "objekt"}}, False, "#/steps/0/output/type"),
+        ({"fallback": {"lin": "x"}}, False, "#/steps/0/fallback"),
+        ({"fallback": None}, False, "#/steps/0"),
+        ({"input": "data."}, False, "#/steps/0/input"),
+        ({}, True, "#/steps/1/when"),
+    ],
+)
+async def test_a_step_that_generates_is_checked_when_it_is_published(admin, change, critical, pointer):
+    """Its fallback fits its schema, and no alarm goes by what a model wrote."""
+    await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
+    await admin.ok("PUT", "/v1/connections/shop", SHOP)
+    await admin.ok("PUT", "/v1/categories/alarms", {"critical": critical})
+    mail = {"key": "mail", "template": "paid", "to": {"mode": "all", "channels": ["email"]}}
+    steps = [{**GENERATED, **change}, {**mail, "when": "steps.words.value.line != ''"}]
+    body = {"category": "alarms", "steps": steps}
+    if pointer is None:
+        await admin.ok("PUT", "/v1/workflows/written", body)
+    else:
+        problem = await admin.problem("PUT", "/v1/workflows/written", body)
+        assert pointer in [one["pointer"] for one in problem["errors"]]

@@ -79,6 +79,17 @@ def _of_event(event: AwaitedEvent, at: str, data: DataType) -> Iterator[StepFaul
         yield from of_expression(asked, at, {}, data)
 
 
+def generated_decisions(steps: Sequence[Step]) -> Iterator[StepFault]:
+    """Conditions that go by what a model wrote."""
+    written = {step.key for step in every(steps) if step.type is StepType.GENERATE}
+    for at, step in placed(steps):
+        for asked in expressions(step):
+            read = {found["name"] or found["key"] for found in _REFERENCE.finditer(asked.source)}
+            for key in sorted(written & read) if asked.condition else ():
+                detail = f"in a critical category no condition goes by what `{key}` generated."
+                yield StepFault(f"{at}{asked.pointer}", detail)
+
+
 def placed(steps: Sequence[Step], place: str = "#/steps") -> Iterator[tuple[str, Step]]:
     """Every step behind the pointer to it."""
     for index, step in enumerate(steps):

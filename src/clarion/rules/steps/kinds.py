@@ -9,6 +9,7 @@ from clarion.rules.steps.branch import BranchStep
 from clarion.rules.steps.digest import DigestStep
 from clarion.rules.steps.experiment import ExperimentStep
 from clarion.rules.steps.fetch import FetchStep
+from clarion.rules.steps.generate import GenerateStep
 from clarion.rules.steps.kind import Asked, StepKind
 from clarion.rules.steps.repeat import RepeatStep
 from clarion.rules.steps.send import SendStep
@@ -28,6 +29,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.TRIGGER: TriggerStep(),
     StepType.REPEAT: RepeatStep(),
     StepType.FETCH: FetchStep(),
+    StepType.GENERATE: GenerateStep(),
 }
 
 
