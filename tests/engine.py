@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.memory import MemoryLedger, Tables
 from clarion.adapters.ledgers.postgresql.ledger import PostgresLedger
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
+from clarion.api.user_lines import USER_LINES, write_users
 from clarion.content import Renderer
 from clarion.flow.intake.homes import Regions
 from clarion.flow.ledger import Ledger
@@ -229,6 +230,8 @@ class Engine:
             last_checks=self.last_checks,
             consents=consents,
             unsubscribe=unsubscribe,
+            lines=USER_LINES,
+            write_users=write_users,
             base_url=BASE_URL,
             sources=self.sources,
             formats=formats(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Annotated, Any
 
 import msgspec
@@ -29,7 +29,7 @@ from clarion.model.consent import (
     ConsentState,
     ConsentStatement,
 )
-from clarion.model.ids import id_text
+from clarion.model.ids import Instant, id_text
 from clarion.model.setup import Category
 from clarion.model.user import Profile, User, Value
 from clarion.rules.consents import GRANTED, States, verdict
@@ -159,15 +159,10 @@ async def list_user_consents(
 @post("/", opt=SEND | ADDS)
 async def add_consent(person: PathUser, data: ConsentBody, caller: Caller, parts: Parts) -> ConsentView:
     """Record that a user granted or withdrew consent. After the answer to a withdrawal no attempt starts that it forbids."""
-    _check(data, parts, caller)
-    origin = ConsentOrigin(
-        source=data.source,
-        at=instant_or_none(data.at),
-        text_version=data.text_version or "",
-        proof=data.proof,
+    check_consent(
+        data, purposes_of(parts.ledger.setup.categories.all(caller.tenant).values()), parts.clock.now()
     )
-    statement = ConsentStatement(data.purpose or EVERY_PURPOSE, data.channel, data.action)
-    recorded = await parts.services.consents.record(person, [statement], origin)
+    recorded = await parts.services.consents.record(person, [statement_of(data)], origin_of(data))
     await parts.services.consents.in_force()
     return _view(recorded.records[0], recorded.user, data.proof or None)
 
@@ -191,12 +186,28 @@ async def get_consent_state(
     )
 
 
-def _check(data: ConsentBody, parts: ApiParts, caller: Identity) -> None:
+def statement_of(data: ConsentBody) -> ConsentStatement:
+    """What is said."""
+    return ConsentStatement(data.purpose or EVERY_PURPOSE, data.channel, data.action)
+
+
+def origin_of(data: ConsentBody) -> ConsentOrigin:
+    """How it came to us."""
+    return ConsentOrigin(
+        source=data.source,
+        at=instant_or_none(data.at),
+        text_version=data.text_version or "",
+        proof=data.proof,
+    )
+
+
+def check_consent(data: ConsentBody, purposes: Set[str], now: Instant) -> None:
+    """It can be recorded."""
     if data.source in _RESERVED:
         raise InvalidInput(
             f"Clarion itself writes {data.source!r}: choose a word of your own.", pointer="#/source"
         )
-    if data.at is not None and (instant_or_none(data.at) or 0) > parts.clock.now():
+    if data.at is not None and (instant_or_none(data.at) or 0) > now:
         raise InvalidInput("`at` lies in the future.", pointer="#/at")
     if len(msgspec.json.encode(data.proof)) > LONGEST_PROOF:
         raise InvalidInput(f"a proof has at most {LONGEST_PROOF:,} bytes.", pointer="#/proof")
@@ -207,13 +218,21 @@ def _check(data: ConsentBody, parts: ApiParts, caller: Identity) -> None:
                 pointer="#/purpose",
             )
         return
-    check_purpose(parts, caller, data.purpose, "#/purpose")
+    _check_purpose(purposes, data.purpose, "#/purpose")
 
 
 def check_purpose(parts: ApiParts, caller: Identity, purpose: str, pointer: str) -> None:
     """Some category has it. Raises UnknownReference."""
     categories = parts.ledger.setup.categories.all(caller.tenant).values()
-    known = {one.key for one in categories} | {one.purpose for one in categories if one.purpose}
+    _check_purpose(purposes_of(categories), purpose, pointer)
+
+
+def purposes_of(categories: Iterable[Category]) -> frozenset[str]:
+    """What consents of a tenant may be for."""
+    return frozenset(name for one in categories for name in (one.key, one.purpose) if name)
+
+
+def _check_purpose(known: Set[str], purpose: str, pointer: str) -> None:
     advice = "It is the key or the `purpose` of a category: see GET /v1/categories."
     if unknown := unknown_in("purpose", [(purpose, pointer)], known, advice):
         raise UnknownReference(unknown)

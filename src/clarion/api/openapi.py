@@ -20,11 +20,13 @@ from clarion.api.events import EventsAccepted
 from clarion.api.guards import about_one
 from clarion.api.idempotency import KEY_CHARS
 from clarion.api.inbound import MailTaken
+from clarion.api.operations import PIECES
 from clarion.api.parameters import can_count, can_dry_run, fields_shown
 from clarion.api.prices import PriceList
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.translations import READS
+from clarion.api.user_imports import IMPORTED
 from clarion.api.users import UserBody
 from clarion.model.setup import Scope
 
@@ -141,6 +143,8 @@ def whole(app: Litestar) -> dict[str, Any]:
     paths["/v1/translations/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
     for method, schema in (("put", _ref(PriceList)), ("patch", {"type": "object"})):
         paths["/v1/prices"][method]["requestBody"] = _body({"application/json": schema, "text/csv": file})
+    paths["/v1/users/import"]["post"]["requestBody"] = _body(dict.fromkeys(IMPORTED, file))
+    paths["/v1/operations/{operation_id}/file"]["patch"]["requestBody"] = _body(dict.fromkeys(PIECES, file))
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
     document = {
         **described,

@@ -12,6 +12,7 @@ from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.adapters.oauth import AccessTokens, Grant
 from clarion.adapters.other_region import HttpRegion
+from clarion.api.user_lines import USER_LINES, write_users
 from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
@@ -63,6 +64,8 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         last_checks=last_checks,
         consents=consents,
         unsubscribe=unsubscribe,
+        lines=USER_LINES,
+        write_users=write_users,
         base_url=settings.base_url,
         mailboxes=mailboxes(settings.inbound, tools),
         mail_home=settings.inbound.tenant,

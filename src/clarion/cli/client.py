@@ -84,6 +84,27 @@ class Client:
         """The answer as it comes. Raises Unreachable or Answered."""
         return self._exchange(method, path, body, headers)[0]
 
+    def download(self, path: str, file: Path) -> None:
+        """Write the answer into a file as it comes. Raises Unreachable or Answered."""
+        from pyreqwest.exceptions import PyreqwestError
+
+        request = self._http.get(self.url + path).headers({"authorization": f"Bearer {self._key}"})
+
+        def receive() -> None:
+            with request.build_streamed() as response:
+                if response.status >= 400:
+                    raise _problem(response.status, bytes(response.bytes()), None)
+                with file.open("wb") as target:
+                    while (chunk := response.body_reader.read_chunk()) is not None:
+                        target.write(chunk)
+
+        try:
+            _heeding_interrupts(receive)
+        except PyreqwestError as error:
+            raise Unreachable(
+                f"{self.url} does not answer ({_cause(error)}): the file is not complete."
+            ) from None
+
     def tagged(self, path: str) -> tuple[Any, str | None]:
         """A JSON document, and the ETag on which a change of it can be conditional."""
         content, etag = self._exchange("GET", path, None, None)

@@ -13,7 +13,7 @@ def read(file: str) -> dict[str, Any]:
     import sys
     import tomllib
 
-    from clarion.cli.textfile import text_of
+    from clarion.rules.text_lines import text_of
 
     try:
         text = text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())

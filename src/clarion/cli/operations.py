@@ -12,7 +12,9 @@ from clarion.cli.options import Connect, Json, connected
 if TYPE_CHECKING:
     from clarion.cli.client import Client
 
-program = typer.Typer(no_args_is_help=True, help="Watch, cancel and repeat work on many messages or runs.")
+program = typer.Typer(
+    no_args_is_help=True, help="Watch, cancel and repeat work on many messages, runs or users."
+)
 
 PATH = "/v1/operations"
 WAIT_S = 20
@@ -28,7 +30,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for its end
 def list_(
     status: Annotated[str | None, typer.Option("--status", help="Only in this status.")] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="Only of this kind, such as messages.retry or runs.cancel.")
+        str | None, typer.Option("--kind", help="Only of this kind, such as messages.retry or users.import.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most items to list.")] = 20,
     *,
@@ -75,8 +77,8 @@ def show_(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
     """
     from clarion.cli import output
 
-    one = connect().get(_path(operation_id))
-    output.as_json(one) if json else _print(one)
+    one = connect().get(path_of(operation_id))
+    output.as_json(one) if json else tell(one)
 
 
 @program.command()
@@ -89,7 +91,7 @@ def watch(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
       clarion operations watch 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
     client = connect()
-    end(client, client.get(_path(operation_id)), no_wait=False, json=json)
+    end(client, client.get(path_of(operation_id)), no_wait=False, json=json)
 
 
 @program.command()
@@ -103,8 +105,8 @@ def cancel(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
     """
     from clarion.cli import output
 
-    one = connect().call("POST", f"{_path(operation_id)}/cancel")
-    output.as_json(one) if json else _print(one)
+    one = connect().call("POST", f"{path_of(operation_id)}/cancel")
+    output.as_json(one) if json else tell(one)
 
 
 @program.command("retry-failed")
@@ -117,7 +119,7 @@ def retry_failed(operation_id: Id, no_wait: NoWait = False, *, connect: Connect,
       clarion operations retry-failed 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
     client = connect()
-    end(client, client.call("POST", f"{_path(operation_id)}/retry-failed"), no_wait=no_wait, json=json)
+    end(client, client.call("POST", f"{path_of(operation_id)}/retry-failed"), no_wait=no_wait, json=json)
 
 
 def end(client: Client, operation: Mapping[str, Any], *, no_wait: bool, json: bool) -> None:
@@ -128,18 +130,25 @@ def end(client: Client, operation: Mapping[str, Any], *, no_wait: bool, json: bo
     if no_wait:
         output.as_json(operation) if json else output.out().print(operation["id"])
         return
+    one = awaited(client, operation, quiet=json)
+    output.as_json(one) if json else tell(one)
+    if one["status"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def awaited(client: Client, operation: Mapping[str, Any], *, quiet: bool) -> Mapping[str, Any]:
+    """An operation at its end, with a progress bar until then."""
+    from clarion.cli import output
+
     one = operation
-    with output.progress(quiet=json) as bar:
+    with output.progress(quiet=quiet) as bar:
         task = bar.add_task(one["kind"], total=None)
         while True:
             how_far = one["progress"]
             bar.update(task, total=how_far["total"], completed=how_far["done"] + how_far["failed"])
             if one["status"] in FINISHED:
-                break
-            one = client.get(_path(one["id"]), wait_s=WAIT_S)
-    output.as_json(one) if json else _print(one)
-    if one["status"] != "succeeded":
-        raise typer.Exit(1)
+                return one
+            one = client.get(path_of(one["id"]), wait_s=WAIT_S)
 
 
 def several(client: Client, path: str, body: Mapping[str, Any], *, json: bool) -> None:
@@ -163,17 +172,20 @@ def several(client: Client, path: str, body: Mapping[str, Any], *, json: bool) -
         raise typer.Exit(1)
 
 
-def _print(one: Mapping[str, Any]) -> None:
+def tell(one: Mapping[str, Any]) -> None:
+    """What came of an operation so far."""
     from clarion.cli import output
 
     output.out().print(f"{one['kind']} {one['status']}: {one['detail']}")
     for error in one["errors"]:
-        output.complain(f"{error['message_id'] or error['run_id']}: {error['error']['detail']}")
+        place = error["message_id"] or error["run_id"] or f"line {error['index']}"
+        output.complain(f"{place}: {error['error']['detail']}")
     if one["progress"]["failed"] > len(one["errors"]):
         output.err().print(f"All of them: {one['errors_url']}", style=output.SILENT)
 
 
-def _path(operation_id: str) -> str:
+def path_of(operation_id: str) -> str:
+    """Where it is."""
     from clarion.cli.client import segment
 
     return f"{PATH}/{segment(operation_id)}"

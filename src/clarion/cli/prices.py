@@ -94,7 +94,7 @@ def _table(file: Path) -> dict[str, str]:
     """The prices of a file by place; a first line without a number is its heading."""
     import csv
 
-    from clarion.cli.textfile import encoding_of, lines_of, open_text
+    from clarion.rules.text_lines import encoding_of, lines_of, open_text
 
     table: dict[str, str] = {}
     with file.open("rb") as source, open_text(source, encoding_of(source, None)) as text:

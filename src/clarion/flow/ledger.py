@@ -52,6 +52,7 @@ class Ledger:
         self.journal = store.journal
         self.operations = store.operations
         self.steps = store.steps
+        self.files = store.files
         self.inboxes = store.inboxes
         self.captures = store.captures
         self.conversations = store.conversations

@@ -11,6 +11,10 @@ import msgspec
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import MessageFilter
 from clarion.model.run import RunFilter
+from clarion.model.user import UserPut
+
+UPLOADED_WITHIN_MS = 86_400_000
+"""How long a file may rest before its next piece comes."""
 
 OperationId = NewType("OperationId", bytes)
 
@@ -23,11 +27,18 @@ class OperationKind(StrEnum):
     RETRY_RUNS = "runs.retry"
     CANCEL_RUNS = "runs.cancel"
     MIGRATE_RUNS = "runs.migrate"
+    IMPORT_USERS = "users.import"
+    EXPORT_USERS = "users.export"
 
     @property
     def of_runs(self) -> bool:
-        """Its items are runs; of the others, messages."""
+        """Its items are runs."""
         return self.value.startswith("runs.")
+
+    @property
+    def has_file(self) -> bool:
+        """It reads or writes a file; of the others that are not about runs, the items are messages."""
+        return self in (OperationKind.IMPORT_USERS, OperationKind.EXPORT_USERS)
 
 
 class OperationStatus(StrEnum):
@@ -66,8 +77,53 @@ class RunSelection(msgspec.Struct, frozen=True, kw_only=True):
     """The version of the workflow that they go on with from then."""
 
 
+class UserFileFormat(StrEnum):
+    """How users are written in a file."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+class ImportMode(StrEnum):
+    """What becomes of what is known already."""
+
+    REPLACE = "replace"
+    """A line says all there is to know about a user."""
+    MERGE = "merge"
+    """What a line does not name stays."""
+
+
+class EncodingSource(StrEnum):
+    """How the encoding of a file is known."""
+
+    TOLD = "told"
+    MARK = "mark"
+    """The byte order mark at its beginning says so."""
+    DETECTED = "detected"
+
+
+class FileJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done with a file: how it is to be read, and what was found; or what is to be written."""
+
+    format: UserFileFormat
+    mode: ImportMode = ImportMode.REPLACE
+    encoding: str = ""
+    """Empty: not known yet."""
+    encoding_source: EncodingSource = EncodingSource.TOLD
+    delimiter: str = ""
+    """Of CSV; empty: not known yet."""
+    heading: str = ""
+    """The line of CSV that names the columns, as it was."""
+    header: tuple[str, ...] = ()
+    """Which field each of them is; an empty one is left out."""
+    columns: Mapping[str, str] = {}
+    """The fields that columns of other names become; an empty one: the column is left out."""
+    where: str = ""
+    """The condition of an export; empty: everybody."""
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """Work on all messages or runs that match a filter, newest first, and how far it is."""
+    """Work on all messages or runs that match a filter, newest first, or on the lines of a file, and how far it is."""
 
     id: OperationId
     tenant: TenantId
@@ -75,6 +131,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     where: MessageFilter = MessageFilter()
     runs: RunSelection | None = None
     """It is about runs."""
+    job: FileJob | None = None
+    """Of one that has a file."""
     template_version: Literal["live", "planned"] = "live"
     status: OperationStatus = OperationStatus.QUEUED
     total: int | None = None
@@ -82,13 +140,29 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     failed: int = 0
     cursor: bytes | None = None
-    """What begins here was gone through."""
+    """What begins here was gone through; with a file see `position`."""
     swept: bool = False
     """All were gone through: what is left is what failed and is tried again."""
     created_at: Instant
     updated_at: Instant
     started_at: Instant | None = None
     finished_at: Instant | None = None
+    uploading: bool = False
+    """Its file is not complete: nothing is done yet."""
+    file_bytes: int = 0
+    """How much of its file is stored."""
+    file_until: Instant | None = None
+    """When the file and the lines that failed go; one that is still uploading is canceled then."""
+
+    @property
+    def position(self) -> int:
+        """The last line that was read, or the user behind whom others are written; 0: none."""
+        return int.from_bytes(self.cursor or b"")
+
+
+def position_of(number: int) -> bytes:
+    """The cursor for `Operation.position`."""
+    return number.to_bytes(8)
 
 
 class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,13 +175,27 @@ class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationError(msgspec.Struct, frozen=True, kw_only=True):
-    """A message or a run that an operation could not do."""
+    """A message, a run or a line that an operation could not do."""
 
     index: int
-    """Its place in the order in which they were gone through, from 0."""
-    item_id: bytes
-    code: Literal["conflict", "not_found", "internal"]
+    """Its place in the order in which they were gone through, from 0; of a line its number."""
+    item_id: bytes = b""
+    """Empty: it was a line."""
+    code: str
     detail: str
+    line: bytes = b""
+    """A `RefusedLine`, sealed under the tenant's key; empty: it was none, or is not kept any more."""
+
+
+class RefusedLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A line of a file that could not be taken over."""
+
+    raw: bytes
+    """As it was, in UTF-8 in which bytes that did not fit are surrogates."""
+    column: str = ""
+    """Which field is wrong."""
+    value: str = ""
+    """What stands there, cut."""
 
 
 class OperationStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,3 +228,39 @@ class OperationProgress(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     moved: frozenset[MessageId] = frozenset()
     """The messages that were changed, the later channels of a ladder among them."""
+
+
+class FileStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The next part of an operation with a file: all of it is stored, or nothing."""
+
+    at: Instant
+    job: FileJob | None = None
+    """What is known of the file from now on."""
+    total: int | None = None
+    cursor: bytes | None = None
+    done: int = 0
+    failed: int = 0
+    """Less than 0: what had failed was done now."""
+    users: tuple[UserPut, ...] = ()
+    topics: Mapping[str, tuple[str, ...]] = {}
+    """The ids of users of the step who subscribe to a topic."""
+    errors: tuple[OperationError, ...] = ()
+    """In place of those with the same `index`."""
+    mended: tuple[int, ...] = ()
+    """The indexes of errors that are no more."""
+    piece: bytes = b""
+    """Sealed; added to the file."""
+    size: int = 0
+    """Of what is sealed in the piece."""
+    swept: bool = False
+    """Everything was gone through."""
+    close: OperationStatus | None = None
+    """It ends like this."""
+
+
+class FileProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a step."""
+
+    operation: Operation
+    taken: bool
+    """The step was stored. Not: somebody canceled the operation, or the step was stored before."""

@@ -111,6 +111,21 @@ class ConsentService:
             return None
         return found
 
+    def recorded(self, statement: ConsentStatement, origin: ConsentOrigin) -> ConsentRecord:
+        """The record of a statement, for whoever stores it with the user."""
+        now = self._clock.now()
+        return ConsentRecord(
+            id=self._id(statement, origin, now),
+            purpose=statement.purpose,
+            channel=statement.channel,
+            action=statement.action,
+            at=origin.at,
+            recorded_at=now,
+            source=origin.source,
+            text_version=origin.text_version,
+            proof=origin.proof,
+        )
+
     def _put(
         self,
         user: User,
@@ -129,21 +144,7 @@ class ConsentService:
             id=user.id,
             profile=None if preferences is None else replace(user.profile, preferences=preferences),
             revision=user.revision,
-            consents=tuple(self._recorded(one, origin) for one in said),
-        )
-
-    def _recorded(self, statement: ConsentStatement, origin: ConsentOrigin) -> ConsentRecord:
-        now = self._clock.now()
-        return ConsentRecord(
-            id=self._id(statement, origin, now),
-            purpose=statement.purpose,
-            channel=statement.channel,
-            action=statement.action,
-            at=origin.at,
-            recorded_at=now,
-            source=origin.source,
-            text_version=origin.text_version,
-            proof=origin.proof,
+            consents=tuple(self.recorded(one, origin) for one in said),
         )
 
     def _id(self, statement: ConsentStatement, origin: ConsentOrigin, now: Instant) -> ConsentId:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -18,6 +19,9 @@ from clarion.model.channel import Lane
 from clarion.model.ids import Instant, MessageId, RunId, TenantId, id_text, new_event_id
 from clarion.model.message import MessageFilter
 from clarion.model.operation import (
+    UPLOADED_WITHIN_MS,
+    FileJob,
+    FileStep,
     Operation,
     OperationError,
     OperationId,
@@ -45,6 +49,8 @@ FINISHED = "clarion.operation.finished"
 SOURCE = "clarion"
 SLICE = 500
 """Messages changed in one transaction, so that a wide operation holds up no other writer."""
+EXPIRED_AT_ONCE = 20
+"""Files that are deleted in one transaction."""
 TENANTS = 100
 """Whose operations are looked up at a time."""
 MOST = 20
@@ -72,6 +78,16 @@ COUNTED = 2_000
 """Runs counted at a time."""
 
 
+class FileWork(Protocol):
+    """What operations with a file of one kind do."""
+
+    async def step(self, operation: Operation) -> Operation | None:
+        """The next part: how the operation is behind it. None: it could not go on."""
+
+    def forget(self, operation_id: OperationId) -> None:
+        """It has ended."""
+
+
 class OperationRunner:
     """Runs the operations of all tenants. There is one per process."""
 
@@ -83,10 +99,13 @@ class OperationRunner:
         guard: CancellationGuard,
         priority: PriorityGate,
         submit: Submit,
+        file_work: Mapping[OperationKind, FileWork],
         clock: Clock,
         random: Random,
     ) -> None:
         self._operations = ledger.operations
+        self._files = ledger.files
+        self._file_work = file_work
         self._steps = ledger.steps
         self._records = ledger.records
         self._receipts = ledger.receipts
@@ -123,6 +142,20 @@ class OperationRunner:
         where = replace(runs.where, statuses=CAN_RUNS[kind], before=self._until(runs.where.before))
         return await self._queued(replace(self._new(tenant, kind), runs=replace(runs, where=where)))
 
+    async def start_with_file(
+        self, tenant: TenantId, kind: OperationKind, job: FileJob, *, uploading: bool
+    ) -> Operation:
+        """Queue work with a file. `uploading`: nothing is done before that is complete. Raises Busy as `start` does."""
+        operation = replace(self._new(tenant, kind), job=job)
+        if uploading:
+            until = Instant(operation.created_at + UPLOADED_WITHIN_MS)
+            operation = replace(operation, uploading=True, file_until=until)
+        return await self._queued(operation)
+
+    def wake(self) -> None:
+        """Something can be done now."""
+        self._asked.set()
+
     def _until(self, before: Instant | None) -> Instant:
         """Nothing that begins later."""
         until = Instant(self._clock.now() + 1)
@@ -139,7 +172,7 @@ class OperationRunner:
                 f"{MOST} operations are not finished yet: wait for one, or cancel it.", retry_after_s=10
             )
         if terms.dry_running():
-            return replace(operation, total=await self._counted(operation))
+            return operation if operation.job else replace(operation, total=await self._counted(operation))
         self._asked.set()
         return operation
 
@@ -161,6 +194,7 @@ class OperationRunner:
         while True:
             self._asked.clear()
             try:
+                await self._files.expire(self._clock.now(), EXPIRED_AT_ONCE)
                 any_left, any_done = await self.round()
             except (Busy, Unavailable):
                 log.warning("operations_wait")
@@ -195,6 +229,8 @@ class OperationRunner:
             return False
 
     async def _step(self, operation: Operation) -> bool:
+        if operation.job is not None:
+            return await self._step_with_file(operation)
         if operation.status.is_finished:
             return await self._close(operation, operation.status)
         if operation.total is None:
@@ -221,8 +257,31 @@ class OperationRunner:
             self._counts.pop(operation.id, None)
         return True
 
+    async def _step_with_file(self, operation: Operation) -> bool:
+        work = self._file_work[operation.kind]
+        swept = operation.swept and not await self._files.again(operation, 1)
+        if swept or operation.status.is_finished:
+            status = operation.status
+            if not status.is_finished:
+                status = ended(operation.done, operation.failed)
+            await self._tell(operation, status)
+            await self._files.advance(operation, FileStep(at=self._clock.now(), close=status))
+            work.forget(operation.id)
+            return True
+        after = await work.step(operation)
+        if after is None:
+            return False
+        self.done += after.done - operation.done
+        self.failed += max(0, after.failed - operation.failed)
+        return True
+
     async def _close(self, operation: Operation, status: OperationStatus) -> bool:
         """Told before it is noted, under a key that makes a repetition harmless: a crash in between loses nothing."""
+        await self._tell(operation, status)
+        await self._steps.advance(operation, OperationStep(ids=(), at=self._clock.now()))
+        return True
+
+    async def _tell(self, operation: Operation, status: OperationStatus) -> None:
         data = {
             "operation_id": id_text(operation.id),
             "kind": operation.kind.value,
@@ -240,9 +299,7 @@ class OperationRunner:
         (answer,) = await self._submit(operation.tenant, [event])
         if isinstance(answer, ClarionError):
             log.warning("operation_event_refused", tenant=operation.tenant, error=answer.code)
-        await self._steps.advance(operation, OperationStep(ids=(), at=self._clock.now()))
         log.info("operation_finished", operation=id_text(operation.id), status=status.value)
-        return True
 
     async def rehearsed(self, operation: Operation) -> tuple[Operation, Sequence[OperationError]]:
         """What a dry run of work on runs says: the operation once it would have gone through everything, and the first

@@ -10,6 +10,7 @@ from typing import Any
 
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
+from clarion.model.operation import OperationKind
 from clarion.model.retention import RetentionKind
 from clarion.model.worker import Role
 from clarion.ports.fanout import Fanout
@@ -64,6 +65,8 @@ from clarion.services.templates import TemplateService
 from clarion.services.test_sends import TestSends
 from clarion.services.topics import TopicService
 from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.services.user_exports import UserExports, Written
+from clarion.services.user_imports import LineReader, UserImports
 from clarion.services.user_tokens import UserTokens
 from clarion.services.users import UserService
 from clarion.services.verifications import VerificationService
@@ -81,6 +84,8 @@ class Services:
     webhook_endpoints: WebhookEndpoints
     users: UserService
     devices: DeviceService
+    user_imports: UserImports
+    user_exports: UserExports
     topics: TopicService
     segments: SegmentService
     suppressions: SuppressionService
@@ -132,6 +137,8 @@ class Services:
         last_checks: LastChecks,
         consents: ConsentService,
         unsubscribe: UnsubscribeLinks,
+        lines: LineReader,
+        write_users: Written,
         base_url: str,
         mailboxes: Sequence[Mailbox] = (),
         mail_home: str = "",
@@ -141,7 +148,7 @@ class Services:
         formats: Mapping[str, FormatPlugin] = MappingProxyType({}),
         sinks: Mapping[str, SinkPlugin] = MappingProxyType({}),
     ) -> Services:
-        """Those of a pipeline. `limited` runs what authors wrote; `base_url`: where providers reach us;
+        """Those of a pipeline. `limited` runs what authors wrote; `lines` and `write_users`: how files have users; `base_url`: where providers reach us;
         `mail_home` names the tenant whose mail comes in; `sources`, `formats` and `sinks`: what can be read and
         written."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
@@ -176,8 +183,19 @@ class Services:
         connections = ConnectionService(ledger, tools)
         pipeline.runs.calls = StepCallService(setup.tenants, users, connections, pipeline.submit)
         dry_runs = DryRuns(ledger, pipeline.groups, pipeline.schemas, pipeline.coverage, vault, clock, random)
+        segments = SegmentService(ledger, pipeline.groups, setup_service, pipeline.priority, clock)
+        user_imports = UserImports(ledger, consents, countries, lines, pipeline.priority, vault, clock)
+        user_exports = UserExports(ledger, segments, write_users, vault, clock)
         operations = OperationRunner(
-            ledger, retries, runs, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
+            ledger,
+            retries,
+            runs,
+            pipeline.guard,
+            pipeline.priority,
+            pipeline.submit,
+            {OperationKind.IMPORT_USERS: user_imports, OperationKind.EXPORT_USERS: user_exports},
+            clock,
+            random,
         )
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -192,7 +210,9 @@ class Services:
             devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
             consents=consents,
-            segments=SegmentService(ledger, pipeline.groups, setup_service, pipeline.priority, clock),
+            segments=segments,
+            user_imports=user_imports,
+            user_exports=user_exports,
             suppressions=SuppressionService(ledger.suppressions, last_checks, vault, clock),
             setup=setup_service,
             retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),

@@ -25,6 +25,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.api import ApiLimits, ApiParts
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
+from clarion.api.user_lines import USER_LINES, write_users
 from clarion.content import Renderer
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
@@ -175,6 +176,8 @@ class Installation:
             last_checks=last_checks,
             consents=consents,
             unsubscribe=unsubscribe,
+            lines=USER_LINES,
+            write_users=write_users,
             base_url=PUBLIC_URL,
             sources={"memory": self.topic.plugin()},
             formats=formats(),

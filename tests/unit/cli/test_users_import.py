@@ -1,328 +1,173 @@
-"""Lines of a file become users; a wrong line says what is wrong with it and stops nobody else."""
+"""`clarion users import` and `export`: files go to the server and come from it in pieces, and what breaks off goes on."""
 
-import io
 import json
+from collections.abc import Iterator
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from clarion.cli import client, users
-from clarion.cli.client import Answered
+from clarion.cli.client import Answered, Unreachable
 from clarion.cli.main import program
-from clarion.cli.textfile import LONGEST, encoding_of, lines_of, open_text
+
+ID = "0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e"
 
 
-def text_lines(content: bytes, encoding: str | None = None):
-    file = io.BytesIO(content)
-    return lines_of(open_text(file, encoding_of(file, encoding)))
+class Server:
+    """Stores what it is sent; `faults` holds what calls with content raise, None: they are answered."""
 
+    def __init__(self, failed: int = 0) -> None:
+        self.content, self.failed = b"", failed
+        self.asked: list[tuple[str, str]] = []
+        self.faults: Iterator[BaseException | None] = iter(())
+        self.complete = False
 
-def csv(content: str | bytes, encoding: str | None = None):
-    header, lines = users._csv(
-        text_lines(content.encode() if isinstance(content, str) else content, encoding)
-    )
-    return header, list(lines)
+    def call(self, method, path, body=None, headers=None):
+        self.asked.append((method, path))
+        if (fault := next(self.faults, None)) is not None:
+            raise fault
+        if "dry_run" in path:
+            error = {"index": 3, "error": {"detail": "email: no address"}}
+            return {
+                "encoding": "cp1252", "encoding_source": "detected", "lines": 2, "wrong": 1, "users": [], "errors": [error]
+            }  # fmt: skip
+        if path.startswith("/v1/exports"):
+            return self.get("")
+        start = int(headers.get("upload-offset", 0))
+        if start != len(self.content):
+            raise Answered(409, "conflict", f"The file goes on at byte {len(self.content)}.")
+        self.content += body
+        self.complete = headers["upload-complete"] == "?1"
+        return self.get("")
 
+    def get(self, path, **query):
+        failed = self.failed
+        return {
+            "id": ID,
+            "kind": "users.import",
+            "status": "partly_failed" if failed else "succeeded",
+            "detail": "Done.",
+            "progress": {"done": 1, "failed": failed, "total": 1 + failed},
+            "errors": [{"index": 2, "message_id": None, "error": {"detail": "email: no address"}}] * failed,
+            "errors_url": f"/v1/operations/{ID}/errors",
+            "result_url": f"/v1/operations/{ID}/file",
+            "file": {
+                "bytes": len(self.content),
+                "complete": self.complete,
+                "upload_url": f"/v1/operations/{ID}/file",
+            },
+        }
 
-def ids(lines):
-    return [json.loads(line.user)["user_id"] for line in lines if not line.problem]
-
-
-def wrong(lines):
-    return {line.number: line.problem for line in lines if line.problem}
-
-
-def test_a_csv_row_becomes_a_user():
-    """Empty values are left out; other columns are attributes."""
-    _, (line,) = csv('user_id,email,attributes.name,attributes.tier\nu1,a@b.de,"Ada, ""A""",\n')
-    assert json.loads(line.user) == {"user_id": "u1", "email": "a@b.de", "attributes": {"name": 'Ada, "A"'}}
-    assert (line.number, line.problem) == (2, "")
-
-
-def test_a_value_may_run_over_lines():
-    """The line number is where the row begins, and the raw text is all of it."""
-    _, lines = csv('user_id,attributes.note\nu1,"two\n\nlines, of prose"\nu2,x\n')
-    assert [line.raw for line in lines] == ['u1,"two\n\nlines, of prose"', "u2,x"]
-    assert [(line.number, line.last) for line in lines] == [(2, 4), (5, 5)]
-
-
-def test_a_row_of_another_length_is_refused_and_the_next_one_is_not():
-    """A missing comma concerns one person."""
-    _, (short, good) = csv("user_id,email\nu1\nu2,a@b.de\n")
-    assert (short.problem, good.problem) == ("has 1 values, the header has 2", "")
-
-
-@pytest.mark.parametrize(
-    ("header", "hint"),
-    [
-        ("user_id,emial", "did you mean email"),
-        ("user_id,tier", "attributes.tier"),
-        ("email", "user_id among them"),
-        ("User ID,email", "did you mean user_id"),
-        ("user_id,E-Mail", "did you mean email"),
-        ("user_id,email,email", "'email' is there twice"),
-        ("user_id,email,", "column 3 has no name"),
-        ("user_id,attributes.", "is not known"),
-        ('user_id,"email', "quotes do not match"),
-        ("", "the file is empty"),
-        ("\0", "NUL character"),
-    ],
-)
-def test_a_wrong_header_is_refused_before_anything_is_sent(header, hint):
-    """With the nearest name."""
-    with pytest.raises(typer.BadParameter, match=hint):
-        csv(f"{header}\n")
-
-
-def test_every_wrong_column_is_named_at_once():
-    """Nobody corrects a file three times."""
-    with pytest.raises(typer.BadParameter) as refused:
-        csv("user_id,emial,tier,tier\n")
-    assert all(said in refused.value.message for said in ("did you mean email", "attributes.tier", "twice"))
-
-
-def rows(count: int, **instead: str) -> str:
-    """A file of people q1, q2, ...; some of its lines replaced (`q3='...'`)."""
-    people = [instead.get(f"q{n}", f"q{n},q{n}@example.com,{n}") for n in range(1, count + 1)]
-    return "\n".join(["user_id,email,attributes.shoe", *people]) + "\n"
-
-
-@pytest.mark.parametrize(
-    ("instead", "refused"),
-    [
-        ({"q3": 'q3,q3@example.com,"3'}, {4: "opens a quote that is not closed before line 5"}),
-        ({"q9": 'q9,q9@example.com,"9'}, {10: "opens a quote that is never closed"}),
-        (
-            {"q3": 'q3,q3@example.com,"3', "q7": 'q7,q7@example.com,7"'},
-            {4: "not closed before line 5", 8: "a quote in the middle of a value"},
-        ),
-        ({"q3": '"q3,q3@example.com,3'}, {4: "not closed before line 5"}),
-        ({"q3": 'q3,"q3@example.com,3', "q4": 'q4,"q4@example.com",4'}, {4: "not closed before line 5"}),
-        ({"q3": 'q3,q3@example.com,"3', "q4": 'q4,q4@example.com,"4, 5"'}, {4: "text after a closing"}),
-        ({"q3": 'q3,q3@example.com,"3"x'}, {4: "text after a closing quote"}),
-        ({"q3": 'q3,q3@example.com,5" pipe'}, {4: "a quote in the middle of a value"}),
-        ({"q3": "q3,q3@example.com"}, {4: "has 2 values, the header has 3"}),
-        ({"q3": "q3,q3@example.com,3,4"}, {4: "has 4 values, the header has 3"}),
-        ({"q3": "q3,q3@example.com,\0"}, {4: "a NUL character"}),
-        ({"q3": "q3,q3@example.com,\ufeff"}, {4: "a byte order mark"}),
-        ({"q3": "\ufeffuser_id,email,attributes.shoe"}, {4: "repeats the line of column names"}),
-        ({"q3": "q3,q3@example.com," + "x" * 200_000}, {4: "field larger than field limit"}),
-        ({"q3": "q3,q3@example.com," + "x" * LONGEST}, {4: "longer than 1,048,576 characters"}),
-    ],
-)
-def test_a_wrong_line_is_refused_by_its_number_and_everybody_else_is_read(instead, refused):
-    """Above all those behind a quote that is opened by mistake."""
-    _, lines = csv(rows(9, **instead))
-    found = wrong(lines)
-    assert found.keys() == refused.keys()
-    assert all(refused[number] in found[number] for number in refused)
-    assert ids(lines) == [f"q{n}" for n in range(1, 10) if n + 1 not in refused]
-
-
-def test_a_quote_that_is_never_closed_costs_one_line_of_many():
-    """However many lines follow, and although none of them looks like a row."""
-    _, lines = csv('user_id,email\nu1,"a@b.de\n' + "u 2, nobody\n" * 3000)
-    assert "not closed within 500 lines" in lines[0].problem
-    assert len(lines) == 3001
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_line_ends_and_delimiters_are_recognised(end, delimiter):
-    """As spreadsheets of other countries and of old Macs write them; empty rows at the end are none."""
-    table = [
-        ["user_id", "email", "attributes.name"],
-        ["u1", "a@b.de", '"x,y;z"'],
-        ["u2", "", ""],
-        ["", "", ""],
-    ]
-    text = end.join(delimiter.join(row) for row in table)
-    _, lines = csv(text)
-    assert [json.loads(line.user) for line in lines] == [
-        {"user_id": "u1", "email": "a@b.de", "attributes": {"name": "x,y;z"}},
-        {"user_id": "u2"},
-    ]
-
-
-def test_the_separator_line_of_excel_is_understood():
-    """`sep=` says how the values are separated, whatever the header looks like."""
-    header, lines = csv("sep=#\r\nuser_id#email\r\nu1#a@b.de\r\n")
-    assert header == "user_id#email"
-    assert ids(lines) == ["u1"]
-    assert lines[0].number == 3
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_a_byte_order_mark_says_the_encoding(encoding):
-    """As Excel writes "Unicode text"."""
-    _, lines = csv("user_id,attributes.name\nu1,Jürgen 🎉\n".encode(encoding))
-    assert json.loads(lines[0].user)["attributes"] == {"name": "Jürgen 🎉"}
-
-
-def test_another_encoding_can_be_named():
-    """Without it the lines that are not UTF-8 are refused with the byte, its place and the way out."""
-    content = "user_id,attributes.name\nu1,Ada\nu2,Jürgen\nu3,Bob\n".encode("cp1252")
-    _, lines = csv(content)
-    assert ids(lines) == ["u1", "u3"]
-    assert "byte 0xFC at character 5, which is not UTF-8" in wrong(lines)[3]
-    assert "--encoding cp1252" in wrong(lines)[3]
-    assert ids(csv(content, "cp1252")[1]) == ["u1", "u2", "u3"]
-
-
-def test_half_a_character_of_utf_16_costs_its_own_line():
-    """Lone surrogates, and a last byte that is alone."""
-    content = "user_id,attributes.name\nu1,x\nu2,".encode("utf-16") + b"\x00\xd8"
-    content += "\nu3,z\nu4,y".encode("utf-16-le") + b"\x41"
-    _, lines = csv(content)
-    assert ids(lines) == ["u1", "u3"]
-    assert wrong(lines).keys() == {3, 5}
-
-
-def test_utf_16_without_a_byte_order_mark_is_told_how_to_be_read():
-    """Its lines are full of NUL characters; the encoding can be named."""
-    content = "user_id,attributes.name\nu1,Jürgen\n".encode("utf-16-le")
-    with pytest.raises(typer.BadParameter, match="--encoding utf-16-le"):
-        csv(content)
-    assert ids(csv(content, "utf-16-le")[1]) == ["u1"]
-
-
-@pytest.mark.parametrize("name", ["cp1525", "utf_61", "klingon", "idna", "base64"])
-def test_an_unknown_encoding_is_refused_with_an_example(name):
-    """Before anything is sent."""
-    with pytest.raises(ValueError, match=r"is not known; (did you mean|for example)"):
-        text_lines(b"", name)
-
-
-def test_ndjson_keeps_line_numbers_and_skips_blank_lines():
-    """The reader's editor and the report agree."""
-    content = b'{"user_id":"a"}\n\n[1]\nnope\n{"user_id":"b"} x\n\xff{"user_id":"c"}\n{"a":' + b"[" * 100_000
-    content += b'\n"\\ud800"\n{"user_id":"d"}\r\n'
-    lines = list(users._ndjson(text_lines(content)))
-    assert list(wrong(lines)) == [3, 4, 5, 6, 7, 8]
-    assert ids(lines) == ["a", "d"]
-    assert "one user a line, not a list" in wrong(lines)[3]
-    assert "byte 0xFF at character 1" in wrong(lines)[6]
+    def download(self, path, file):
+        self.asked.append(("GET", path))
+        file.write_bytes(b"user_id\nu1\n")
 
 
 @pytest.fixture
-def importing(monkeypatch, tmp_path):
-    """Run the command against a server that takes everybody, and see whom it was sent."""
-    bodies: list[list[str]] = []
+def run(monkeypatch):
+    """Run a command against a server."""
+    monkeypatch.setattr(users, "PIECE", 8)
+    monkeypatch.setattr(client, "pause", lambda _: None)
 
-    def run(*args, ends=()):
-        """`ends` holds what each call raises; None: it is answered."""
-        faults = iter(ends)
+    def run(server, *args):
+        monkeypatch.setattr(client, "connect", lambda *_: server)
+        return CliRunner().invoke(program, ["users", *map(str, args)])
 
-        class Server:
-            def call(self, method, path, body, headers):
-                if (fault := next(faults, None)) is not None:
-                    raise fault
-                bodies.append([json.loads(line)["user_id"] for line in body.splitlines()])
-                return {"accepted": len(bodies[-1]), "items": []}
-
-        monkeypatch.setattr(client, "connect", lambda *_: Server())
-        return CliRunner().invoke(program, ["users", "import", *map(str, args)])
-
-    return run, bodies
+    return run
 
 
-def test_refused_lines_are_kept_as_they_were_and_can_be_imported_again(importing, tmp_path):
-    """Byte for byte, in the encoding of the file, under its header."""
-    run, sent = importing
-    file = tmp_path / "people.csv"
-    file.write_bytes(b'user_id;attributes.name\r\nu1;J\xfcrgen\r\nu2;Ada\r\nu3;"x\r\n')
-    done = run(file)
-    assert done.exit_code == 1
-    assert "1 users imported" in done.output
-    assert "line 2: has the byte 0xFC" in done.output
-    assert (tmp_path / "people.errors.csv").read_bytes() == b'user_id;attributes.name\nu1;J\xfcrgen\nu3;"x\n'
-    assert run(tmp_path / "people.errors.csv", "--encoding", "cp1252").exit_code == 1
-    assert sent == [["u2"], ["u1"]]
+@pytest.fixture
+def file(tmp_path):
+    """Of three pieces."""
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"user_id\nu1\nu2\nu3\nu4")
+    return path
 
 
-def test_refused_lines_of_utf_16_stay_utf_16(importing, tmp_path):
-    """So that the program that wrote the file can open them."""
-    run, _sent = importing
-    file = tmp_path / "people.csv"
-    file.write_bytes("user_id,attributes.name\nu1,Jürgen,x\n".encode("utf-16"))
-    assert run(file).exit_code == 1
-    assert (tmp_path / "people.errors.csv").read_bytes().decode("utf-16") == (
-        "user_id,attributes.name\nu1,Jürgen,x\n"
+def test_a_file_goes_in_pieces_and_arrives_whole(run, file):
+    """With what the options say in the query."""
+    server = Server()
+    done = run(
+        server,
+        "import",
+        file,
+        "--mode",
+        "merge",
+        "--encoding",
+        "cp1252",
+        "--column",
+        "E-Mail=email",
+        "--column",
+        "x=",
     )
+    assert (done.exit_code, server.content, server.complete) == (0, file.read_bytes(), True)
+    (method, path), *others = server.asked
+    assert (method, others) == ("POST", [("PATCH", f"/v1/operations/{ID}/file")] * 2)
+    assert "mode=merge" in path
+    assert "format=csv" in path
+    assert "encoding=cp1252" in path
+    assert "E-Mail" in path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".txt"])
-def test_a_spreadsheet_is_recognised_by_the_name_it_is_saved_under(importing, tmp_path, suffix):
-    """Excel calls tab-separated UTF-16 "Unicode text" and saves it as .txt."""
-    run, sent = importing
-    file = tmp_path / f"people{suffix}"
-    file.write_bytes("user_id\tattributes.name\r\nu1\tJürgen\r\n".encode("utf-16"))
-    assert run(file).exit_code == 0
-    assert sent == [["u1"]]
+@pytest.mark.parametrize("fault", [Unreachable("nobody answers"), Answered(503, "unavailable", "wait")])
+def test_a_server_that_is_away_for_a_moment_is_asked_where_the_file_goes_on(run, file, fault):
+    """No piece is sent twice, and none is left out."""
+    server = Server()
+    server.faults = iter([None, fault, fault])
+    assert run(server, "import", file).exit_code == 0
+    assert server.content == file.read_bytes()
 
 
-def test_the_file_itself_is_never_overwritten_with_its_errors(importing, tmp_path):
+def test_an_upload_that_is_interrupted_says_how_it_goes_on(run, file):
+    """And it goes on there."""
+    server = Server()
+    server.faults = iter([None, KeyboardInterrupt()])
+    done = run(server, "import", file)
+    assert done.exit_code != 0
+    assert f"--resume {ID}" in " ".join(done.output.split())
+    assert run(server, "import", file, "--resume", ID).exit_code == 0
+    assert server.content == file.read_bytes()
+
+
+def test_refused_lines_are_written_beside_the_file(run, file):
+    """As they were, ready to be corrected; the exit code says that there are some."""
+    server = Server(failed=1)
+    done = run(server, "import", file)
+    assert done.exit_code == 1
+    assert "line 2: email: no address" in done.output
+    assert file.with_name("people.errors.csv").read_bytes() == b"user_id\nu1\n"
+    assert server.asked[-1] == ("GET", f"/v1/operations/{ID}/errors?lines=true")
+
+
+def test_a_dry_run_says_what_was_found(run, file):
+    """The encoding, the first lines that are wrong; nothing is sent but the first piece."""
+    server = Server()
+    done = run(server, "import", file, "--dry-run")
+    assert (done.exit_code, server.content) == (0, b"")
+    assert "cp1252 (detected)" in done.output
+    assert "line 3: email: no address" in done.output
+
+
+def test_the_file_itself_is_never_overwritten_with_its_errors(run, file):
     """A slip in --errors would cost the whole list."""
-    run, _sent = importing
-    file = tmp_path / "people.csv"
-    file.write_text("user_id\n")
-    done = run(file, "--errors", file)
-    assert done.exit_code == 2
-    assert file.read_text() == "user_id\n"
+    before = file.read_bytes()
+    assert run(Server(), "import", file, "--errors", file).exit_code == 2
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("end", "code"),
-    [(KeyboardInterrupt(), 130), (Answered(403, "not_allowed", "no"), 5)],
+    ("wrong", "said"), [(["--mode", "mrege"], "merge"), (["--column", "email"], "E-Mail=email")]
 )
-def test_an_import_that_ends_early_says_behind_which_line_and_goes_on_there(importing, tmp_path, end, code):
-    """By Ctrl-C, or because Clarion takes no more; what was sent is not sent again."""
-    run, sent = importing
-    file = tmp_path / "people.csv"
-    count = users.BATCH + 3
-    file.write_text("user_id\n" + "".join(f"u{n}\n" for n in range(count)))
-    done = run(file, ends=[None, end])
-    assert done.exit_code == code
-    assert f"stopped after line {users.BATCH + 1}" in done.output
-    assert f"--skip {users.BATCH + 1}" in done.output
-    assert run(file, "--skip", str(users.BATCH + 1)).exit_code == 0
-    assert [len(body) for body in sent] == [users.BATCH, 3]
+def test_a_wrong_option_is_refused_with_what_is_meant(run, file, wrong, said):
+    """Before anything is sent."""
+    server = Server()
+    done = run(server, "import", file, *wrong)
+    assert (done.exit_code, server.asked, said in done.output) == (2, [], True)
 
 
-def test_a_report_stays_small_when_every_line_is_wrong(importing, tmp_path):
-    """All of them are in the errors file; the report names the first."""
-    run, _sent = importing
-    file = tmp_path / "people.csv"
-    file.write_text("user_id\n" + "a,b\n" * (users.MOST_TOLD + 5))
-    done = json.loads(run(file, "--json").stdout)
-    assert (done["rejected"], len(done["errors"])) == (users.MOST_TOLD + 5, users.MOST_TOLD)
-
-
-def test_batches_are_bounded_in_lines_and_in_bytes():
-    """A call never exceeds what the server takes."""
-    many = [users.Line(n, "x", user=b"x") for n in range(users.BATCH + 1)]
-    assert [len(batch) for batch in users._batches(iter(many))] == [users.BATCH, 1]
-    large = [users.Line(n, "x", user=b"x" * users.BATCH_BYTES) for n in range(2)]
-    assert [len(batch) for batch in users._batches(iter(large))] == [1, 1]
-
-
-def test_what_a_line_does_not_name_stays_when_that_is_asked_for(monkeypatch, tmp_path):
-    """`--mode merge` reaches the server, and the command to go on with; replacing is the default."""
-    asked = []
-
-    class Server:
-        def call(self, method, path, body, headers):
-            asked.append(path)
-            raise Answered(403, "forbidden", "Not with this key.")
-
-    monkeypatch.setattr(client, "connect", lambda *_: Server())
-    file = tmp_path / "people.csv"
-    file.write_text("user_id,email\nu1,u1@example.com\n")
-    told = [
-        CliRunner().invoke(program, ["users", "import", str(file), *more])
-        for more in ([], ["--mode", "merge"], ["--mode", "mrege"])
-    ]
-    assert asked == ["/v1/users/bulk?mode=replace", "/v1/users/bulk?mode=merge"]
-    assert ["--mode merge" in " ".join(one.output.split()) for one in told[:2]] == [False, True]
-    assert (told[2].exit_code, "merge" in told[2].output) == (2, True)
+def test_users_are_written_into_a_file(run, tmp_path):
+    """CSV or NDJSON by its name."""
+    server, target = Server(), tmp_path / "out.csv"
+    done = run(server, "export", target, "--where", "true", "--json")
+    assert (done.exit_code, target.read_bytes()) == (0, b"user_id\nu1\n")
+    assert json.loads(done.stdout)["id"] == ID

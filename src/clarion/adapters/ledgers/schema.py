@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0058"
+REVISION = "0059"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -795,6 +795,9 @@ operations = Table(
     _number("updated_at"),
     _number("started_at", null=True),
     _number("finished_at", null=True),
+    _number("uploading", default=0),
+    _number("file_bytes", default=0),
+    _number("file_until", null=True),
     _one_of("kind", OperationKind),
     _one_of("status", OperationStatus),
     Index("operations_tenant", "tenant", "id"),
@@ -806,6 +809,17 @@ Index(
     operations.c.id,
     sqlite_where=operations.c.finished_at.is_(None),
 )
+Index("operations_files", operations.c.file_until, sqlite_where=operations.c.file_until.is_not(None))
+
+operation_pieces = Table(
+    "operation_pieces",
+    metadata,
+    _blob("operation", key=True),
+    _key("start"),
+    _number("size"),
+    _blob("sealed"),
+)
+"""The files that operations read and write, by where each piece begins."""
 
 operation_errors = Table(
     "operation_errors",
@@ -816,6 +830,7 @@ operation_errors = Table(
     _text("code"),
     _text("detail"),
     _number("again"),
+    Column("line", LargeBinary, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
 Index(

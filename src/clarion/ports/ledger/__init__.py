@@ -24,7 +24,7 @@ from clarion.ports.ledger.journal import Journal
 from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.lives import Lives
 from clarion.ports.ledger.messages import Messages, Receipts
-from clarion.ports.ledger.operations import Operations, OperationSteps
+from clarion.ports.ledger.operations import OperationFiles, Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.quotas import Quotas
 from clarion.ports.ledger.readings import DeadRecords, Readings
@@ -75,6 +75,7 @@ __all__ = [
     "MessageRecords",
     "Messages",
     "NumberRanges",
+    "OperationFiles",
     "OperationSteps",
     "Operations",
     "Partitions",
@@ -138,6 +139,7 @@ class Store(Protocol):
     journal: Journal
     operations: Operations
     steps: OperationSteps
+    files: OperationFiles
     inboxes: Inboxes
     captures: Captures
     conversations: Conversations

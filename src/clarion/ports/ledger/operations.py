@@ -7,6 +7,8 @@ from typing import Protocol
 
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.operation import (
+    FileProgress,
+    FileStep,
     Operation,
     OperationError,
     OperationFilter,
@@ -17,7 +19,7 @@ from clarion.model.operation import (
 
 
 class Operations(Protocol):
-    """Work on many messages or runs: asked for, looked at, and stopped. Finished ones stay as long as `Retention` says."""
+    """Work on many messages, runs or users: asked for, looked at, and stopped. Finished ones stay as long as `Retention` says."""
 
     async def add(self, operation: Operation, most: int) -> bool:
         """Durable when this returns. False, and nothing is stored, when the tenant has `most` unfinished ones."""
@@ -48,7 +50,7 @@ class OperationSteps(Protocol):
     """The other side: operations are done step by step, in turns of the tenants."""
 
     async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
-        """The oldest of each tenant behind `after` that has no `finished_at`, by tenant."""
+        """The oldest of each tenant behind `after` that has no `finished_at` and is not `uploading`, by tenant."""
 
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
         """How many messages match, and where to go on counting (None: that was all): the scan per call is bounded."""
@@ -60,3 +62,35 @@ class OperationSteps(Protocol):
         """One transaction: messages are changed, and the operation counts them; runs were changed before. Nothing is done when the
         operation is not any more as it was given: somebody canceled it, or this step was done. Without `ids`, when
         nothing is left or it is canceled: it is finished."""
+
+
+class OperationFiles(Protocol):
+    """What operations read from files, and what they write to them. Pieces are sealed; a file goes with the end of its import, with
+    `file_until` of its operation, and with the operation."""
+
+    async def append(
+        self,
+        tenant: TenantId,
+        operation_id: OperationId,
+        start: int,
+        sealed: bytes,
+        size: int,
+        at: Instant,
+        *,
+        complete: bool,
+    ) -> Operation | None:
+        """Add a piece of `size` bytes that begins at `start`; the operation, or None when there is none. Raises Conflict unless
+        the file ends there, and when it is complete."""
+
+    async def read(self, operation_id: OperationId, start: int) -> tuple[bytes, int] | None:
+        """The piece that begins there, sealed, and its size. None: the file has ended, or is gone."""
+
+    async def again(self, operation: Operation, limit: int) -> Sequence[OperationError]:
+        """The lines that failed and are to be tried again."""
+
+    async def advance(self, operation: Operation, step: FileStep) -> FileProgress:
+        """One transaction: users are written and subscribed, a piece is added, lines are noted, and the operation counts. Nothing is
+        done when the operation is not any more as it was given. Raises Conflict when a user was changed since their `revision`."""
+
+    async def expire(self, now: Instant, limit: int) -> int:
+        """Delete files, and lines that failed, whose time is over, of all tenants; of how many operations."""

@@ -13,7 +13,7 @@ from clarion.rules.exact.endpoints import health
 from clarion.rules.exact.inbound import lifted_by, needs_reply, suppression_of
 from clarion.rules.exact.number_ranges import confirmed, is_blocked, unblocked
 from clarion.rules.exact.open_attributes import open_definition, open_json, open_values
-from clarion.rules.exact.operations import StepRefusal, closed, refused, stepped
+from clarion.rules.exact.operations import StepRefusal, closed, filed, outlived, refused, stepped, uploaded
 from clarion.rules.exact.quotas import take
 from clarion.rules.exact.receipts import recorded, rounds, says_more
 from clarion.rules.exact.spending import StoredSpending, charge, given_back
@@ -46,6 +46,7 @@ __all__ = [
     "counts_until",
     "decide",
     "delivered",
+    "filed",
     "finished",
     "given_back",
     "health",
@@ -58,6 +59,7 @@ __all__ = [
     "open_json",
     "open_values",
     "outlasts",
+    "outlived",
     "recorded",
     "recount",
     "refused",
@@ -69,5 +71,6 @@ __all__ = [
     "suppression_of",
     "take",
     "unblocked",
+    "uploaded",
     "user_changes",
 ]

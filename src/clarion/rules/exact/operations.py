@@ -7,10 +7,24 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
+from clarion.errors import Conflict
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Message
-from clarion.model.operation import Operation, OperationKind, OperationStatus, OperationStep, ended
+from clarion.model.operation import (
+    UPLOADED_WITHIN_MS,
+    FileStep,
+    Operation,
+    OperationKind,
+    OperationStatus,
+    OperationStep,
+    ended,
+)
 from clarion.model.status import RETRYABLE_BY_HAND, Status
+
+LINES_KEPT_MS = 7 * 86_400_000
+"""How long the lines that failed can be had, and tried again."""
+EXPORT_KEPT_MS = 86_400_000
+"""How long what was exported can be had."""
 
 
 class StepRefusal(NamedTuple):
@@ -82,3 +96,58 @@ def closed(operation: Operation, at: Instant) -> Operation:
         updated_at=at,
         finished_at=at,
     )
+
+
+def filed(operation: Operation, step: FileStep) -> Operation:
+    """An operation with a file behind a step. Without `file_bytes` its file is to be deleted."""
+    after = replace(
+        operation,
+        status=OperationStatus.RUNNING,
+        job=step.job or operation.job,
+        total=operation.total if step.total is None else step.total,
+        done=operation.done + step.done,
+        failed=operation.failed + step.failed,
+        cursor=step.cursor or operation.cursor,
+        swept=operation.swept or step.swept,
+        file_bytes=operation.file_bytes + step.size,
+        updated_at=step.at,
+        started_at=operation.started_at or step.at,
+    )
+    if step.close is None:
+        return after
+    exported = operation.kind is OperationKind.EXPORT_USERS and step.close is not OperationStatus.CANCELED
+    until = step.at + (EXPORT_KEPT_MS if exported else LINES_KEPT_MS)
+    return replace(
+        after,
+        status=step.close,
+        total=after.total if step.close is OperationStatus.CANCELED else after.done + after.failed,
+        uploading=False,
+        file_bytes=after.file_bytes if exported else 0,
+        file_until=Instant(until) if exported or after.failed else None,
+        finished_at=step.at,
+    )
+
+
+def uploaded(operation: Operation, start: int, size: int, at: Instant, *, complete: bool) -> Operation:
+    """Behind another piece of its file. Raises Conflict when that does not belong there."""
+    if not operation.uploading:
+        raise Conflict("The file of this operation is complete: nothing can be added to it.")
+    if start != operation.file_bytes:
+        raise Conflict(
+            f"The file goes on at byte {operation.file_bytes}, not at {start}: send what follows there."
+        )
+    return replace(
+        operation,
+        uploading=not complete,
+        file_bytes=operation.file_bytes + size,
+        file_until=None if complete else Instant(at + UPLOADED_WITHIN_MS),
+        updated_at=at,
+    )
+
+
+def outlived(operation: Operation, at: Instant) -> Operation:
+    """Behind the time of its file: what is still uploading ends."""
+    over = replace(operation, file_bytes=0, file_until=None, uploading=False)
+    if operation.finished_at is not None:
+        return over
+    return replace(over, status=OperationStatus.CANCELED, updated_at=at, finished_at=at)

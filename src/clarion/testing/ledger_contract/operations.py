@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from clarion.model.ids import MessageId, TenantId
+from msgspec.structs import replace
+
+from clarion.errors import Conflict
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
+    FileJob,
+    FileStep,
     Operation,
+    OperationError,
     OperationFilter,
     OperationId,
     OperationKind,
@@ -16,9 +22,11 @@ from clarion.model.operation import (
     OperationStatus,
     OperationStep,
     RunSelection,
+    UserFileFormat,
 )
 from clarion.model.run import RunFilter, RunStatus
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
+from clarion.model.user import Profile, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
 _FAILED = MessageFilter(statuses=FAILED_FOR_GOOD)
@@ -214,6 +222,144 @@ async def every_tenant_has_its_turn(subject: LedgerSubject) -> None:
     assert await steps.count(theirs, None) == (0, None)
 
 
+async def _importing(subject: LedgerSubject, *, uploading: bool = False) -> Operation:
+    """An import that was just asked for."""
+    operation = Operation(
+        id=OperationId(subject.event()),
+        tenant=subject.tenant,
+        kind=OperationKind.IMPORT_USERS,
+        job=FileJob(format=UserFileFormat.CSV, columns={"E-Mail": "email"}),
+        uploading=uploading,
+        created_at=subject.now,
+        updated_at=subject.now,
+    )
+    assert await subject.ledger.operations.add(operation, 10)
+    subject.clock.advance(1)
+    return operation
+
+
+async def _refused(call: Awaitable[object]) -> None:
+    try:
+        await call
+    except Conflict:
+        return
+    raise AssertionError("it must be refused")
+
+
+async def a_file_comes_in_pieces_each_where_it_belongs(subject: LedgerSubject) -> None:
+    """Nothing is done before it is complete; what comes twice, or from somebody else, is refused."""
+    files, stranger = subject.ledger.files, TenantId(subject.tenant + 1)
+    operation = await _importing(subject, uploading=True)
+    first = await files.append(subject.tenant, operation.id, 0, b"sealed", 5, subject.now, complete=False)
+    assert first is not None
+    assert (first.uploading, first.file_bytes, first.job) == (True, 5, operation.job)
+    assert first.file_until is not None
+    assert await files.append(stranger, operation.id, 5, b"other", 5, subject.now, complete=True) is None
+    await _refused(files.append(subject.tenant, operation.id, 0, b"sealed", 5, subject.now, complete=False))
+    assert list(await subject.ledger.steps.waiting(TenantId(-1), 10)) == []
+    whole = await files.append(subject.tenant, operation.id, 5, b"rest", 3, subject.now, complete=True)
+    assert whole is not None
+    assert (whole.uploading, whole.file_bytes, whole.file_until) == (False, 8, None)
+    assert list(await subject.ledger.steps.waiting(TenantId(-1), 10)) == [whole]
+    await _refused(files.append(subject.tenant, operation.id, 8, b"more", 3, subject.now, complete=True))
+    assert await files.read(operation.id, 0) == (b"sealed", 5)
+    assert await files.read(operation.id, 5) == (b"rest", 3)
+    assert await files.read(operation.id, 8) is None
+
+
+async def a_step_writes_users_and_counts_them_together(subject: LedgerSubject) -> None:
+    """All of it or nothing: repeated, as after a crash, it does nothing; somebody who was changed meanwhile is told."""
+    ledger, files = subject.ledger, subject.ledger.files
+    operation = await _importing(subject)
+    step = FileStep(
+        at=subject.now,
+        total=3,
+        cursor=b"3",
+        done=2,
+        failed=1,
+        users=(UserPut(id="dora", profile=Profile(locale="en"), revision=0), UserPut(id="emil", revision=0)),
+        topics={"news": ("dora", "emil"), "eu": ("emil",)},
+        errors=(OperationError(index=2, code="invalid_request", detail="no", line=b"sealed"),),
+    )
+    after = await files.advance(operation, step)
+    assert after.taken
+    assert (after.operation.done, after.operation.failed, after.operation.cursor) == (2, 1, b"3")
+    users = await ledger.users.find(subject.tenant, ["dora", "emil"])
+    assert users["dora"].profile.locale == "en"
+    assert list(await ledger.topics.members(subject.tenant, "news", UserNo(0), 9)) == sorted(
+        user.no for user in users.values()
+    )
+    assert list(await ledger.topics.members(subject.tenant, "eu", UserNo(0), 9)) == [users["emil"].no]
+    again = await files.advance(operation, step)
+    assert (again.taken, again.operation) == (False, after.operation)
+    late = FileStep(at=subject.now, done=1, users=(UserPut(id="dora", profile=Profile(), revision=0),))
+    await _refused(files.advance(after.operation, late))
+    assert await ledger.operations.get(subject.tenant, operation.id) == after.operation
+    assert (await ledger.users.find(subject.tenant, ["dora"]))["dora"].profile.locale == "en"
+
+
+async def lines_that_failed_are_tried_again_and_forgotten(subject: LedgerSubject) -> None:
+    """Those that are mended are no errors any more; the others go with their time, and an import takes its file with it."""
+    ledger, files = subject.ledger, subject.ledger.files
+    asked = await _importing(subject, uploading=True)
+    operation = await files.append(subject.tenant, asked.id, 0, b"sealed", 5, subject.now, complete=True)
+    assert operation is not None
+    errors = tuple(
+        OperationError(index=n, code="invalid_request", detail="no", line=b"line %d" % n) for n in (2, 3)
+    )
+    swept = await files.advance(operation, FileStep(at=subject.now, failed=2, errors=errors, swept=True))
+    failed = FileStep(at=subject.now, close=OperationStatus.FAILED)
+    closed = (await files.advance(swept.operation, failed)).operation
+    assert (closed.status, closed.file_bytes, closed.finished_at) == (OperationStatus.FAILED, 0, subject.now)
+    assert await files.read(operation.id, 0) is None
+    queued = await ledger.operations.retry_failed(subject.tenant, operation.id, subject.now)
+    assert queued is not None
+    assert list(await files.again(queued, 10)) == list(errors)
+    mended = await files.advance(queued, FileStep(at=subject.now, done=1, failed=-1, mended=(2,)))
+    left = await files.advance(mended.operation, FileStep(at=subject.now, errors=errors[1:]))
+    assert list(await files.again(left.operation, 10)) == []
+    assert list(await ledger.operations.errors(subject.tenant, operation.id, -1, 10)) == [errors[1]]
+    partly = FileStep(at=subject.now, close=OperationStatus.PARTLY_FAILED)
+    over = (await files.advance(left.operation, partly)).operation
+    assert over.file_until is not None
+    assert await files.expire(Instant(over.file_until - 1), 10) == 0
+    assert await files.expire(over.file_until, 10) == 1
+    (error,) = await ledger.operations.errors(subject.tenant, operation.id, -1, 10)
+    assert (error.index, error.line) == (3, b"")
+    assert await files.expire(over.file_until, 10) == 0
+
+
+async def what_is_written_stays_for_a_while(subject: LedgerSubject) -> None:
+    """An export keeps its file behind its end; an upload that nobody goes on with ends, and its file goes."""
+    files = subject.ledger.files
+    export = replace(
+        await _importing(subject), id=OperationId(subject.event()), kind=OperationKind.EXPORT_USERS
+    )
+    assert await subject.ledger.operations.add(export, 10)
+    for number in (1, 2):
+        step = FileStep(at=subject.now, done=1, piece=b"piece %d" % number, size=10, swept=number == 2)
+        export = (await files.advance(export, step)).operation
+    export = (
+        await files.advance(export, FileStep(at=subject.now, close=OperationStatus.SUCCEEDED))
+    ).operation
+    assert (export.file_bytes, export.total) == (20, 2)
+    assert [await files.read(export.id, start) for start in (0, 10, 20)] == [
+        (b"piece 1", 10),
+        (b"piece 2", 10),
+        None,
+    ]
+    upload = await _importing(subject, uploading=True)
+    begun = await files.append(subject.tenant, upload.id, 0, b"sealed", 5, subject.now, complete=False)
+    assert begun is not None
+    assert export.file_until is not None
+    assert begun.file_until is not None
+    assert await files.expire(max(export.file_until, begun.file_until), 10) == 2
+    assert await files.read(export.id, 0) is None
+    ended = await subject.ledger.operations.get(subject.tenant, upload.id)
+    assert ended is not None
+    assert (ended.status, ended.file_bytes, ended.uploading) == (OperationStatus.CANCELED, 0, False)
+
+
 OPERATIONS_CONTRACT = (
     an_operation_is_found_by_its_tenant_only,
     operations_come_newest_first,
@@ -223,4 +369,8 @@ OPERATIONS_CONTRACT = (
     what_failed_is_kept_and_can_be_tried_again,
     a_broken_step_fails_and_touches_nothing,
     every_tenant_has_its_turn,
+    a_file_comes_in_pieces_each_where_it_belongs,
+    a_step_writes_users_and_counts_them_together,
+    lines_that_failed_are_tried_again_and_forgotten,
+    what_is_written_stays_for_a_while,
 )

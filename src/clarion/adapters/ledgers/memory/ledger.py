@@ -21,6 +21,7 @@ from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.lives import MemoryLives
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
+from clarion.adapters.ledgers.memory.operation_files import MemoryOperationFiles
 from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
 from clarion.adapters.ledgers.memory.partitions import MemoryPartitions
 from clarion.adapters.ledgers.memory.plans import MemoryPlans
@@ -124,6 +125,7 @@ class MemoryLedger(Store):
         self.journal = MemoryJournal(tables)
         self.operations = MemoryOperations(tables, transactions)
         self.steps = MemoryOperationSteps(tables, transactions, records)
+        self.files = MemoryOperationFiles(tables, transactions, self.users)
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
         self.retention = MemoryRetention(tables, transactions, clock)

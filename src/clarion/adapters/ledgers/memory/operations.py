@@ -75,7 +75,8 @@ class MemoryOperations:
             found = self._get(tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return store(self._tables, replace(found, status=OperationStatus.CANCELED, updated_at=at))
+            canceled = replace(found, status=OperationStatus.CANCELED, updated_at=at, uploading=False)
+            return store(self._tables, canceled)
 
         return await self._transactions.write(cancel)
 
@@ -89,7 +90,8 @@ class MemoryOperations:
             rows = self._tables.errors.get(found.id, NO_ERRORS)
             self._tables.errors[found.id] = {n: replace(row, again=True) for n, row in rows.items()}
             queued = OperationStatus.QUEUED
-            return store(self._tables, replace(found, status=queued, updated_at=at, finished_at=None))
+            after = replace(found, status=queued, updated_at=at, finished_at=None, file_until=None)
+            return store(self._tables, after)
 
         return await self._transactions.write(retry)
 
@@ -109,7 +111,7 @@ class MemoryOperationSteps:
     async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
         oldest: dict[TenantId, Operation] = {}
         for _, one in sorted(self._tables.operations.items()):
-            if one.finished_at is None and one.tenant > after:
+            if one.finished_at is None and not one.uploading and one.tenant > after:
                 oldest.setdefault(one.tenant, one)
         return [one for _, one in sorted(oldest.items())][:limit]
 

@@ -146,7 +146,8 @@ class MemoryRetention:
         old = [
             (one.id, one.tenant)
             for one in tables.operations.values()
-            if one.finished_at is not None and one.finished_at < cutoffs.get(one.tenant, 0)
+            if one.finished_at is not None and one.file_until is None
+            if one.finished_at < cutoffs.get(one.tenant, 0)
         ]
         for operation_id, _ in old[:LOOK]:
             tables.errors.pop(operation_id, None)

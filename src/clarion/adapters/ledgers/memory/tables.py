@@ -110,7 +110,7 @@ class CallUnderWay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that an operation could not do."""
+    """A message or a line that an operation could not do."""
 
     error: OperationError
     again: bool = False
@@ -230,6 +230,8 @@ class Tables:
         self.dead_records: Table[int, DeadRecord] = self._table()
         self.operations: Table[OperationId, Operation] = self._table()
         self.errors: Table[OperationId, Mapping[int, ErrorRow]] = self._table()
+        self.pieces: Table[tuple[OperationId, int], tuple[bytes, int]] = self._table()
+        """What files of operations hold, by where it begins, with its size."""
 
     def next(self, name: str) -> int:
         """The next number of its kind."""

@@ -42,15 +42,7 @@ class MemoryTopics:
         return [_topic(self._tables, tenant, key) for key in keys[:limit]]
 
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
-        def subscribe() -> int:
-            self._tables.topics.setdefault((tenant, key), "")
-            members = self._members(tenant, key)
-            new = set(users) - members
-            segments.changed(self._tables, tenant, new)
-            self._tables.subscriptions[tenant, key] = members | new
-            return len(new)
-
-        return await self._transactions.write(subscribe)
+        return await self._transactions.write(lambda: subscribe(self._tables, tenant, key, users))
 
     async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         def unsubscribe() -> int:
@@ -91,6 +83,16 @@ class MemoryDirectory:
 
     async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
         return _near((name for of, name in self._tables.topics if of == tenant), key, limit)
+
+
+def subscribe(tables: Tables, tenant: TenantId, key: str, users: Iterable[UserNo]) -> int:
+    """Inside a transaction; how many were new."""
+    tables.topics.setdefault((tenant, key), "")
+    members = tables.subscriptions.get((tenant, key), NOBODY)
+    new = set(users) - members
+    segments.changed(tables, tenant, new)
+    tables.subscriptions[tenant, key] = members | new
+    return len(new)
 
 
 def _topic(tables: Tables, tenant: TenantId, key: str) -> Topic:

@@ -59,14 +59,7 @@ class MemoryUsers:
         return {before.no: user for before, user in now if user is None or user.seen != before}
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
-        def put() -> list[User]:
-            for one in users:
-                self._require(tenant, one)
-            for one in users:
-                self._put(tenant, one)
-            return [self._tables.users[self._tables.user_numbers[tenant, one.id]] for one in users]
-
-        return await self._transactions.write(put)
+        return await self._transactions.write(lambda: self.written(tenant, users))
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         def delete() -> bool:
@@ -94,6 +87,14 @@ class MemoryUsers:
         return None if no is None else self._tables.users[no]
 
     # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def written(self, tenant: TenantId, users: Sequence[UserPut]) -> list[User]:
+        """See `put`."""
+        for one in users:
+            self._require(tenant, one)
+        for one in users:
+            self._put(tenant, one)
+        return [self._tables.users[self._tables.user_numbers[tenant, one.id]] for one in users]
 
     def _require(self, tenant: TenantId, put: UserPut) -> None:
         user = self._named(tenant, put.id)

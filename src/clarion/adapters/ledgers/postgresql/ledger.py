@@ -34,6 +34,7 @@ from clarion.adapters.ledgers.postgresql.log import CHANNEL as LOG
 from clarion.adapters.ledgers.postgresql.log import PostgresLog
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.messages import PostgresMessages
+from clarion.adapters.ledgers.postgresql.operation_files import PostgresOperationFiles
 from clarion.adapters.ledgers.postgresql.operations import PostgresOperations, PostgresOperationSteps
 from clarion.adapters.ledgers.postgresql.partitions import PostgresPartitions
 from clarion.adapters.ledgers.postgresql.plans import PostgresPlans
@@ -158,6 +159,7 @@ class PostgresLedger(Store):
         self.events = PostgresEvents(database, log, records, terminations)
         self.operations = PostgresOperations(database)
         self.steps = PostgresOperationSteps(database, records)
+        self.files = PostgresOperationFiles(database, cached_users, user_rows)
         self.captures = PostgresCaptures(database)
         self.deliveries = PostgresDeliveries(database)
         self.retention = PostgresRetention(database, kinds, inboxes, devices)

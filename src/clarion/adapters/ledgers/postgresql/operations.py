@@ -37,7 +37,7 @@ TENANT_LOCK = "SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE"
 UNFINISHED = "SELECT count(*) FROM operations WHERE tenant = $1 AND finished_at IS NULL"
 WAITING = f"""
     SELECT DISTINCT ON (tenant) {", ".join(COLUMNS)} FROM operations
-    WHERE finished_at IS NULL AND tenant > $1 ORDER BY tenant, id LIMIT $2
+    WHERE finished_at IS NULL AND uploading = 0 AND tenant > $1 ORDER BY tenant, id LIMIT $2
 """
 FAIL = """
     INSERT INTO operation_errors (operation, number, message_id, code, detail, again)
@@ -46,12 +46,13 @@ FAIL = """
     ON CONFLICT (operation, number) DO UPDATE SET again = 0, code = excluded.code, detail = excluded.detail
 """
 ERRORS = """
-    SELECT number, message_id, code, detail FROM operation_errors
+    SELECT number, message_id, code, detail, line FROM operation_errors
     WHERE operation = $1 AND number > $2 ORDER BY number LIMIT $3
 """
 AGAIN = """
     SELECT number, message_id FROM operation_errors WHERE operation = $1 AND again = 1 ORDER BY number LIMIT $2
 """
+OVER = f"{_SELECT} WHERE file_until <= $1 ORDER BY file_until LIMIT $2 FOR UPDATE"
 ASK_AGAIN = "UPDATE operation_errors SET again = 1 WHERE operation = $1"
 MENDED = "DELETE FROM operation_errors WHERE operation = $1 AND number = ANY($2::bigint[])"
 
@@ -98,16 +99,19 @@ class PostgresOperations:
             return []
         found = await self._database.rows(ERRORS, operation_id, after, limit)
         return [
-            OperationError(index=number, item_id=item, code=code, detail=detail)
-            for number, item, code, detail in found
+            OperationError(index=number, item_id=item, code=code, detail=detail, line=line)
+            for number, item, code, detail, line in found
         ]
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
         async def cancel(connection: Connection) -> Operation | None:
-            found = await _locked(connection, tenant, operation_id)
+            found = await locked_operation(connection, tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return await _store(connection, replace(found, status=OperationStatus.CANCELED, updated_at=at))
+            canceled = OperationStatus.CANCELED
+            return await store_operation(
+                connection, replace(found, status=canceled, updated_at=at, uploading=False)
+            )
 
         return await self._database.write(cancel)
 
@@ -115,12 +119,14 @@ class PostgresOperations:
         self, tenant: TenantId, operation_id: OperationId, at: Instant
     ) -> Operation | None:
         async def retry(connection: Connection) -> Operation | None:
-            found = await _locked(connection, tenant, operation_id)
+            found = await locked_operation(connection, tenant, operation_id)
             if found is None or not found.status.has_failures:
                 return found
             await connection.execute(ASK_AGAIN, operation_id)
-            queued = replace(found, status=OperationStatus.QUEUED, updated_at=at, finished_at=None)
-            return await _store(connection, queued)
+            queued = OperationStatus.QUEUED
+            return await store_operation(
+                connection, replace(found, status=queued, updated_at=at, finished_at=None, file_until=None)
+            )
 
         return await self._database.write(retry)
 
@@ -144,17 +150,19 @@ class PostgresOperationSteps:
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
         async def advance(connection: Connection) -> OperationProgress:
-            now = await _locked(connection, operation.tenant, operation.id)
+            now = await locked_operation(connection, operation.tenant, operation.id)
             if now is None or now != operation:
                 return OperationProgress(operation=now or operation)
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
-                return OperationProgress(operation=await _store(connection, closed(operation, step.at)))
+                return OperationProgress(
+                    operation=await store_operation(connection, closed(operation, step.at))
+                )
             moved = frozenset() if step.broken else await self._moved(connection, operation, step)
             left = [] if operation.runs is not None else [one for one in step.messages if one not in moved]
             stored = await self._records.stored(connection, operation.tenant, left)
             wrong = refused(operation, step, moved, stored)
             count = _recount if operation.swept else _count
-            changed = await _store(connection, await count(connection, operation, step, wrong))
+            changed = await store_operation(connection, await count(connection, operation, step, wrong))
             return OperationProgress(operation=changed, moved=moved)
 
         return await self._database.write(advance)
@@ -205,12 +213,20 @@ async def _fail(
         await connection.execute(FAIL, operation.id, *zip(*rows, strict=True))
 
 
-async def _locked(connection: Connection, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+async def locked_operation(
+    connection: Connection, tenant: TenantId, operation_id: OperationId
+) -> Operation | None:
     """As it is until the transaction ends."""
     row = await connection.fetchrow(f"{ONE} FOR UPDATE", tenant, operation_id)
     return None if row is None else operation_of(row)
 
 
-async def _store(connection: Connection, operation: Operation) -> Operation:
+async def store_operation(connection: Connection, operation: Operation) -> Operation:
+    """In the transaction: it is like this now."""
     await connection.execute(CHANGE, *row_of(operation).values())
     return operation
+
+
+async def outlived_files(connection: Connection, until: Instant, limit: int) -> list[Operation]:
+    """Those whose file, or whose lines that failed, were kept until then."""
+    return [operation_of(row) for row in await connection.fetch(OVER, until, limit)]

@@ -36,6 +36,9 @@ TOGETHER = 7
 
 _STATUS = tuple(Status)
 
+OPERATION_ENDS = "CASE WHEN file_until IS NULL THEN finished_at END"
+"""One that has a file goes behind it."""
+
 
 class _Found(NamedTuple):
     """What one search found: whose rows are old, how they go, and where to go on."""
@@ -77,7 +80,7 @@ class PostgresRetention:
             RetentionKind.INBOX: [self._items],
             RetentionKind.DEVICES: [self._old_devices],
             RetentionKind.VERIFICATIONS: [partial(_by_id, "verifications", "expires_at"), _number_ranges],
-            RetentionKind.OPERATIONS: [_operation_errors, partial(_by_id, "operations", "finished_at")],
+            RetentionKind.OPERATIONS: [_operation_errors, partial(_by_id, "operations", OPERATION_ENDS)],
             **{kind: [partial(_by_time, table)] for kind, table in sql.BY_TIME.items()},
         }
 

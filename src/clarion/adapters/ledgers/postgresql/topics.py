@@ -59,13 +59,7 @@ class PostgresTopics:
         return [Topic(**row) for row in await self._database.lists.rows(PAGE, tenant, after, limit)]
 
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
-        async def subscribe(connection: Any) -> int:
-            await open_users.tenant(connection, tenant)
-            await open_users.changed(connection, tenant, users)
-            await connection.execute(ENSURE, tenant, key)
-            return len(await connection.fetch(SUBSCRIBE, tenant, key, users))
-
-        return await self._database.write(subscribe)
+        return await self._database.write(lambda connection: subscribe(connection, tenant, key, users))
 
     async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         async def unsubscribe(connection: Any) -> int:
@@ -77,3 +71,11 @@ class PostgresTopics:
 
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         return [row[0] for row in await self._database.rows(MEMBERS, tenant, key, after, limit)]
+
+
+async def subscribe(connection: Any, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+    """In the transaction; how many were new."""
+    await open_users.tenant(connection, tenant)
+    await open_users.changed(connection, tenant, users)
+    await connection.execute(ENSURE, tenant, key)
+    return len(await connection.fetch(SUBSCRIBE, tenant, key, users))

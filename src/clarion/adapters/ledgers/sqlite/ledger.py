@@ -33,6 +33,7 @@ from clarion.adapters.ledgers.sqlite.lives import SqliteLives
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.message_kinds import SqliteMessageKinds
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.sqlite.operation_files import SqliteOperationFiles
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
 from clarion.adapters.ledgers.sqlite.partitions import SqlitePartitions
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
@@ -159,6 +160,7 @@ class SqliteLedger(Store):
         self.records = records = SqliteRecords(writer, readers, routes, terminations, recent)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)
+        self.files = SqliteOperationFiles(writer, readers, cached_users, user_rows)
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
         self.captures = SqliteCaptures(readers, routes, recent)
         self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, recent, clock)

@@ -64,7 +64,7 @@ UNFINISHED = Query(
 )
 _first = (
     select(func.min(_columns.id))
-    .where(_unfinished, _columns.tenant > bindparam("behind"))
+    .where(_unfinished, _columns.uploading == 0, _columns.tenant > bindparam("behind"))
     .group_by(_columns.tenant)
     .order_by(_columns.tenant)
     .limit(bindparam("most"))
@@ -72,9 +72,15 @@ _first = (
 WAITING = Query(
     select(_table).where(_columns.id.in_(_first)).order_by(_columns.tenant).limit(bindparam("most"))
 )
+OVER = Query(
+    select(_table)
+    .where(_columns.file_until <= bindparam("until"))
+    .order_by(_columns.file_until)
+    .limit(bindparam("most"))
+)
 FAIL = Command(insert(_errors).values({column.name: bindparam(f"new_{column.name}") for column in _failed}))
 ERRORS = Query(
-    select(_failed.number, _failed.message_id, _failed.code, _failed.detail)
+    select(_failed.number, _failed.message_id, _failed.code, _failed.detail, _failed.line)
     .where(_failed.operation == _id, _failed.number > bindparam("after"))
     .order_by(_failed.number)
     .limit(bindparam("most"))
@@ -113,7 +119,7 @@ class SqliteOperations:
         return await self._writer.call(add)
 
     async def get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
-        return await self._readers.call(lambda connection: _stored(connection, tenant, operation_id))
+        return await self._readers.call(lambda connection: stored_operation(connection, tenant, operation_id))
 
     async def page(
         self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
@@ -137,22 +143,25 @@ class SqliteOperations:
         self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
     ) -> Sequence[OperationError]:
         def read(connection: sqlite3.Connection) -> list[OperationError]:
-            if _stored(connection, tenant, operation_id) is None:
+            if stored_operation(connection, tenant, operation_id) is None:
                 return []
             found = ERRORS.rows(connection, of_id=operation_id, after=after, most=limit)
             return [
-                OperationError(index=number, item_id=item, code=code, detail=detail)
-                for number, item, code, detail in found
+                OperationError(index=number, item_id=item, code=code, detail=detail, line=line)
+                for number, item, code, detail, line in found
             ]
 
         return await self._readers.call(read)
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
         def cancel(connection: sqlite3.Connection) -> Operation | None:
-            found = _stored(connection, tenant, operation_id)
+            found = stored_operation(connection, tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return _changed(connection, replace(found, status=OperationStatus.CANCELED, updated_at=at))
+            canceled = OperationStatus.CANCELED
+            return store_operation(
+                connection, replace(found, status=canceled, updated_at=at, uploading=False)
+            )
 
         return await self._writer.call(cancel)
 
@@ -160,12 +169,14 @@ class SqliteOperations:
         self, tenant: TenantId, operation_id: OperationId, at: Instant
     ) -> Operation | None:
         def retry(connection: sqlite3.Connection) -> Operation | None:
-            found = _stored(connection, tenant, operation_id)
+            found = stored_operation(connection, tenant, operation_id)
             if found is None or not found.status.has_failures:
                 return found
             ASK_AGAIN(connection, of_id=operation_id)
-            queued = replace(found, status=OperationStatus.QUEUED, updated_at=at, finished_at=None)
-            return _changed(connection, queued)
+            queued = OperationStatus.QUEUED
+            return store_operation(
+                connection, replace(found, status=queued, updated_at=at, finished_at=None, file_until=None)
+            )
 
         return await self._writer.call(retry)
 
@@ -197,16 +208,16 @@ class SqliteOperationSteps:
 
     async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
         def advance(connection: sqlite3.Connection) -> OperationProgress:
-            now = _stored(connection, operation.tenant, operation.id)
+            now = stored_operation(connection, operation.tenant, operation.id)
             if now is None or now != operation:
                 return OperationProgress(operation=now or operation)
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
-                return OperationProgress(operation=_changed(connection, closed(operation, step.at)))
+                return OperationProgress(operation=store_operation(connection, closed(operation, step.at)))
             moved = frozenset() if step.broken else self._moved(connection, operation, step)
             left = [] if operation.runs is not None else [one for one in step.messages if one not in moved]
             wrong = refused(operation, step, moved, self._records.stored(connection, operation.tenant, left))
             count = _recount if operation.swept else _count
-            changed = _changed(connection, count(connection, operation, step, wrong))
+            changed = store_operation(connection, count(connection, operation, step, wrong))
             return OperationProgress(operation=changed, moved=moved)
 
         return await self._writer.call(advance, rows=len(step.ids) + 1)
@@ -244,6 +255,7 @@ def _count(
                 new_code=wrong[one].code,
                 new_detail=wrong[one].detail,
                 new_again=0,
+                new_line=b"",
             )
     return stepped(operation, step, done=len(step.ids) - len(wrong), failed=len(wrong))
 
@@ -264,15 +276,24 @@ def _recount(
     return stepped(operation, step, done=mended, failed=-mended)
 
 
-def _changed(connection: sqlite3.Connection, operation: Operation) -> Operation:
+def store_operation(connection: sqlite3.Connection, operation: Operation) -> Operation:
+    """In a transaction of the writer: it is like this now."""
     CHANGE(connection, of_id=operation.id, **_bound(operation))
     return operation
 
 
-def _stored(connection: sqlite3.Connection, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+def stored_operation(
+    connection: sqlite3.Connection, tenant: TenantId, operation_id: OperationId
+) -> Operation | None:
+    """As it is."""
     found = ONE.rows(connection, of_tenant=tenant, of_id=operation_id)
     return operation_of(found[0]) if found else None
 
 
 def _bound(operation: Operation) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in row_of(operation).items()}
+
+
+def outlived_files(connection: sqlite3.Connection, until: Instant, limit: int) -> list[Operation]:
+    """Those whose file, or whose lines that failed, were kept until then."""
+    return [operation_of(row) for row in OVER.rows(connection, until=until, most=limit)]

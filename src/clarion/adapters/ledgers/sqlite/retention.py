@@ -72,7 +72,8 @@ ITEMS_OLD = f"""
 EVENTS_OLD = "SELECT seq, event_id, tenant, workflow FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
 SET_ASIDE = "SELECT 1 FROM set_aside WHERE event_id = ?1 AND workflow = ?2 AND discarded_at IS NULL"
 OPERATIONS_OLD = (
-    "SELECT id, tenant, finished_at FROM operations WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+    "SELECT id, tenant, CASE WHEN file_until IS NULL THEN finished_at END FROM operations "
+    "WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 )
 VERIFICATIONS_OLD = (
     "SELECT id, tenant, expires_at FROM verifications WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"

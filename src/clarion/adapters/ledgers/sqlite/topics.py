@@ -80,12 +80,9 @@ class SqliteTopics:
         return [Topic(key=key, name=name, members=members) for key, name, members in found]
 
     async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
-        def subscribe(connection: sqlite3.Connection) -> int:
-            ENSURE(connection, of_tenant=tenant, of_topic=key, new_name="")
-            open_users.changed(connection, tenant, users)
-            return changed(connection, SUBSCRIBE, (encoded(users), tenant, key))
-
-        return await self._writer.call(subscribe, rows=max(1, len(users)))
+        return await self._writer.call(
+            lambda connection: subscribe(connection, tenant, key, users), rows=max(1, len(users))
+        )
 
     async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
         def unsubscribe(connection: sqlite3.Connection) -> int:
@@ -99,3 +96,10 @@ class SqliteTopics:
             lambda c: MEMBERS.rows(c, of_tenant=tenant, of_topic=key, after=after, most=limit)
         )
         return [no for (no,) in found]
+
+
+def subscribe(connection: sqlite3.Connection, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+    """In a transaction of the writer; how many were new."""
+    ENSURE(connection, of_tenant=tenant, of_topic=key, new_name="")
+    open_users.changed(connection, tenant, users)
+    return changed(connection, SUBSCRIBE, (encoded(users), tenant, key))

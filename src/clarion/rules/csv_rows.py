@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from clarion.cli.textfile import LONGEST, TextLine
+from clarion.rules.text_lines import LONGEST, TextLine
 
 DELIMITERS = ",;\t|"
 MOST_LINES = 500
@@ -34,8 +34,10 @@ class Header(NamedTuple):
     delimiter: str
 
 
-def header_of(lines: Iterator[TextLine], known: Callable[[str], bool]) -> Header:
-    """The header: separated by what gives the most known names, or by what Excel's `sep=` line says.
+def header_of(
+    lines: Iterator[TextLine], known: Callable[[str], bool], delimiters: str = DELIMITERS
+) -> Header:
+    """The header: separated by whichever of `delimiters` gives the most known names, or by what Excel's `sep=` line says.
     ValueError when it cannot be read."""
     line = _header_line(lines)
     marked = re.fullmatch(r'"?sep=(.)"?[\r\n]*', line.text, re.IGNORECASE)
@@ -44,7 +46,7 @@ def header_of(lines: Iterator[TextLine], known: Callable[[str], bool]) -> Header
     raw = line.text.rstrip("\r\n")
     candidates = [
         Header(raw, names, delimiter)
-        for delimiter in (marked.group(1) if marked is not None else DELIMITERS)
+        for delimiter in (marked.group(1) if marked is not None else delimiters)
         if (names := _names(raw, delimiter))
     ]
     if not candidates:

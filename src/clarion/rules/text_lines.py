@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple, TextIO
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
+
+if TYPE_CHECKING:
+    from codecs import IncrementalDecoder
 
 LONGEST = 1024 * 1024
 """Characters of one line."""
@@ -14,10 +18,15 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8"),
 )
+LONGEST_MARK = 4
+_MARKED = ("utf-16", "utf-32")
+"""Their order of bytes is said by the mark."""
+_LINE_END = re.compile("\r\n|\r|\n")
 _FOREIGN = re.compile("[\udc00-\udcff]")
 """What stands for a byte that does not fit the encoding."""
-_NUL = "has a NUL character in it; if the file is UTF-16 without a byte order mark, name that: --encoding utf-16-le"
+_NUL = "has a NUL character in it; if the file is UTF-16 without a byte order mark, name that encoding: utf-16-le"
 _ERRORS = "clarion-foreign-bytes"
 _NO_TEXT = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"})
 
@@ -35,10 +44,15 @@ def encoding_of(file: BinaryIO, wanted: str | None) -> str:
     """The encoding to read a file with: the wanted one, else that of its byte order mark, else UTF-8.
     ValueError for a name that is no text encoding."""
     if wanted is not None:
-        return _known(wanted)
+        return known_encoding(wanted)
     beginning = file.read(4)
     file.seek(0)
-    return next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8")
+    return marked_encoding(beginning) or "utf-8"
+
+
+def marked_encoding(beginning: bytes) -> str:
+    """What the byte order mark at the beginning of a file says; empty when there is none."""
+    return next((name for mark, name in _MARKS if beginning.startswith(mark)), "")
 
 
 def open_text(file: BinaryIO, encoding: str) -> TextIO:
@@ -63,6 +77,98 @@ def lines_of(source: TextIO) -> Iterator[TextLine]:
             continue
         text = text.removeprefix("\ufeff")
         yield TextLine(number, text, _problem(text, source.encoding))
+
+
+class LineFeed(Iterator[TextLine]):
+    """Lines of a file whose bytes come piece by piece."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder = _decoder(encoding)
+        self._beginning: bytes | None = b"" if encoding in _MARKED else None
+        self._rest = ""
+        self._skipping = False
+        """Behind the beginning of a line that is too long."""
+        self._lines: deque[TextLine] = deque()
+        self._number = 0
+        self.ended = False
+        self.characters = 0
+        """Of the lines that can be taken."""
+
+    def __len__(self) -> int:
+        """How many lines can be taken."""
+        return len(self._lines)
+
+    def __next__(self) -> TextLine:
+        if not self._lines:
+            raise StopIteration
+        line = self._lines.popleft()
+        self.characters -= len(line.text)
+        return line
+
+    def feed(self, content: bytes, *, last: bool = False) -> None:
+        """The next bytes. `last`: there are no more."""
+        if self._beginning is not None:
+            content, self._beginning = self._beginning + content, None
+            if len(content) < LONGEST_MARK and not last:
+                self._beginning = content
+                return
+            if not marked_encoding(content[:LONGEST_MARK]):
+                self._decoder = _decoder(f"{self._encoding}-le")  # as most write it without a mark
+        text = self._rest + self._decoder.decode(content, last)
+        self.ended = last
+        place = 0
+        for end in _LINE_END.finditer(text):
+            if end.end() == len(text) and end.group() == "\r" and not last:
+                break  # a line feed may follow
+            self._add(text[place : end.end()])
+            place = end.end()
+        self._rest = text[place:]
+        if last or len(self._rest) > LONGEST:
+            if self._rest:
+                self._add(self._rest)
+            self._skipping, self._rest = not last, ""
+
+    def _add(self, text: str) -> None:
+        if self._skipping:
+            self._skipping = text[-1] not in "\r\n"
+            return
+        self._number += 1
+        if len(text) > LONGEST:
+            problem = f"is longer than {LONGEST:,} characters (only its beginning is kept)"
+            line = TextLine(self._number, text[:LONGEST], problem)
+        else:
+            text = text.removeprefix("\ufeff")
+            line = TextLine(self._number, text, _problem(text, self._encoding))
+        self._lines.append(line)
+        self.characters += len(line.text)
+
+
+def _decoder(encoding: str) -> IncrementalDecoder:
+    import codecs
+
+    codecs.register_error(_ERRORS, _foreign)
+    return codecs.getincrementaldecoder(encoding)(_ERRORS)
+
+
+def split(text: str, encoding: str) -> Iterator[TextLine]:
+    """The lines of a text that was read with an encoding."""
+    for number, line in enumerate(re.findall("[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text), 1):
+        yield TextLine(number, line, _problem(line, encoding))
+
+
+class LineWriter:
+    """Writes lines as they were in a file of an encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        import codecs
+
+        codecs.register_error(_ERRORS, _foreign)
+        self._encoder = codecs.getincrementalencoder(encoding)(_ERRORS)
+
+    def write(self, lines: Iterable[str]) -> bytes:
+        """The next ones, each with a line feed behind it."""
+        return self._encoder.encode("".join(f"{line}\n" for line in lines))
 
 
 def text_of(content: bytes) -> str:
@@ -92,7 +198,7 @@ def _problem(text: str, encoding: str) -> str:
         return _NUL if "\0" in text else ""
     if (found := _FOREIGN.search(text)) is not None:
         name = encoding.upper()
-        other = "; if the whole file has another encoding, name it (for example --encoding cp1252)"
+        other = "; if the whole file has another encoding, name it (for example cp1252)"
         advice = other if name == "UTF-8" else ""
         byte = ord(found.group()) - 0xDC00
         return f"has the byte 0x{byte:02X} at character {found.start() + 1}, which is not {name}{advice}"
@@ -113,7 +219,8 @@ def _foreign(error: UnicodeError) -> tuple[str | bytes, int]:
     return bytes(ord(character) - 0xDC00 for character in spoiled), error.end
 
 
-def _known(name: str) -> str:
+def known_encoding(name: str) -> str:
+    """The encoding of a name. ValueError with the nearest one."""
     import codecs
     from difflib import get_close_matches
     from encodings.aliases import aliases

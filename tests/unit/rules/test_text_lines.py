@@ -5,7 +5,7 @@ import typer
 
 from clarion.cli.assignments import event_data
 from clarion.cli.templates import _read
-from clarion.cli.textfile import text_of
+from clarion.rules.text_lines import text_of
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
