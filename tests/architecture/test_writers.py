@@ -37,6 +37,7 @@ READS = frozenset(
         "members",
         "messages",
         "of",
+        "of_events",
         "page",
         "position",
         "preview",

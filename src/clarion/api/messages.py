@@ -20,6 +20,7 @@ from clarion.api.problems import Fault, RejectedRequest, cut_off, wrong_paramete
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
 from clarion.flow.lookups import BUILT_IN
+from clarion.model.campaign import EventCampaign
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id, run_id
@@ -47,6 +48,7 @@ LOOK_EVERY_S = 0.25
 
 ByUser = Annotated[str | None, Parameter(description="Only this user's")]
 ByEvent = Annotated[str | None, Parameter(description="Only those of this event")]
+ByCampaign = Annotated[str | None, Parameter(description="Only those of this campaign")]
 ByStatus = Annotated[
     str | None,
     Parameter(description="Only in one of these statuses, with commas between them"),
@@ -90,6 +92,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     event_id: str
+    campaign_id: str | None
+    """The campaign that its event is of, unless that was deleted."""
     run_id: str
     """The run of its workflow for its user: `/v1/runs/{id}` has it if it ever waited."""
     user_id: str | None
@@ -171,6 +175,7 @@ async def list_messages(
     parts: Parts,
     user_id: ByUser = None,
     event_id: ByEvent = None,
+    campaign_id: ByCampaign = None,
     workflow: ByWorkflow = None,
     channel: ByChannel = None,
     status: ByStatus = None,
@@ -188,8 +193,14 @@ async def list_messages(
         statuses = statuses & grouped if status else grouped
         if not statuses:
             return Page(items=[])
+    of_event = None if event_id is None else an_event_id(event_id)
+    if campaign_id is not None:
+        campaign = await parts.services.campaigns.get(caller.tenant, a_campaign_id(campaign_id))
+        if campaign.row.event_id is None or of_event not in {None, campaign.row.event_id}:
+            return Page(items=[])
+        of_event = campaign.row.event_id
     where = MessageFilter(
-        event_id=None if event_id is None else an_event_id(event_id),
+        event_id=of_event,
         workflows=await workflows_of(parts, caller, workflow),
         channels=frozenset(map(Channel, several(channel))),
         statuses=statuses,
@@ -309,7 +320,12 @@ async def views_of(parts: ApiParts, messages: Sequence[Message]) -> list[Message
     names = await names_of(parts, {message.user for message in messages})
     paid = [message.id for message in messages if message.channel in PRICED]
     costs = {one.message_id: one for one in await parts.ledger.spending.costs(paid)}
-    return [view(message, names.get(message.user), costs.get(message.id)) for message in messages]
+    events = list({message.event_id for message in messages})
+    campaigns = await parts.ledger.campaigns.of_events(events)
+    return [
+        view(message, names.get(message.user), costs.get(message.id), campaigns.get(message.event_id))
+        for message in messages
+    ]
 
 
 async def the_message(parts: ApiParts, caller: Identity, text: str) -> Message:
@@ -355,11 +371,22 @@ def an_event_id(text: str) -> EventId:
         raise wrong_parameter("event_id", "an event id is a UUID, as the 202 answer gave it.") from None
 
 
-def view(message: Message, user_id: str | None, paid: MessageCost | None) -> MessageView:
+def a_campaign_id(text: str) -> bytes:
+    """The campaign a parameter names."""
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise wrong_parameter("campaign_id", "the id of a campaign is a UUID.") from None
+
+
+def view(
+    message: Message, user_id: str | None, paid: MessageCost | None, campaign: EventCampaign | None
+) -> MessageView:
     """A message as callers see it."""
     return MessageView(
         id=id_text(message.id),
         event_id=id_text(message.event_id),
+        campaign_id=None if campaign is None else id_text(campaign.id),
         run_id=id_text(run_id(message.event_id, message.workflow, message.user)),
         user_id=user_id,
         workflow=message.workflow,

@@ -33,6 +33,7 @@ TemplateVersion = Annotated[
     ),
 ]
 Event = Annotated[str | None, typer.Option("--event-id", help="Only of this event.")]
+Campaign = Annotated[str | None, typer.Option("--campaign-id", help="Only of this campaign.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Ids of messages.")]
 All = Annotated[
     bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
@@ -84,6 +85,7 @@ def filtered(command: Callable[..., None], *, but: frozenset[str] = frozenset())
 def list_(
     user_id: User = None,
     event_id: Event = None,
+    campaign_id: Campaign = None,
     workflow: Workflow = None,
     channel: Channel = None,
     status: Status = None,
@@ -109,6 +111,7 @@ def list_(
         limit,
         user_id=user_id,
         event_id=event_id,
+        campaign_id=campaign_id,
         workflow=workflow,
         channel=channel,
         status=status,

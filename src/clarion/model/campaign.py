@@ -107,6 +107,13 @@ class CampaignRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Grows with every claim and every change; a page with an older one is refused."""
 
 
+class EventCampaign(msgspec.Struct, frozen=True, array_like=True):
+    """The campaign that an event is of."""
+
+    id: bytes
+    paused: bool
+
+
 class CampaignRange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Some thousand members of a campaign without a rate, by their numbers: several workers plan one each."""
 

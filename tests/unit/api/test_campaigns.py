@@ -57,6 +57,13 @@ async def test_a_campaign_goes_from_draft_to_done(clarion, admin, sender):
     assert done["counts"]["waiting"] == 0
     messages = (await admin.ok("GET", f"/v1/messages?event_id={done['event_id']}"))["items"]
     assert {one["user_id"] for one in messages} == {"ada", "bob"}
+    assert {one["campaign_id"] for one in messages} == {draft["id"]}
+    assert (await admin.ok("GET", f"/v1/messages?campaign_id={draft['id']}"))["items"] == messages
+    assert (await admin.problem("GET", f"/v1/messages?campaign_id={done['event_id']}"))["status"] == 404
+    assert (await admin.problem("GET", "/v1/messages?campaign_id=spring"))["status"] == 400
+    other = await admin.ok("POST", "/v1/campaigns", SALE)
+    assert (await admin.ok("GET", f"/v1/messages?campaign_id={other['id']}"))["items"] == []
+    await admin.ok("DELETE", f"/v1/campaigns/{other['id']}")
     assert [one["id"] for one in (await sender.ok("GET", "/v1/campaigns"))["items"]] == [draft["id"]]
     assert (await sender.ok("GET", "/v1/campaigns?status=paused"))["items"] == []
     answer = await sender("POST", f"{path}/retry-failed")

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0059"
+REVISION = "0060"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -395,7 +395,7 @@ campaigns = Table(
     sqlite_with_rowid=False,
 )
 Index("campaigns_due", campaigns.c.lane, campaigns.c.due_at, sqlite_where=campaigns.c.due_at.is_not(None))
-Index("campaigns_paused", campaigns.c.event_id, sqlite_where=text("status = 'paused'"))
+Index("campaigns_event", campaigns.c.event_id, sqlite_where=campaigns.c.event_id.is_not(None))
 Index("campaigns_held", campaigns.c.holder, sqlite_where=campaigns.c.holder.is_not(None))
 """Campaigns, and how far their members are planned."""
 campaign_ranges = Table(

@@ -108,7 +108,10 @@ class Recheck:
     async def _paused(self, batch: Sequence[InFlight]) -> Set[EventId]:
         """Events of campaigns that are paused now."""
         events = {in_flight.message.event_id for in_flight in batch if in_flight.event.campaign}
-        return await self._campaigns.paused(list(events)) if events else frozenset()
+        if not events:
+            return frozenset()
+        found = await self._campaigns.of_events(list(events))
+        return {event for event, campaign in found.items() if campaign.paused}
 
     def _stop(
         self,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
-from clarion.model.campaign import CampaignRange, CampaignRow, CampaignStatus
+from clarion.model.campaign import CampaignRange, CampaignRow, CampaignStatus, EventCampaign
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, TenantId, WorkerId
 from clarion.model.user_change import UserChange
@@ -44,8 +44,8 @@ class Campaigns(Protocol):
         """Campaigns whose members are due and no other worker plans: the worker does now, each with a higher fence. Those that have
         waited longest. Nothing when the worker has been given up."""
 
-    async def paused(self, events: Sequence[EventId]) -> Set[EventId]:
-        """Those of the events whose campaigns are paused."""
+    async def of_events(self, events: Sequence[EventId]) -> Mapping[EventId, EventCampaign]:
+        """Those of the events that are of campaigns, with these."""
 
 
 class CampaignRanges(Protocol):

@@ -6,7 +6,14 @@ import asyncio
 
 from msgspec.structs import replace
 
-from clarion.model.campaign import CampaignPage, CampaignRange, CampaignRow, CampaignStatus, RangePage
+from clarion.model.campaign import (
+    CampaignPage,
+    CampaignRange,
+    CampaignRow,
+    CampaignStatus,
+    EventCampaign,
+    RangePage,
+)
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo, WorkerId
 from clarion.testing.ledger_contract.subject import LedgerSubject
@@ -87,7 +94,7 @@ async def a_campaign_follows_what_was_read(subject: LedgerSubject) -> None:
 
 
 async def campaigns_are_listed_newest_first(subject: LedgerSubject) -> None:
-    """Of one tenant or of all, in any status or in some; those that are paused are found by their events."""
+    """Of one tenant or of all, in any status or in some; they are found by their events, too."""
     campaigns = subject.ledger.campaigns
     events = [EventId(bytes([n]) * 16) for n in range(5)]
     rows = [
@@ -103,8 +110,11 @@ async def campaigns_are_listed_newest_first(subject: LedgerSubject) -> None:
     assert await campaigns.page(subject.tenant, running, None, 9) == [rows[2], rows[0]]
     assert await campaigns.page(None, running, None, 2) == [other, rows[2]]
     assert await campaigns.page(None, running, rows[2].id, 2) == [rows[0]]
-    assert await campaigns.paused(events) == {events[1], events[3]}
-    assert await campaigns.paused(()) == set()
+    assert await campaigns.of_events([*events[1:3], EventId(b"none" * 4)]) == {
+        events[1]: EventCampaign(rows[1].id, paused=True),
+        events[2]: EventCampaign(rows[2].id, paused=False),
+    }
+    assert await campaigns.of_events(()) == {}
 
 
 async def members_are_planned_by_one_worker(subject: LedgerSubject) -> None:

@@ -93,7 +93,9 @@ FILL = f"""
             CASE WHEN n % 500 = 1 THEN n END, {HASH}, CASE WHEN n % 500 = 2 THEN 1 END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO campaign_ranges (campaign, begin_user, tenant, lane, after_user, end_user, holder)
-        SELECT {HASH}, n, n % 5, 'bulk', n, n + 1, CASE WHEN n % 500 = 2 THEN 1 END FROM generate_series(1, 4000) AS n;
+        SELECT {HASH}, n, n % 5, CASE WHEN n % 100 = 0 THEN 'bulk' ELSE 'high' END, n, n + 1,
+            CASE WHEN n % 500 = 2 THEN 1 END
+        FROM generate_series(1, 4000) AS n;
     INSERT INTO schedules SELECT n % 5, 's' || n, {HASH}, 1, '', CASE WHEN n % 500 = 0 THEN n END
         FROM generate_series(1, 4000) AS n;
     INSERT INTO charges SELECT {HASH}, 0, n % 5, '2026', 'sms', 'DE', 'i', '1', 'EUR' FROM generate_series(1, 4000) AS n;
@@ -245,7 +247,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
         *(campaigns.REPLACE, DIGEST, 1, "done", "bulk", 2, b"", None, None, 0, 1, False, None),
     ),
     "a campaign whose members go on": (campaigns.MOVE, DIGEST, 1, 1, 0, 1, 1, None, 0, 0),
-    "campaigns that are paused": (campaigns.PAUSED, [DIGEST]),
+    "campaigns of events": (campaigns.OF_EVENTS, [DIGEST]),
     "a campaign that goes": (campaigns.DROP, DIGEST, 1),
     "ranges that a campaign sets free": (campaigns.FREE_RANGES, DIGEST, 0),
     "what was planned of ranges": (campaigns.ADD_RANKS, DIGEST),

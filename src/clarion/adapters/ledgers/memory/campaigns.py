@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.memory.journal import record
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus
+from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus, EventCampaign
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
@@ -129,10 +129,13 @@ class MemoryCampaigns:
 
         return await self._transactions.write(claim)
 
-    async def paused(self, events: Sequence[EventId]) -> Set[EventId]:
-        rows = self._tables.campaigns.values()
-        held = {row.event_id for row in rows if row.status is CampaignStatus.PAUSED}
-        return {event for event in events if event in held}
+    async def of_events(self, events: Sequence[EventId]) -> Mapping[EventId, EventCampaign]:
+        paused = CampaignStatus.PAUSED
+        return {
+            row.event_id: EventCampaign(row.id, row.status is paused)
+            for row in self._tables.campaigns.values()
+            if row.event_id is not None and row.event_id in events
+        }
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 

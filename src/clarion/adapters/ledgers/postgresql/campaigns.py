@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.campaign_rows import COLUMNS, SHOWN, campaign_of, range_of, row_of
 from clarion.adapters.ledgers.postgresql import journal
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
-from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus
+from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus, EventCampaign
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, TenantId, WorkerId
 from clarion.model.plan import PlanCommit
@@ -74,7 +74,7 @@ LOCK = "SELECT 1 FROM campaigns WHERE id = $1 FOR NO KEY UPDATE"
 """Before its ranges, as whoever changes a campaign does."""
 ADD_RANK = "UPDATE campaigns SET rank = rank + $2 WHERE id = $1"
 DROP_RANGE = "DELETE FROM campaign_ranges WHERE campaign = $1 AND begin_user = $2"
-PAUSED = "SELECT event_id FROM campaigns WHERE status = 'paused' AND event_id = ANY($1::bytea[])"
+OF_EVENTS = "SELECT event_id, id, status = 'paused' FROM campaigns WHERE event_id = ANY($1::bytea[])"
 
 
 class PostgresCampaigns:
@@ -140,8 +140,9 @@ class PostgresCampaigns:
 
         return sorted(await self._database.write(claim), key=lambda row: (row.due_at, row.id))
 
-    async def paused(self, events: Sequence[EventId]) -> Set[EventId]:
-        return {EventId(event) for (event,) in await self._database.rows(PAUSED, list(events))}
+    async def of_events(self, events: Sequence[EventId]) -> Mapping[EventId, EventCampaign]:
+        found = await self._database.rows(OF_EVENTS, list(events))
+        return {EventId(event): EventCampaign(id_, paused) for event, id_, paused in found}
 
 
 class PostgresCampaignRanges:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.campaign_rows import COLUMNS, RANGE, SHOWN, campaign_of, range_of, row_of
 from clarion.adapters.ledgers.sqlite import journal
-from clarion.adapters.ledgers.sqlite.files import changed, one, rows
+from clarion.adapters.ledgers.sqlite.files import changed, one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.row_encoding import IDS, array, encoded, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import IDS, encoded, keys
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus
+from clarion.model.campaign import GOING, CampaignRange, CampaignRow, CampaignStatus, EventCampaign
 from clarion.model.channel import Lane
 from clarion.model.ids import BEHIND_ALL, EventId, Instant, TenantId, WorkerId
 from clarion.model.plan import PlanCommit
@@ -74,9 +74,8 @@ END_RANGE = """
     UPDATE campaigns SET rank = rank + (SELECT rank FROM campaign_ranges WHERE campaign = ?1 AND begin_user = ?2) WHERE id = ?1
 """
 DROP_RANGE = "DELETE FROM campaign_ranges WHERE campaign = ? AND begin_user = ?"
-PAUSED = f"""
-    SELECT {array("hex(event_id)")} FROM campaigns INDEXED BY campaigns_paused
-    WHERE status = 'paused' AND event_id IN {IDS}
+OF_EVENTS = f"""
+    SELECT event_id, id, status = 'paused' FROM campaigns INDEXED BY campaigns_event WHERE event_id IN {IDS}
 """
 
 
@@ -153,10 +152,10 @@ class SqliteCampaigns:
 
         return sorted(await self._writer.call(claim), key=lambda row: (row.due_at, row.id))
 
-    async def paused(self, events: Sequence[EventId]) -> Set[EventId]:
-        def read(connection: sqlite3.Connection) -> Set[EventId]:
-            found = rows(connection, PAUSED, keys(events))
-            return {EventId(bytes.fromhex(event)) for (event,) in found}
+    async def of_events(self, events: Sequence[EventId]) -> Mapping[EventId, EventCampaign]:
+        def read(connection: sqlite3.Connection) -> Mapping[EventId, EventCampaign]:
+            found = connection.execute(OF_EVENTS, keys(events)).fetchall()
+            return {EventId(event): EventCampaign(id_, bool(paused)) for event, id_, paused in found}
 
         return await self._readers.call(read)
 
