@@ -38,6 +38,7 @@ from bench import (
     segments,
     steps,
     through,
+    wakeups,
     workers,
 )
 from bench.backends import BACKENDS, EMBEDDED
@@ -85,6 +86,7 @@ BOTH_CORES: dict[str, Measure] = {
     "queue": queue_alone.queue,
     "segments": segments.segments,
     "digests": digests.digests,
+    "wakeups": wakeups.wakeups,
     "campaigns": campaigns.campaigns,
     "publish": publish.publish,
     "hop": hop.hop,

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -31,17 +32,25 @@ from clarion.cli.main import program
 from clarion.errors import ConfigError, Unavailable
 from clarion.flow.ledger import Ledger
 from clarion.model.audience import Attribute, AttributeType, CheckedSegment
+from clarion.model.campaign import CampaignStatus
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
-from clarion.model.setup import Tenant
+from clarion.model.schedule import Schedule
+from clarion.model.setup import AwaitedEvent, Case, Step, StepType, Tenant
 from clarion.model.status import Status
+from clarion.model.topic import Topic
 from clarion.model.user import Contact, Profile, UserPut
 from clarion.model.worker import Process
 from clarion.ports.ledger import Store
 from clarion.rules.audience import condition
 from clarion.testing.ports import MONDAY_NOON, ManualClock, SeededRandom
+from clarion.testing.providers import RecordingProvider
+from tests.engine import engine, workflow
 from tests.needs import DEEP
 from tests.older_installation import TENANT, Older
+from tests.unit.flow.test_campaigns import SALE, begin, join, status
+from tests.unit.flow.test_runs import rows, send, wait
+from tests.unit.flow.test_signals import data, happens
 
 OPEN = {"plan": AttributeType.STRING, "age": AttributeType.NUMBER, "tags": AttributeType.STRINGS}
 EVENTS = 200_000 if DEEP else 400
@@ -372,3 +381,68 @@ def _schema(directory: Path) -> list[str]:
     with closing(sqlite3.connect(directory / "clarion.db")) as file:
         found = file.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")
         return sorted(name for (name,) in found)
+
+
+async def test_what_waits_goes_on_on_the_server(url, tmp_path):
+    """Runs that wait for a time or an event, an event that came before, an open digest, a schedule and a campaign on its way:
+    nothing of it is lost, and nothing is sent twice."""
+    clock, hour_s = ManualClock(), 3_600
+    before, after = RecordingProvider(batch=50), RecordingProvider(batch=50)
+    async with engine(tmp_path, clock=clock, provider=before) as here:
+        event = AwaitedEvent(type="order.paid", match="event.data.order == data.order")
+        fork = (Case(when="steps.paid.matched", steps=(send("thanks"),)), Case(steps=(send("remind"),)))
+        waits = (
+            send("hello"),
+            wait(seconds=hour_s),
+            Step(key="paid", type=StepType.WAIT, event=event, timeout_s=hour_s),
+            Step(key="fork", type=StepType.BRANCH, cases=fork),
+        )
+        collect = Step(key="all", type=StepType.DIGEST, window_s=2 * hour_s)
+        await here.create_setup(
+            workflow("w", steps=waits), workflow("digest", steps=(collect, send("told"))), workflow("sale")
+        )
+        for name in ("ada", "bob"):
+            await here.put_user(name)
+        await here.ledger.topics.put(here.tenant, Topic(key="readers", name=""))
+        await join(here, *(f"u{n}" for n in range(20)))
+        slow = replace(SALE, rate_per_s=1)
+        await here.trigger("w", "ada", data=data(1))
+        await here.trigger("w", "bob", data=data(2))
+        await happens(here, "order.paid", "ada")
+        for _ in range(3):
+            await here.trigger("digest", "ada", data=data(1))
+        daily = Schedule(key="daily", workflow="sale", recipients=("bob",), cron="0 13 * * *")
+        await here.services.schedules.put(here.tenant, daily, None)
+        campaign = await begin(here, slow)
+        await here.pass_time(8)
+        assert 2 < len(before.effects) < 22
+    await move(
+        tmp_path / "clarion.db",
+        url,
+        vault=here.vault,
+        clock=clock,
+        random=SeededRandom(),
+        progress=Silence(),
+    )
+    async with engine(url, clock=clock, provider=after, seed=2) as there:
+        for _ in range(6):
+            await there.pass_time(hour_s / 2)
+        messages = (await there.messages()).values()
+        users = await there.ledger.users.get([one.user for one in messages])
+        got = Counter((one.workflow, one.step, users[one.user].id) for one in messages)
+        readers = {("sale", "note", f"u{n}"): 1 for n in range(20)}
+        assert got == {
+            **readers,
+            ("w", "hello", "ada"): 1,
+            ("w", "hello", "bob"): 1,
+            ("w", "thanks", "ada"): 1,
+            ("w", "remind", "bob"): 1,
+            ("digest", "told", "ada"): 1,
+            ("sale", "note", "bob"): 1,
+        }
+        (digest,) = [one for one in await rows(there, workflow="digest") if one.step != "all"]
+        (closed,) = await there.ledger.digests.get(there.tenant, [digest.event_id])
+        assert (closed.items, closed.total) == (3, 3)
+        assert await status(there, campaign) is CampaignStatus.DONE
+        calls = Counter(one.message.id for one in (*before.effects, *after.effects))
+        assert max(calls.values()) == 1

@@ -31,6 +31,7 @@ from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, part_id, run_id
 from clarion.model.live import Live
 from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
+from clarion.model.operation import RunSelection
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
 from clarion.model.status import Status
 from tests.needs import examples
@@ -168,6 +169,7 @@ STORED = [
     Stored("run that waits", of(run_states._decode).type, run_states._encode, of(run_states._decode)),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),
+    Stored("runs of an operation", RunSelection, msgspec.msgpack.encode, operation_rows._runs),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),

@@ -214,7 +214,9 @@ class _Draft:
             user=self._user,
             start=self._start,
             expires_at=self._expires_at,
-            templates={key: self._version(key) for key in self._workflow.templates()},
+            templates={key: self._version(key) for key in self._workflow.templates()}
+            if waited is None
+            else waited.state.templates,
             messages={} if waited is None else waited.messages,
             result=None if waited is None else waited.result,
             digest=None if waited is None else waited.digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -150,7 +151,8 @@ class Walk:
         """Where repetitions are, by step."""
         self.acknowledged = None if state is None else state.acknowledged
         self._steps: list[StepTrace] = []
-        self._variables: dict[str, Any] | None = None
+        self._variables: dict[str, Any] = {}
+        """Those that expressions have asked for."""
 
     def say(self, step: Step, result: str, *, due_at: Instant | None = None, **inputs: Any) -> None:
         """What a step did. `inputs`: never values of the data."""
@@ -264,28 +266,41 @@ class Walk:
 
     def value(self, source: str, **instead: Any) -> Any:
         """Of an expression, where these variables have other values. Raises ExpressionError."""
-        if self._variables is None:
-            self._variables = self._known()
-        return compiled(source, VARIABLES).value({**self._variables, **instead})
+        known = self._variables
+        for name in _named(source):
+            if name not in instead and name not in known:
+                known[name] = self._known(name)
+        return compiled(source, VARIABLES).value({**known, **instead})
 
-    def _known(self) -> dict[str, Any]:
+    def _known(self, name: str) -> Any:
+        """What a variable stands for. `steps` changes with every step, the others do not."""
         facts, workflow = self.facts, self.program.workflow
         event, user, tenant = facts.event, facts.user, facts.tenant
-        data = _decode(event.data)
+        if name == "data":
+            data = _decode(event.data)
+            return data if event.digest_of is not None else typed(data, self.program.data)
+        if name == "event":
+            return event_variables(event)
+        if name == "now":
+            return moment(self.now)
+        if name == "run":
+            return {"id": id_text(facts.run), "workflow": workflow.key, "version": workflow.version}
+        if name == "steps":
+            return self.outputs
+        if name == "tenant":
+            return {"key": tenant.key, "timezone": tenant.timezone}
         return {
-            "data": data if event.digest_of is not None else typed(data, self.program.data),
-            "event": event_variables(event),
-            "now": moment(self.now),
-            "run": {"id": id_text(facts.run), "workflow": workflow.key, "version": workflow.version},
-            "steps": self.outputs,
-            "tenant": {"key": tenant.key, "timezone": tenant.timezone},
-            "user": {
-                "id": user.id,
-                "locale": locale(user.profile, tenant)[0],
-                "timezone": zone_of(user, tenant),
-                "attributes": user.profile.attributes,
-            },
+            "id": user.id,
+            "locale": locale(user.profile, tenant)[0],
+            "timezone": zone_of(user, tenant),
+            "attributes": user.profile.attributes,
         }
+
+
+@lru_cache(4_096)
+def _named(source: str) -> tuple[str, ...]:
+    """The variables that an expression may ask for."""
+    return tuple(name for name in VARIABLES if name in source)
 
 
 def event_variables(event: Event) -> dict[str, Any]:
