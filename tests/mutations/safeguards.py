@@ -72,15 +72,15 @@ DIGESTS = (
     Safeguard(
         "a sliding end never comes sooner",
         _RULES,
-        "max(row.closes_at, min(Instant(now + row.window_ms), row.latest_at))",
-        "min(Instant(now + row.window_ms), row.latest_at)",
+        "closes_at=max(row.closes_at, ends)",
+        "closes_at=ends",
         f"{_CONTRACT}:items_move_the_end and memory",
     ),
     Safeguard(
         "a sliding end has a latest",
         _RULES,
-        "min(Instant(now + row.window_ms), row.latest_at))",
-        "Instant(now + row.window_ms))",
+        "min(_beyond(Instant(now + row.window_ms), rule), row.latest_at)",
+        "_beyond(Instant(now + row.window_ms), rule)",
         f"{_CONTRACT}:items_move_the_end and memory",
     ),
     Safeguard(
@@ -171,8 +171,8 @@ DIGESTS = (
     Safeguard(
         "who moves gets the digest by the new clock",
         "flow/plan/digests.py",
-        "zoned=user.revision\n        if",
-        "zoned=None\n        if",
+        "zoned=user.revision if moves(collected.step) else None",
+        "zoned=None",
         f"{_FLOW}:moves_east",
     ),
     Safeguard(
@@ -181,6 +181,59 @@ DIGESTS = (
         "if one.content.expires_at is None or one.content.expires_at > now]",
         "]",
         f"{_FLOW}:expired_items",
+    ),
+    Safeguard(
+        "a digest does not end in quiet hours",
+        _RULES,
+        "return over if start <= at < over else at",
+        "return at",
+        _MODEL,
+    ),
+    Safeguard(
+        "who chooses another time gets the open digest then",
+        "rules/exact/user_changes.py",
+        "chosen.quiet_hours, chosen.digest, digests",
+        "",
+        f"{_FLOW}:chooses_otherwise",
+    ),
+)
+
+_WAY = f"{_CONTRACT}:stands_in_its_way and memory"
+BLOCKS = (
+    Safeguard(
+        "what does not go counts towards no cap",
+        "rules/exact/checks.py",
+        "if message.status is not Status.QUEUED:",
+        "if False:",
+        f"{_CONTRACT}:decided_already and memory",
+    ),
+    Safeguard(
+        "a run that sends nothing keeps no key",
+        "rules/exact/checks.py",
+        "elif claim.holds:",
+        "else:",
+        _WAY,
+    ),
+    Safeguard(
+        "what does not go is told which cap it reached",
+        "rules/exact/checks.py",
+        "self._say(message, *self._stored.counts.reached(charges))",
+        "pass",
+        _WAY,
+    ),
+    Safeguard(
+        "where nobody knows the state the hours of all states hold",
+        "rules/legal.py",
+        "return UNKNOWN",
+        "return None",
+        "tests/unit/rules/test_legal.py:may_be_in_it",
+    ),
+    Safeguard(
+        "what goes to a topic goes to the subscribers of those above it",
+        "flow/groups.py",
+        "for key in lineage(topic)]",
+        "for key in (topic,)]",
+        "tests/unit/flow/test_topics.py:subscribed_above",
     ),
 )
 
@@ -265,6 +318,7 @@ CALLS = (
 
 SAFEGUARDS = (
     *DIGESTS,
+    *BLOCKS,
     *RUNS,
     *CALLS,
 )
