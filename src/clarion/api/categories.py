@@ -19,6 +19,7 @@ from clarion.model.setup import Category, Law, Workflow
 from clarion.rules import validation
 from clarion.rules.legal import ANYWHERE
 from clarion.rules.quiet_hours import meet
+from clarion.rules.steps.faults import generated_decisions
 
 
 class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
@@ -79,9 +80,25 @@ async def _store(
             partial(_check_consent, category),
         ]
     )
-    _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
+    workflows = parts.ledger.setup.workflows.all(caller.tenant).values()
+    _check_open(category, workflows)
+    _check_decisions(category, workflows)
     stored = await parts.services.setup.put(caller.tenant, category, before)
     return shown(CategoryDocument, stored)
+
+
+def _check_decisions(category: Category, workflows: Iterable[Workflow]) -> None:
+    """No alarm goes by what a language model wrote."""
+    going = [
+        one.key
+        for one in workflows
+        if category.critical and one.category == category.key and any(generated_decisions(one.steps))
+    ]
+    if going:
+        detail = (
+            f"conditions of the workflows {', '.join(going)} go by what was generated: change those first."
+        )
+        raise InvalidInput(detail, pointer="#/critical")
 
 
 def _check_open(category: Category, workflows: Iterable[Workflow]) -> None:

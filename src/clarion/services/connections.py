@@ -78,7 +78,7 @@ class ConnectionService:
         self._tools = tools
         self._lines: dict[tuple[TenantId, str], ConnectionLine] = {}
         self._answers: Lru[bytes, _Kept] = Lru(KEPT_ANSWERS)
-        self._held: set[EventId] = set()
+        self._held: dict[EventId, ConnectionLine] = {}
 
     @property
     def _clock(self) -> Clock:
@@ -103,22 +103,23 @@ class ConnectionService:
 
     async def fetch(self, tenant: TenantId, call: StepCall) -> CallResult:
         """What the service answers. Asking again is harmless as far as it knows a repetition by its key."""
-        connection = self._connection(tenant, call)
-        if connection is None:
-            return _gone(call)
-        line = self._line(tenant, connection)
-        self._hold(line, call)
         try:
+            connection = self._connection(tenant, call)
+            if connection is None:
+                return _gone(call)
+            line = self._line(tenant, connection)
+            self._hold(line, call)
             async with line.places:
                 said = self._settled(tenant, connection, call)
                 return await self._fetched(tenant, connection, call, line) if said is None else said
         finally:
-            line.held.discard(call.id)
-            self._held.discard(call.id)
+            held = self._held.pop(call.id, None)
+            if held is not None:
+                held.held.discard(call.id)
 
     def _hold(self, line: ConnectionLine, call: StepCall) -> None:
-        line.held.add(call.id)
-        self._held.add(call.id)
+        """Once, in the line where it came first."""
+        self._held.setdefault(call.id, line).held.add(call.id)
 
     def _settled(self, tenant: TenantId, connection: Connection, call: StepCall) -> CallResult | None:
         """What comes of a call that is not made any more."""

@@ -237,6 +237,8 @@ async def test_a_step_that_generates_is_checked_when_it_is_published(admin, chan
     body = {"category": "alarms", "steps": steps}
     if pointer is None:
         await admin.ok("PUT", "/v1/workflows/written", body)
+        problem = await admin.problem("PATCH", "/v1/categories/alarms", {"critical": True})
+        assert "written" in problem["detail"]
     else:
         problem = await admin.problem("PUT", "/v1/workflows/written", body)
         assert pointer in [one["pointer"] for one in problem["errors"]]

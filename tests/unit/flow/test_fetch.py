@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.model.connection import Connection, ConnectionLimits, HttpMethod, Secret, SecretName
-from clarion.model.ids import Instant
-from clarion.model.run import RunStatus
+from clarion.model.ids import EventId, Instant
+from clarion.model.run import RunStatus, StepCall
 from clarion.model.setup import Category, Step, StepType
 from clarion.model.status import Reason
 from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
@@ -269,6 +269,24 @@ async def test_runs_without_a_place_come_again(store):
         assert results[0] == "calls"
         assert {*results[1:-2]} == {"queues"}
         assert results[-2:] == ["done", "sent"]
+
+
+async def test_a_connection_that_goes_while_a_call_begins_keeps_no_place(store):
+    """However often it happens, others find theirs."""
+    async with engine(store, clock=ManualClock(), http=Shop(said(200, {"total": 12}))) as clarion:
+        await begin(clarion, PRICE, send("hello"))
+        service, setup = clarion.services.connections, clarion.ledger.setup
+        request = {"connection": "shop", "method": "get", "cache_s": None}
+        for number in range(ConnectionLimits().at_once * 4):
+            id_ = EventId(number.to_bytes(16, "big"))
+            call = StepCall(id=id_, type=StepType.FETCH, request=request)
+            assert service.known(clarion.tenant, call) is None
+            await setup.connections.delete(clarion.tenant, "shop")
+            assert (await service.fetch(clarion.tenant, call)).reason is Reason.FETCH_FAILED
+            await setup.connections.put(clarion.tenant, SHOP)
+        await clarion.trigger("w", "ada")
+        await clarion.pass_time(5)
+        assert await sent(clarion) == ["hello"]
 
 
 @pytest.mark.parametrize("gone", ["connection", "secret", "method"])

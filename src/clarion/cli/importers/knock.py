@@ -114,7 +114,13 @@ class _Workflow:
             )
             self._collects = self._collects or made is not None
             self._say(part, *said)
-        elif kind in ("throttle", "http_fetch"):
+        elif kind == "http_fetch":
+            self._say(
+                part,
+                ImportVerdict.NO_EQUAL,
+                "a step `fetch` asks a connection, and templates do not see its answer: see how-to/call-your-services.md",
+            )
+        elif kind == "throttle":
             self._say(
                 part, ImportVerdict.NO_EQUAL, "write it by hand: see how-to/write-workflows-with-steps.md"
             )
