@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -119,7 +120,8 @@ class ConfigKind:
         return whole
 
 
-def _defaults(document: type[Value]) -> dict[str, Any]:
+@cache
+def _defaults(document: type[Value]) -> Mapping[str, Any]:
     found = {}
     for one in msgspec.structs.fields(document):
         if one.default is not msgspec.NODEFAULT:

@@ -22,6 +22,7 @@ from clarion.api.problems import Fault, RejectedRequest, faults_at
 from clarion.api.secret_fields import MASK
 from clarion.errors import ClarionError, Conflict, PreconditionFailed, UnknownReference
 from clarion.flow.staged_setup import StagedLedger
+from clarion.model.ids import TenantId
 from clarion.model.run import by_version
 from clarion.model.user import Value
 from clarion.ports import terms
@@ -34,6 +35,8 @@ FORMAT = 1
 """Of the documents together. Raised when a folder of before could not be read any more."""
 
 
+WaitingRuns = Mapping[str, Mapping[tuple[int, str], int]]
+"""By workflow, then by version and step: how many wait."""
 CHANGED = (
     "What is live, or what you sent, is not what the plan saw: plan again, and look at what is different."
 )
@@ -161,7 +164,8 @@ class ConfigPlanner:
         live = await self._documents(self._parts)
         steps, unreadable = self._steps(body, live)
         staged = await StagedLedger.of(self._parts.ledger, self._caller.tenant)
-        trial = self._trial(staged)
+        waiting = await self._parts.ledger.runs.waiting(self._caller.tenant)
+        trial = self._trial(staged, waiting)
         possible, refused = await self._tried(steps, trial)
         broken = {step.key for step, _ in refused} | {key for key, _ in unreadable}
         wrong += [fault for _, found in unreadable for fault in found]
@@ -175,7 +179,7 @@ class ConfigPlanner:
         changes = [
             change
             for step in possible
-            if (change := await self._change(step, trial, then[step.kind].get(step.key))) is not None
+            if (change := self._change(step, trial, then[step.kind].get(step.key), waiting)) is not None
         ]
         order = {kind.name: number for number, kind in enumerate(KINDS)}
         changes.sort(key=lambda one: (order[one.kind], one.key or ""))
@@ -270,10 +274,14 @@ class ConfigPlanner:
 
     # -- trying ------------------------------------------------------------------------------------------------
 
-    def _trial(self, staged: StagedLedger) -> ApiParts:
+    def _trial(self, staged: StagedLedger, waiting: WaitingRuns) -> ApiParts:
         """All parts, on a configuration that only this plan sees."""
         ledger, services = staged.ledger, self._parts.services
-        setup = SetupService(ledger.setup, ledger.runs)
+
+        async def waiting_then(tenant: TenantId, workflow: str) -> WaitingRuns:
+            return waiting
+
+        setup = SetupService(ledger.setup, waiting_then)
         services = replace(
             services,
             setup=setup,
@@ -304,7 +312,9 @@ class ConfigPlanner:
             left = [step for step, _ in refused]
         return possible, []
 
-    async def _change(self, step: ConfigStep, trial: ApiParts, then: Value | None) -> ConfigChange | None:
+    def _change(
+        self, step: ConfigStep, trial: ApiParts, then: Value | None, waiting: WaitingRuns
+    ) -> ConfigChange | None:
         """What a step changes; None: nothing. `then`: the document as it would be."""
         after: dict[str, Any] | None = None
         if step.document is not None:
@@ -316,9 +326,9 @@ class ConfigPlanner:
             fields = [*differences(before, now), *self._new_secrets(step, trial, then)]
         if step.before is not None and step.document is not None and not fields:
             return None
-        waiting: Mapping[int, int] = {}
+        runs: Mapping[int, int] = {}
         if step.kind.name == "workflows" and step.before is not None:
-            waiting = by_version(await self._parts.ledger.runs.waiting(self._caller.tenant, step.key))
+            runs = by_version(waiting.get(step.key, {}))
         action = (
             ConfigAction.DELETE
             if step.document is None
@@ -331,7 +341,7 @@ class ConfigPlanner:
             key=step.key or None,
             action=action,
             fields=tuple(fields),
-            waiting_runs={str(version): count for version, count in sorted(waiting.items()) if count},
+            waiting_runs={str(version): count for version, count in sorted(runs.items()) if count},
         )
 
     def _new_secrets(self, step: ConfigStep, trial: ApiParts, then: Value | None) -> list[FieldChange]:

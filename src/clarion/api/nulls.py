@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ def stored(kind: type[Value], fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, **{name: fields[name] or "" for name in _texts(kind) if name in fields}}
 
 
-def _texts(kind: type[Value]) -> list[str]:
+@cache
+def _texts(kind: type[Value]) -> Sequence[str]:
     """The fields that hold an empty text when nothing was said."""
     return [field.name for field in msgspec.structs.fields(kind) if field.default == ""]

@@ -128,7 +128,7 @@ async def list_workflow_versions(
     live = workflows.all(caller.tenant).get(key)
     if not versions and not cursor:
         raise missing("workflow", key, workflows.all(caller.tenant))
-    waiting = by_version(await parts.ledger.runs.waiting(caller.tenant, key))
+    waiting = by_version((await parts.ledger.runs.waiting(caller.tenant, key)).get(key, {}))
     return Page(
         items=[
             WorkflowVersionView(version=one.version, live=one == live, waiting_runs=waiting[one.version])
@@ -175,7 +175,7 @@ async def delete_workflow(
 ) -> None:
     """Delete a workflow. Messages that wait to be sent are canceled. While runs of it wait, 409 unless `runs=cancel` says that
     they are canceled, which is an operation."""
-    waiting = await parts.ledger.runs.waiting(caller.tenant, key)
+    waiting = (await parts.ledger.runs.waiting(caller.tenant, key)).get(key, {})
     if waiting and runs is None:
         raise Conflict(
             f"{by_version(waiting).total()} runs of the workflow {key!r} wait. Cancel them with it (`runs=cancel`), or wait "

@@ -8,14 +8,14 @@ from clarion.dashboard import pages
 from clarion.dashboard.context import Site
 from clarion.dashboard.labels import because, workflow_name
 from clarion.dashboard.message_feed import when
+from clarion.dashboard.page_address import cursor, record_id
 from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
-from clarion.errors import InvalidInput, NotFound
 from clarion.model.campaign import GOING, OVER, Audience, CampaignStatus
 from clarion.model.channel import Channel
-from clarion.model.ids import id_text, parse_id
-from clarion.model.status import FAILED_FOR_GOOD, NOT_SENT, SUCCEEDED
+from clarion.model.ids import id_text
+from clarion.model.status import FAILED_FOR_GOOD, NOT_SENT, SUCCEEDED, Status
 from clarion.services.campaigns import CampaignCounts, FoundCampaign
 
 CAMPAIGNS = 50
@@ -32,12 +32,8 @@ route = PageRoutes()
 @route("GET", "/ui/campaigns", page=True)
 async def overview(site: Site, request: PageRequest, _: str) -> Response:
     """All campaigns, newest first."""
-    before = request.query.get("before", "")
-    try:
-        start = bytes.fromhex(before) if before else None
-    except ValueError:
-        raise InvalidInput("This address asks for campaigns in a way that does not exist.") from None
-    found, following = await site.parts.services.campaigns.page(site.tenant(), None, start, CAMPAIGNS)
+    before = cursor(request, "campaigns")
+    found, following = await site.parts.services.campaigns.page(site.tenant(), None, before, CAMPAIGNS)
     counts = await site.parts.services.campaigns.counts([one.row for one in found])
     rows = [await _row(site, one, counts[one.row.id]) for one in found]
     older = "" if following is None else following.hex()
@@ -90,15 +86,19 @@ async def cancel(site: Site, request: PageRequest, text: str) -> Response:
     return _page_of(await site.parts.services.campaigns.cancel(site.tenant(), _id(text)))
 
 
+@route("POST", "/ui/campaigns/*/retry-failed")
+async def retry_failed(site: Site, request: PageRequest, text: str) -> Response:
+    """Send again what failed: the same messages."""
+    await site.parts.services.campaigns.retry_failed(site.tenant(), _id(text))
+    return _page_of(await site.parts.services.campaigns.get(site.tenant(), _id(text)))
+
+
 def _page_of(found: FoundCampaign) -> Response:
     return Response(status=303, headers={"location": f"/ui/campaigns/{id_text(found.row.id)}"})
 
 
 def _id(text: str) -> bytes:
-    try:
-        return parse_id(text)
-    except ValueError:
-        raise NotFound("There is no such campaign.") from None
+    return record_id(text, "campaign")
 
 
 async def _row(site: Site, found: FoundCampaign, counts: CampaignCounts) -> dict[str, Any]:
@@ -120,10 +120,14 @@ async def _row(site: Site, found: FoundCampaign, counts: CampaignCounts) -> dict
         "waiting": f"{counts.active:,}",
         "sent": f"{counts.of(*SUCCEEDED):,}",
         "failed": f"{counts.of(*FAILED_FOR_GOOD):,}",
+        "said_messages": f"{counts.of(*Status):,}",
+        "partly_failed": counts.of(*FAILED_FOR_GOOD) > 0,
         "not_sent": f"{counts.of(*NOT_SENT):,}",
         "as_of": when(counts.as_of),
         "created": when(state.created_at),
         "rate": "" if campaign.rate_per_s is None else f"{campaign.rate_per_s:,}",
+        "tested": row.status is CampaignStatus.TESTED,
+        "test_share": "" if campaign.test_share is None else f"{campaign.test_share:.0%}",
         "startable": row.status in {CampaignStatus.DRAFT, CampaignStatus.TESTED},
         "going": row.status in GOING,
         "paused": row.status is CampaignStatus.PAUSED,

@@ -68,15 +68,9 @@ class Board:
             columns[kind.column].append({**kind._asdict(), "cards": shown[kind.name]})
         return {
             "seq": newest[-1].seq if newest else 0,
-            "activity": await self._rows(messages),
+            "activity": await self.rows(messages),
             "columns": columns,
         }
-
-    async def of_person(self, user: UserNo) -> list[dict[str, Any]]:
-        """The newest messages of one person."""
-        where = MessageFilter(user=user)
-        messages, _ = await self._parts.ledger.records.page(self._tenant, where, None, SHOWN)
-        return await self._rows(messages)
 
     async def since(self, after: int) -> tuple[int, bytes] | None:
         """What changed behind `after` as one fragment, oldest first, and where to go on; None when nothing did."""
@@ -88,7 +82,7 @@ class Board:
             return None
         ids = list(dict.fromkeys(change.message_id for change in changes))
         messages = [m for m in [await records.get(self._tenant, i) for i in ids] if m is not None]
-        rows = [render("activity.html", row=row) for row in await self._rows(messages)]
+        rows = [render("activity.html", row=row) for row in await self.rows(messages)]
         tried = dict.fromkeys(change.message_id for change in changes if change.outcome is not None)
         cards = await self._cards([c for i in tried for c in await self._captures(i)])
         last = max((at for at, one in enumerate(cards) if one.kind == "email"), default=-1)
@@ -156,7 +150,8 @@ class Board:
         }
         return Card(kind=KIND_OF[type(opened.content)].name, values=values)
 
-    async def _rows(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    async def rows(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Messages as a list shows them."""
         faces = await people(self._parts.ledger.users, [m.user for m in messages])
         workflows = self._parts.ledger.setup.workflows.all(self._tenant)
         return [

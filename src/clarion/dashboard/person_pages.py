@@ -7,13 +7,15 @@ from typing import Any
 
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
-from clarion.dashboard.message_feed import Board, when
+from clarion.dashboard.message_feed import when
+from clarion.dashboard.page_address import strange
+from clarion.dashboard.person_timeline import timeline
 from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.dashboard.user_list import person
 from clarion.dashboard.workflow_pages import run_rows
-from clarion.errors import ClarionError, InvalidInput, NotFound
+from clarion.errors import ClarionError, NotFound
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import UserNo
 from clarion.model.run import RunFilter, RunStatus
@@ -33,7 +35,7 @@ async def overview(site: Site, request: PageRequest, _: str) -> Response:
     """Everybody, newest first."""
     after = request.query.get("after", "")
     if after and not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise InvalidInput("This address asks for people in a way that does not exist.")
+        raise strange("people")
     found = await site.parts.ledger.users.page(site.tenant(), UserNo(int(after)) if after else None, PEOPLE)
     return _list(found, older=str(found[-1].no) if len(found) == PEOPLE else "")
 
@@ -107,7 +109,7 @@ async def one(site: Site, request: PageRequest, user_id: str) -> Response:
                 }
                 for one in sorted(user.profile.consents, key=lambda one: one.at, reverse=True)
             ],
-            activity=await Board(site.parts, tenant).of_person(user.no),
+            timeline=await timeline(site, request, user),
             runs=await run_rows(site, runs),
         )
     )

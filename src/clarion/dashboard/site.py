@@ -26,6 +26,7 @@ from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.guard import PageGuard
 from clarion.dashboard.message_feed import Board
 from clarion.dashboard.message_page import Detail
+from clarion.dashboard.page_address import record_id
 from clarion.dashboard.request import (
     AsgiApp,
     PageRequest,
@@ -40,7 +41,7 @@ from clarion.dashboard.request import (
 from clarion.dashboard.routing import EMAIL_POLICY, PageRoute, PageRoutes, fragment, plain, readable, sentence
 from clarion.dashboard.user_list import person
 from clarion.errors import ClarionError, InvalidData, NotFound
-from clarion.model.ids import MessageId, parse_id
+from clarion.model.ids import MessageId
 
 log = structlog.get_logger(__name__)
 
@@ -265,10 +266,7 @@ def _placed(pointer: str, detail: str) -> str:
 
 
 def _message_id(text: str) -> MessageId:
-    try:
-        return MessageId(parse_id(text))
-    except ValueError:
-        raise NotFound("There is no such message.") from None
+    return MessageId(record_id(text, "message"))
 
 
 MISSING = plain(404, "There is no page at this address.")

@@ -12,14 +12,15 @@ from clarion.dashboard import pages
 from clarion.dashboard.context import Site
 from clarion.dashboard.labels import because, workflow_name
 from clarion.dashboard.message_feed import when
+from clarion.dashboard.page_address import chosen, cursor, record_id
 from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.dashboard.step_words import words
 from clarion.dashboard.trigger_form import CHANNEL_NAMES, channels_of
 from clarion.dashboard.user_list import people
 from clarion.dashboard.workflow_graph import HEIGHT, LABEL, PILL, WIDTH, drawing
-from clarion.errors import InvalidInput, NotFound
-from clarion.model.ids import RunId, id_text, parse_id
+from clarion.errors import NotFound
+from clarion.model.ids import RunId, id_text
 from clarion.model.run import RunFilter, RunRow, RunStatus, by_version
 from clarion.model.setup import Step, Workflow
 from clarion.model.status import FAILED_FOR_GOOD
@@ -47,24 +48,23 @@ async def overview(site: Site, request: PageRequest, _: str) -> Response:
     for total in await site.parts.services.retention.totals(tenant, to - DAYS, to):
         messages[total.workflow] += total.count
         failed[total.workflow] += total.count * (total.status in FAILED_FOR_GOOD)
-    rows = []
-    for workflow in sorted(ledger.setup.workflows.all(tenant).values(), key=lambda one: one.key):
-        waiting = sum((await ledger.runs.waiting(tenant, workflow.key)).values())
-        rows.append(
-            {
-                "key": workflow.key,
-                "name": workflow_name(workflow, workflow.key),
-                "category": workflow.category,
-                "version": workflow.version,
-                "steps": len(workflow.steps),
-                "channels": [
-                    {"id": one.value, "name": CHANNEL_NAMES[one]} for one in channels_of(workflow.sends())
-                ],
-                "messages": f"{messages[workflow.key]:,}",
-                "failed": f"{failed[workflow.key]:,}",
-                "waiting": f"{waiting:,}",
-            }
-        )
+    waiting = await ledger.runs.waiting(tenant)
+    rows = [
+        {
+            "key": workflow.key,
+            "name": workflow_name(workflow, workflow.key),
+            "category": workflow.category,
+            "version": workflow.version,
+            "steps": len(workflow.steps),
+            "channels": [
+                {"id": one.value, "name": CHANNEL_NAMES[one]} for one in channels_of(workflow.sends())
+            ],
+            "messages": f"{messages[workflow.key]:,}",
+            "failed": f"{failed[workflow.key]:,}",
+            "waiting": f"{sum(waiting.get(workflow.key, {}).values()):,}",
+        }
+        for workflow in sorted(ledger.setup.workflows.all(tenant).values(), key=lambda one: one.key)
+    ]
     return Response(body=pages.render("workflows.html", here="workflows", rows=rows, days=DAYS))
 
 
@@ -76,7 +76,7 @@ async def one(site: Site, request: PageRequest, key: str) -> Response:
     if workflow is None:
         raise NotFound(f"There is no workflow {key!r}.")
     where, before = _wanted(request, workflow)
-    waiting = await ledger.runs.waiting(tenant, key)
+    waiting = (await ledger.runs.waiting(tenant, key)).get(key, {})
     at: Counter[str] = Counter()
     for (_, step), count in waiting.items():
         at[step] += count
@@ -176,10 +176,7 @@ async def cancel(site: Site, request: PageRequest, text: str) -> Response:
 
 
 async def _the_run(site: Site, text: str) -> RunRow:
-    try:
-        row = await site.parts.ledger.runs.get(site.tenant(), RunId(parse_id(text)))
-    except ValueError:
-        row = None
+    row = await site.parts.ledger.runs.get(site.tenant(), RunId(record_id(text, "run")))
     if row is None:
         raise NotFound(
             "There is no such run: one that never waits is in the explanation of its messages only."
@@ -189,16 +186,13 @@ async def _the_run(site: Site, text: str) -> RunRow:
 
 def _wanted(request: PageRequest, workflow: Workflow) -> tuple[RunFilter, RunId | None]:
     """What the address asks for, and the run before which to go on."""
-    status, before = request.query.get("status", ""), request.query.get("before", "")
-    try:
-        where = RunFilter(
-            workflow=workflow.key,
-            statuses=frozenset({RunStatus(status)} if status else ()),
-            step=request.query.get("step") or None,
-        )
-        return where, RunId(bytes.fromhex(before)) if before else None
-    except ValueError:
-        raise InvalidInput("This address asks for runs in a way that does not exist.") from None
+    status, before = chosen(request, "status", RunStatus, "runs"), cursor(request, "runs")
+    where = RunFilter(
+        workflow=workflow.key,
+        statuses=frozenset({status} if status else ()),
+        step=request.query.get("step") or None,
+    )
+    return where, None if before is None else RunId(before)
 
 
 async def run_rows(site: Site, found: Sequence[RunRow]) -> list[dict[str, Any]]:

@@ -176,7 +176,7 @@ class Services:
             vault,
             clock,
         )
-        setup_service = SetupService(setup, ledger.runs)
+        setup_service = SetupService(setup, ledger.runs.waiting)
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         users = UserService(ledger.users, inbox_actions, countries)

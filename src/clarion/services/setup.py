@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -15,18 +15,19 @@ from clarion.model.ids import TenantId
 from clarion.model.setup import AwaitedEvent, Category, Integration, Template, Tenant, Workflow
 from clarion.model.sink import Sink
 from clarion.model.source import Source
-from clarion.ports.ledger import Runs
 from clarion.rules.match import nearest
 
+Waiting = Callable[[TenantId, str], Awaitable[Mapping[str, Mapping[tuple[int, str], int]]]]
 D = TypeVar("D", Category, Workflow, Template, Integration, Source, Sink, Segment, Secret, Connection)
 
 
 class SetupService:
     """Stores documents that the caller has validated."""
 
-    def __init__(self, setup: SetupView, runs: Runs) -> None:
+    def __init__(self, setup: SetupView, waiting: Waiting) -> None:
+        """`waiting`: see `ports.ledger.Runs.waiting`."""
         self._setup = setup
-        self._runs = runs
+        self._waiting = waiting
         self._stores: dict[type, DocumentsView[Any]] = {
             Category: setup.categories,
             Workflow: setup.workflows,
@@ -52,7 +53,8 @@ class SetupService:
         live one that are about to."""
         workflows = self._setup.workflows
         live = workflows.all(tenant).get(workflow.key)
-        versions = {version for version, _ in await self._runs.waiting(tenant, workflow.key)}
+        waiting = (await self._waiting(tenant, workflow.key)).get(workflow.key, {})
+        versions = {version for version, _ in waiting}
         older = [live, *[await workflows.version(tenant, workflow.key, one) for one in versions]]
         listening = (event for one in older if one is not None for event in one.awaited())
         earlier = {(event.type, event.by): AwaitedEvent(type=event.type, by=event.by) for event in listening}

@@ -89,6 +89,7 @@ class TemplateService:
         self._limited = limited
         self._clock = clock
         self._turn: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._by_template: dict[TenantId, tuple[Mapping[str, Workflow], dict[str, list[Workflow]]]] = {}
 
     def over(self, setup: SetupView) -> TemplateService:
         """The same over another set-up."""
@@ -359,13 +360,25 @@ class TemplateService:
         categories = self._setup.categories.all(tenant)
         return any(
             not categories[workflow.category].critical
-            for workflow in self._setup.workflows.all(tenant).values()
-            if workflow.category in categories and _sends(workflow, key)
+            for workflow in self._senders(tenant, key)
+            if workflow.category in categories
         )
+
+    def _senders(self, tenant: TenantId, key: str) -> Sequence[Workflow]:
+        """The workflows that send a template, found anew when any workflow changes."""
+        workflows = self._setup.workflows.all(tenant)
+        known, senders = self._by_template.get(tenant, (None, {}))
+        if known is not workflows:
+            senders = {}
+            for workflow in workflows.values():
+                for template in workflow.templates():
+                    senders.setdefault(template, []).append(workflow)
+            self._by_template[tenant] = workflows, senders
+        return senders.get(key, ())
 
     def _wordless(self, tenant: TenantId, template: Template) -> Iterator[Finding]:
         """Channels on which workflows send it although it says nothing there: every such message would fail."""
-        for workflow in self._setup.workflows.all(tenant).values():
+        for workflow in self._senders(tenant, template.key):
             for channel in _needed(workflow, template.key):
                 if channel not in template.channels:
                     detail = (
@@ -409,10 +422,6 @@ def _schema_findings(template: Template) -> Iterator[Finding]:
 
 def _error(code: Code, pointer: str, detail: str) -> Finding:
     return Finding(severity=Severity.ERROR, code=code, pointer=pointer, detail=detail)
-
-
-def _sends(workflow: Workflow, template: str) -> bool:
-    return template in workflow.templates()
 
 
 def _needed(workflow: Workflow, template: str) -> Iterator[Channel]:

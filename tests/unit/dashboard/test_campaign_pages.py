@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from clarion.model.setup import Scope
+from clarion.model.status import Status
+from clarion.services.campaigns import CampaignCounts, CampaignService
 from tests.unit.dashboard.test_site import asker
 
 
@@ -58,3 +60,20 @@ async def test_what_is_not_possible_is_told(ask, campaign):
     assert answer.status == 409
     assert (await ask("/ui/campaigns/nope")).status == 404
     assert (await ask("/ui/campaigns?before=x")).status == 400
+
+
+async def test_what_failed_of_a_campaign_is_told_and_sent_again(app, ask, campaign, monkeypatch):
+    """How many of how many; the button is there when it is over."""
+    await ask(f"{campaign}/start", "POST")
+    await ask(f"{campaign}/cancel", "POST")
+
+    async def counts(self, rows):
+        counted = {Status.FAILED: 1, Status.SENT: 3}
+        return {row.id: CampaignCounts(statuses=counted, as_of=app.clock.now()) for row in rows}
+
+    monkeypatch.setattr(CampaignService, "counts", counts)
+    page = (await ask(campaign)).body
+    assert "Partly failed: 1 of 4 messages" in page
+    assert "Send again what failed" in page
+    answer = await ask(f"{campaign}/retry-failed", "POST")
+    assert (answer.status, answer.headers["location"]) == (303, campaign)

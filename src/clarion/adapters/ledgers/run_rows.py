@@ -177,3 +177,11 @@ def lost(plans: Sequence[PlanCommit], held: Set[RunId]) -> Set[bytes]:
     ]
     messages = {one.message_id for run in runs for one in run.channels if one.message_id is not None}
     return gone | {run.id for run in runs} | messages
+
+
+def waiting_of(rows: Iterable[Sequence[Any]]) -> dict[str, dict[tuple[int, str], int]]:
+    """Rows of workflow, version, step and count, by workflow."""
+    found: dict[str, dict[tuple[int, str], int]] = {}
+    for workflow, version, step, count in rows:
+        found.setdefault(workflow, {})[version, step] = count
+    return found

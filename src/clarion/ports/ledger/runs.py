@@ -46,5 +46,8 @@ class Runs(Protocol):
         now. Whatever a worker plans of it meanwhile is not stored, and anybody may claim it. One that had failed begins
         another part. None: it has gone on since."""
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
-        """How many runs of a workflow wait, by its version and the step where they do."""
+    async def waiting(
+        self, tenant: TenantId, workflow: str | None = None
+    ) -> Mapping[str, Mapping[tuple[int, str], int]]:
+        """How many runs wait, of one workflow or of all that have any: by workflow, then by its version and the step where
+        they do."""

@@ -139,8 +139,11 @@ def _behind(step: Step, before: Mapping[str, Step], data: DataType) -> tuple[dic
     return {**before, step.key: step}, data
 
 
+_FIELDS = msgspec.structs.fields(Step)
+
+
 def _of_fields(step: Step, at: str) -> Iterator[StepFault]:
-    for field in msgspec.structs.fields(Step):
+    for field in _FIELDS:
         name, shown = field.name, field.encode_name
         if name in (*_OF_EVERY, *KINDS[step.type].fields):
             continue

@@ -277,6 +277,9 @@ async def a_canceled_run_does_not_go_on(subject: LedgerSubject) -> None:
         for number, message in enumerate(messages)
     ]
     await subject.plan(*messages, run_rows=tuple(rows))
+    waiting = await subject.ledger.runs.waiting(subject.tenant, "news")
+    assert await subject.ledger.runs.waiting(subject.tenant) == waiting
+    assert sum(waiting["news"].values()) == len(rows)
     held = {row.id: row for row in await _due(subject)}
     cancel = subject.ledger.runs.cancel
     now = subject.now
@@ -349,7 +352,9 @@ async def runs_are_listed_newest_first(subject: LedgerSubject) -> None:
     assert len(await _page(subject, RunFilter(user=subject.bob.no))) == 0
     assert len(await _page(subject, RunFilter(version=2, user=subject.ada.no))) == 2
     assert await subject.ledger.runs.page(TenantId(9), RunFilter(), None, 9) == ([], None)
-    assert await subject.ledger.runs.waiting(subject.tenant, "w0") == {(1, "again"): 1, (2, "again"): 1}
+    assert await subject.ledger.runs.waiting(subject.tenant, "w0") == {
+        "w0": {(1, "again"): 1, (2, "again"): 1}
+    }
     assert await subject.ledger.runs.waiting(TenantId(9), "w0") == {}
 
 

@@ -12,7 +12,7 @@ from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.adapters.ledgers.run_rows import claimed, lost, woken
+from clarion.adapters.ledgers.run_rows import claimed, lost, waiting_of, woken
 from clarion.model.channel import Lane
 from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
@@ -103,12 +103,15 @@ class MemoryRuns:
 
         return await self._transactions.write(change)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
-        return Counter(
-            (row.version, row.step)
+    async def waiting(
+        self, tenant: TenantId, workflow: str | None = None
+    ) -> Mapping[str, Mapping[tuple[int, str], int]]:
+        counts = Counter(
+            (row.workflow, row.version, row.step)
             for row in self._waiting()
-            if (row.tenant, row.workflow) == (tenant, workflow)
+            if row.tenant == tenant and workflow in (None, row.workflow)
         )
+        return waiting_of((*place, count) for place, count in counts.items())
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 

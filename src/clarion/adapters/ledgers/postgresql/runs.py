@@ -21,6 +21,7 @@ from clarion.adapters.ledgers.run_rows import (
     row_of,
     run_of,
     share,
+    waiting_of,
     woken,
 )
 from clarion.model.channel import Lane
@@ -109,7 +110,8 @@ WAITS = """
     SELECT 1 FROM runs WHERE id BETWEEN $1 AND $2 AND event_id = $3 AND tenant = $4 AND due_at IS NOT NULL LIMIT 1
 """
 WAITING = """
-    SELECT version, step, count(*) FROM runs WHERE tenant = $1 AND workflow = $2 AND due_at IS NOT NULL GROUP BY version, step
+    SELECT workflow, version, step, count(*) FROM runs
+    WHERE tenant = $1 AND ($2::text IS NULL OR workflow = $2) AND due_at IS NOT NULL GROUP BY workflow, version, step
 """
 
 
@@ -215,9 +217,10 @@ class PostgresRuns:
 
         return await self._database.write(change)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
-        rows = await self._database.rows(WAITING, tenant, workflow)
-        return {(version, step): count for version, step, count in rows}
+    async def waiting(
+        self, tenant: TenantId, workflow: str | None = None
+    ) -> Mapping[str, Mapping[tuple[int, str], int]]:
+        return waiting_of(await self._database.rows(WAITING, tenant, workflow))
 
 
 async def lost_in(connection: Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.run_rows import (
     row_of,
     run_of,
     share,
+    waiting_of,
     woken,
 )
 from clarion.adapters.ledgers.sqlite import digests, signals, throttles
@@ -94,7 +95,8 @@ OTHERWISE_ZONED = """
 """
 WAITS = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? AND due_at IS NOT NULL LIMIT 1"
 WAITING = """
-    SELECT version, step, count(*) FROM runs WHERE tenant = ? AND workflow = ? AND due_at IS NOT NULL GROUP BY version, step
+    SELECT workflow, version, step, count(*) FROM runs
+    WHERE tenant = ?1 AND (?2 IS NULL OR workflow = ?2) AND due_at IS NOT NULL GROUP BY workflow, version, step
 """
 
 
@@ -210,12 +212,12 @@ class SqliteRuns:
 
         return await self._writer.call(change, rows=1)
 
-    async def waiting(self, tenant: TenantId, workflow: str) -> Mapping[tuple[int, str], int]:
-        def read(connection: sqlite3.Connection) -> Mapping[tuple[int, str], int]:
-            rows = connection.execute(WAITING, (tenant, workflow))
-            return {(version, step): count for version, step, count in rows}
-
-        return await self._readers.call(read)
+    async def waiting(
+        self, tenant: TenantId, workflow: str | None = None
+    ) -> Mapping[str, Mapping[tuple[int, str], int]]:
+        return await self._readers.call(
+            lambda connection: waiting_of(connection.execute(WAITING, (tenant, workflow)).fetchall())
+        )
 
 
 def lost_in(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
