@@ -118,7 +118,7 @@ class NetworkCalls:
 
     def _open(self, plugin: ProviderPlugin, *given: Any) -> Any:
         provider: Any = plugin.open(*given)
-        for name in ("send", "send_reporting", "whatsapp_templates", "fetch_receipts"):
+        for name in ("send", "send_reporting", "withdraw", "whatsapp_templates", "fetch_receipts"):
             if hasattr(provider, name):
                 setattr(provider, name, partial(self._call, getattr(provider, name)))
         return provider

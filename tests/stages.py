@@ -8,6 +8,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.vaults.local import LocalVault
+from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.groups import Groups
 from clarion.flow.intake.intake import Intake
@@ -75,6 +76,7 @@ class Stages:
             self.groups,
             coverage,
             NoDelivery(),
+            CancellationGuard(clock),
             priority,
             vault,
             clock,

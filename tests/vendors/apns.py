@@ -55,6 +55,14 @@ VENDORS = {
             Recorded(answer=refused(503, "Shutdown"), means=Retry),
             Recorded(answer=refused(503, "ServiceUnavailable"), means=Retry),
         ),
+        withdrawn=TAKEN,
+        withdrawals=(
+            Recorded(answer=TAKEN, means=Accepted),
+            Recorded(answer=refused(410, "Unregistered", timestamp=1_454_948_015_990), means=Gone),
+            Recorded(answer=refused(429, "TooManyRequests"), means=Retry, after_s=60),
+            Recorded(answer=refused(403, "InvalidProviderToken"), means=Misconfigured),
+        ),
+        edited=TAKEN,
         most_bytes=4_096,
     )
 }

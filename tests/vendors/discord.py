@@ -41,6 +41,14 @@ ALWAYS = (
     Recorded(answer=Answer.text(200, "<html>Welcome to the hotel</html>"), means=Unknown),
 )
 
+WITHDRAWALS = (
+    Recorded(answer=Answer(status=204), means=Accepted),
+    Recorded(answer=Answer.json(404, {"message": "Unknown Message", "code": 10008}), means=Accepted),
+    Recorded(answer=SLOW_DOWN, means=Retry, after_s=0.529),
+    Recorded(answer=Answer.text(502, "<html>Bad Gateway</html>"), means=Retry),
+)
+"""To DELETE, https://docs.discord.com/developers/resources/webhook#delete-webhook-message"""
+
 VENDORS = {
     "webhook": Vendor(
         config=lambda url: {"url": f"{url}/api/webhooks/7/{SECRET}", "username": "Shop"},
@@ -54,6 +62,9 @@ VENDORS = {
             ),
         ),
         never={"Gone": "the webhook is the integration's own"},
+        withdrawn=Answer(status=204),
+        withdrawals=(*WITHDRAWALS, Recorded(answer=UNKNOWN, means=Misconfigured)),
+        edited=POSTED,
     ),
     "webhook of a contact": Vendor(
         config=lambda url: {"hosts": ["127.0.0.1"]},
@@ -61,5 +72,8 @@ VENDORS = {
         accepted=POSTED,
         replies=(*ALWAYS, Recorded(answer=UNKNOWN, means=Gone)),
         never={"Misconfigured": "nothing of the integration's own is used"},
+        withdrawn=Answer(status=204),
+        withdrawals=(*WITHDRAWALS, Recorded(answer=UNKNOWN, means=Gone)),
+        edited=POSTED,
     ),
 }

@@ -89,6 +89,13 @@ VENDORS = {
             Recorded(answer=refused(404, "NOT_FOUND"), means=Misconfigured),
             Recorded(answer=Answer(status=502, body=HTML_502.encode()), means=Retry),
         ),
+        withdrawn=TAKEN,
+        withdrawals=(
+            Recorded(answer=TAKEN, means=Accepted),
+            Recorded(answer=refused(404, "NOT_FOUND", "UNREGISTERED"), means=Gone),
+            Recorded(answer=refused(503, "UNAVAILABLE", "UNAVAILABLE"), means=Retry),
+        ),
+        edited=TAKEN,
         most_bytes=32 * 1024,
     )
 }

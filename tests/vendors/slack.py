@@ -17,6 +17,8 @@ POSTED = Answer.json(
     },
 )
 OK = Answer.text(200, "ok")
+DELETED = Answer.json(200, {"ok": True, "channel": "C123ABC456", "ts": "1503435956.000247"})
+"""https://docs.slack.dev/reference/methods/chat.delete, and to `chat.update` with the new text."""
 
 
 def refused(code: str) -> Answer:
@@ -57,6 +59,17 @@ VENDORS = {
             Recorded(answer=refused("channel_not_found"), means=Misconfigured),
         ),
         never={"Gone": "the message goes to the integration's own channel"},
+        withdrawn=DELETED,
+        withdrawals=(
+            Recorded(answer=DELETED, means=Accepted),
+            Recorded(answer=refused("message_not_found"), means=Accepted),
+            Recorded(answer=refused("cant_delete_message"), means=Rejected),
+            Recorded(answer=refused("compliance_exports_prevent_deletion"), means=Rejected),
+            Recorded(answer=refused("token_revoked"), means=Misconfigured),
+            Recorded(answer=refused("ratelimited"), means=Retry),
+            Recorded(answer=Answer.text(503, "upstream connect error"), means=Retry),
+        ),
+        edited=DELETED,
     ),
     "bot to a contact": Vendor(
         config=bot,
@@ -74,6 +87,7 @@ VENDORS = {
     "webhook": Vendor(
         config=webhook,
         accepted=OK,
+        withdrawals=(Recorded(answer=OK, means=Rejected),),
         replies=(
             Recorded(answer=OK, means=Accepted),
             Recorded(answer=Answer.text(400, "invalid_payload"), means=Rejected),

@@ -34,6 +34,20 @@ ALWAYS = (
 )
 
 
+DELETED = Answer.json(200, {"ok": True, "result": True})
+WITHDRAWALS = (
+    Recorded(answer=DELETED, means=Accepted),
+    Recorded(answer=no(400, "Bad Request: message to delete not found"), means=Accepted),
+    Recorded(answer=no(400, "Bad Request: message can't be deleted for everyone"), means=Rejected),
+    Recorded(answer=no(400, "Bad Request: message can't be deleted"), means=Rejected),
+    Recorded(answer=no(403, "Forbidden: not enough rights to delete a message"), means=Rejected),
+    Recorded(answer=no(401, "Unauthorized"), means=Misconfigured),
+    Recorded(answer=no(429, "Too Many Requests: retry after 14", retry_after=14), means=Retry, after_s=14),
+    Recorded(answer=Answer.text(502, "<html>502 Bad Gateway</html>"), means=Retry),
+)
+"""https://core.telegram.org/bots/api#deletemessage"""
+
+
 def bot(url: str) -> dict[str, str]:
     """A bot with a channel to fall back to."""
     return {"token": f"123456:{SECRET}", "chat": "@shop_news", "api_url": url}
@@ -45,6 +59,9 @@ VENDORS = {
         accepted=SENT,
         replies=(*ALWAYS, Recorded(answer=no(400, "Bad Request: chat not found"), means=Misconfigured)),
         never={"Gone": "the message goes to the integration's own chat"},
+        withdrawn=DELETED,
+        withdrawals=WITHDRAWALS,
+        edited=SENT,
     ),
     "bot to a contact": Vendor(
         config=bot,
@@ -65,6 +82,15 @@ VENDORS = {
                 means=Retry,
             ),
             Recorded(answer=no(403, "Forbidden: the group chat was deleted"), means=Gone),
+        ),
+        withdrawn=DELETED,
+        withdrawals=(
+            *WITHDRAWALS,
+            Recorded(answer=no(403, "Forbidden: bot was blocked by the user"), means=Gone),
+        ),
+        edited=no(
+            400,
+            "Bad Request: message is not modified: specified new message content and reply markup are exactly the same",
         ),
     ),
 }

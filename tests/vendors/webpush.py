@@ -36,6 +36,13 @@ VENDORS = {
         ),
         never={"Misconfigured": "a subscription of somebody's must not stop all others"},
         excused={"what_is_said_arrives": "it arrives encrypted (RFC 8291), and is decrypted in other tests"},
+        withdrawn=CREATED,
+        withdrawals=(
+            Recorded(answer=CREATED, means=Accepted),
+            Recorded(answer=Answer.text(410, "push subscription has unsubscribed or expired.\n"), means=Gone),
+            Recorded(answer=Answer.text(503, "Service Unavailable"), means=Retry),
+        ),
+        edited=CREATED,
         most_bytes=4_096,
     )
 }

@@ -19,7 +19,7 @@ from clarion.adapters.http import HttpReply, outcome_of
 from clarion.model.content import Action, ChatContent
 from clarion.model.graphemes import cuts
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Unknown
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 
 URL_CHARS = 2000
 """A longer link is left out: Discord takes 2048, the others more."""
@@ -80,6 +80,11 @@ def content_of(outgoing: Outgoing) -> ChatContent:
     """The content of a message on the chat channel."""
     assert isinstance(outgoing.content, ChatContent), "each channel has its own content"
     return outgoing.content
+
+
+def unsent(sent: SentMessage) -> Outgoing:
+    """A message that is to be withdrawn as it would be sent again: for whoever looks for its destination."""
+    return Outgoing(message=sent.message, user=sent.user, contact=sent.contact, content=ChatContent(text=""))
 
 
 def address_of(outgoing: Outgoing) -> str:

@@ -79,7 +79,7 @@ async def mark(person: PathUser, data: MarkBody, parts: Parts) -> MarkView:
 
 def view(item: InboxItem, user: User, parts: ApiParts) -> ShownItem:
     """An item, opened."""
-    return shown(item, parts.vault.open(user.key, item.sealed))
+    return shown(item, parts.vault.open(user.key, item.sealed) if item.sealed else b"")
 
 
 async def _counts(parts: ApiParts, user: User) -> InboxCounts:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from clarion.api.auth import Identity
@@ -26,6 +27,7 @@ from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id, run_id
 from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message, MessageFilter
+from clarion.model.receipt import TAKEN_BACK
 from clarion.model.setup import Money
 from clarion.model.spending import MessageCost
 from clarion.model.status import (
@@ -38,10 +40,12 @@ from clarion.model.status import (
     Status,
 )
 from clarion.model.user import Value
+from clarion.rules import withdrawals
 from clarion.rules.explain import RunExplanation, merged
 from clarion.rules.match import closest, nearest
 from clarion.rules.prices import PRICED
 from clarion.rules.time_format import rfc3339
+from clarion.services.withdrawals import TakenBack
 
 LOOK_EVERY_S = 0.25
 """How often a waiting tail looks for new changes."""
@@ -129,6 +133,10 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     archived_at: str | None
 
 
+ASKED = {202: ResponseSpec(MessageView, generate_examples=False, description="Its provider is asked")}
+"""What a withdrawal answers of a message that is out."""
+
+
 class MessageRetry(Value, frozen=True, kw_only=True):
     """How to send it again."""
 
@@ -155,8 +163,21 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """Why this integration, when there were several: the scores, and what ruled others out."""
 
 
+class WithdrawalView(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of taking a message back after it was sent."""
+
+    result: Literal["waiting", "withdrawn", "edited", "not_withdrawn"]
+    at: str
+    """Since when it is so."""
+    text: str
+    """The same in words, with the reason."""
+
+
 class MessageDetail(MessageView, frozen=True, kw_only=True):
     """A message with its timeline, attempts, explanation and content."""
+
+    withdrawal: WithdrawalView | None
+    """Null: nobody took it back after it was sent."""
 
     timeline: list[ChangeView]
     attempts: list[ChangeView]
@@ -254,6 +275,18 @@ async def cancel_message(message_id: str, caller: Caller, parts: Parts) -> Messa
     return await again(parts, caller, message_id)
 
 
+@post("/{message_id:str}/withdraw", opt=SEND, status_code=200, responses=ASKED)
+async def withdraw_message(message_id: str, caller: Caller, parts: Parts) -> Response[MessageView]:
+    """Take a message back. One that is not sent is canceled (200). One that is out is withdrawn where its channel can do
+    that (202): `withdrawal` of the message says soon what came of it, or why it cannot be withdrawn."""
+    message = await the_message(parts, caller, message_id)
+    (taken,) = await parts.services.withdrawals.withdraw([message])
+    if taken is TakenBack.NOTHING:
+        raise nothing_to_withdraw(message)
+    status_code = 202 if taken is TakenBack.ASKED else 200
+    return Response(await again(parts, caller, message_id), status_code=status_code)
+
+
 @post("/{message_id:str}/retry", opt=SEND, status_code=200)
 async def retry_message(
     message_id: str, caller: Caller, parts: Parts, data: MessageRetry | None = None
@@ -266,6 +299,11 @@ async def retry_message(
         able = ", ".join(sorted(RETRYABLE_BY_HAND))
         raise Conflict(f"The message is {message.status}: only {able} can be retried.")
     return await again(parts, caller, message_id)
+
+
+def nothing_to_withdraw(message: Message) -> Conflict:
+    """Nobody has the message, and nobody will."""
+    return Conflict(f"The message is {message.status}: there is nothing to withdraw.")
 
 
 async def workflows_of(parts: ApiParts, caller: Identity, text: str | None) -> frozenset[str]:
@@ -345,7 +383,8 @@ async def again(parts: ApiParts, caller: Identity, text: str) -> MessageView:
 async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> MessageDetail:
     """Everything about one message."""
     (shown,) = await views_of(parts, [message])
-    timeline = [change_view(c) for c in await parts.ledger.records.changes(caller.tenant, message.id)]
+    changes = await parts.ledger.records.changes(caller.tenant, message.id)
+    timeline = [change_view(change) for change in changes]
     runs = await parts.ledger.plans.runs_of(caller.tenant, message.event_id, message.user)
     run = next((run for run in merged(runs) if run.workflow == message.workflow), None)
     content, problem = None, None
@@ -355,12 +394,23 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
         problem = wrong.detail
     return MessageDetail(
         **msgspec.structs.asdict(shown),
+        withdrawal=await _withdrawal(parts, message, changes),
         timeline=timeline,
-        attempts=[change for change in timeline if change.outcome not in (None, *MARKS)],
+        attempts=[change for change in timeline if change.outcome not in (None, *MARKS, *TAKEN_BACK)],
         explanation=None if run is None else (await explained(parts, [run], {run.user: shown.user_id}))[0],
         content=content,
         content_problem=problem,
     )
+
+
+async def _withdrawal(parts: ApiParts, message: Message, changes: Sequence[Change]) -> WithdrawalView | None:
+    for waiting in await parts.ledger.withdrawals.waiting([message.id]):
+        words = "It is being withdrawn." if waiting.sealed is None else "It is being changed."
+        return WithdrawalView(result="waiting", at=rfc3339(waiting.asked_at), text=words)
+    if (change := withdrawals.result(changes)) is None:
+        return None
+    outcome = msgspec.convert(change.outcome, Literal["withdrawn", "edited", "not_withdrawn"])
+    return WithdrawalView(result=outcome, at=rfc3339(change.at), text=withdrawals.in_words(change))
 
 
 def an_event_id(text: str) -> EventId:
@@ -437,7 +487,7 @@ def change_view(change: Change) -> ChangeView:
 
 router = Router(
     "/v1/messages",
-    route_handlers=[list_messages, tail, get_message, cancel_message, retry_message],
+    route_handlers=[list_messages, tail, get_message, cancel_message, withdraw_message, retry_message],
     opt=one("message", "message_id"),
     tags=["Messages"],
 )

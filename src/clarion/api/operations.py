@@ -56,6 +56,7 @@ _KINDS: dict[str, type[ClarionError]] = {"conflict": Conflict, "not_found": NotF
 Kind = Literal[
     "messages.retry",
     "messages.cancel",
+    "messages.withdraw",
     "runs.retry",
     "runs.cancel",
     "runs.migrate",
@@ -119,7 +120,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`messages.retry`, `messages.cancel`, `runs.retry`, `runs.cancel`, `runs.migrate`, `users.import` or `users.export`."""
+    """`messages.retry`, `messages.cancel`, `messages.withdraw`, `runs.retry`, `runs.cancel`, `runs.migrate`, `users.import` or `users.export`."""
     status: OperationStatus
     """`partly_failed`: something was done and something was not. `failed`: nothing was done."""
     progress: ProgressView

@@ -1,4 +1,4 @@
-"""`POST /v1/messages/retry` and `/cancel`: several messages, by `ids` at once, by `filter` as an operation."""
+"""`POST /v1/messages/retry`, `/cancel` and `/withdraw`: several messages, by `ids` at once, by `filter` as an operation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import SEND, Caller, Parts, listed_id, the_user
-from clarion.api.messages import VersionChoice
+from clarion.api.messages import VersionChoice, nothing_to_withdraw
 from clarion.api.operations import STARTED, started
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import ClarionError, Conflict, InvalidInput, NotFound
@@ -23,10 +23,12 @@ from clarion.model.message import MessageFilter
 from clarion.model.operation import OperationKind
 from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
 from clarion.model.user import Value
+from clarion.services.withdrawals import TakenBack
 
 MOST = 1_000
 FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
 WaitingStatus = Literal["queued", "deferred"]
+SentStatus = Literal["queued", "deferred", "sending", "sent", "delivered"]
 Ids = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST)]
 
 
@@ -54,6 +56,12 @@ class WaitingFilter(_Filter, frozen=True, kw_only=True):
     status: WaitingStatus | None = None
 
 
+class SentFilter(_Filter, frozen=True, kw_only=True):
+    """Which of the messages that wait, are being sent, or are out; `{}` means all of them."""
+
+    status: SentStatus | None = None
+
+
 class MessagesRetry(Value, frozen=True, kw_only=True):
     """Either `ids` or `filter`."""
 
@@ -67,6 +75,13 @@ class MessagesCancel(Value, frozen=True, kw_only=True):
 
     ids: Ids | None = None
     filter: WaitingFilter | None = None
+
+
+class MessagesWithdraw(Value, frozen=True, kw_only=True):
+    """Either `ids` or `filter`."""
+
+    ids: Ids | None = None
+    filter: SentFilter | None = None
 
 
 @post("/retry", opt=SEND, status_code=200, responses=STARTED)
@@ -86,6 +101,21 @@ async def cancel_messages(data: MessagesCancel, caller: Caller, parts: Parts) ->
         )
     ids = _ids(data.ids, data.filter)
     errors = await asyncio.gather(*(_canceled(parts, caller, one) for one in ids))
+    return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
+
+
+@post("/withdraw", opt=SEND, status_code=200, responses=STARTED)
+async def withdraw_messages(data: MessagesWithdraw, caller: Caller, parts: Parts) -> Response[BulkView]:
+    """Take messages back: these `ids` at once, or as an operation all that match. What is not sent is canceled; what is
+    out is withdrawn where its channel can do that, soon after: `withdrawal` of each message says what came of it."""
+    if data.filter is not None and data.ids is None:
+        where = await _where(parts, caller, data.filter, data.filter.status)
+        return await started(
+            parts,
+            await parts.services.operations.start(caller.tenant, OperationKind.WITHDRAW_MESSAGES, where),
+        )
+    ids = _ids(data.ids, data.filter)
+    errors = await asyncio.gather(*(_withdrawn(parts, caller, one) for one in ids))
     return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
 
 
@@ -117,6 +147,15 @@ async def _canceled(parts: ApiParts, caller: Identity, message_id: MessageId) ->
     if status is Status.CANCELED:
         return None
     return Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
+
+
+async def _withdrawn(parts: ApiParts, caller: Identity, message_id: MessageId) -> ClarionError | None:
+    """Why it is not."""
+    message = await parts.ledger.records.get(caller.tenant, message_id)
+    if message is None:
+        return _missing(message_id)
+    (taken,) = await parts.services.withdrawals.withdraw([message])
+    return nothing_to_withdraw(message) if taken is TakenBack.NOTHING else None
 
 
 async def _why_not(parts: ApiParts, caller: Identity, message_id: MessageId) -> ClarionError:
@@ -164,4 +203,6 @@ def _event(text: str) -> EventId:
         ) from None
 
 
-router = Router("/v1/messages", route_handlers=[retry_messages, cancel_messages], tags=["Messages"])
+router = Router(
+    "/v1/messages", route_handlers=[retry_messages, cancel_messages, withdraw_messages], tags=["Messages"]
+)

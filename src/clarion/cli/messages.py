@@ -12,7 +12,7 @@ import typer
 from clarion.cli.operations import NoWait, end, several
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="List, inspect, cancel and retry messages.")
+program = typer.Typer(no_args_is_help=True, help="List, inspect, cancel, withdraw and retry messages.")
 
 Id = Annotated[str, typer.Argument(metavar="MESSAGE", help="Id of the message.")]
 User = Annotated[str | None, typer.Option("--user-id", help="Only this user's.")]
@@ -174,6 +174,30 @@ def cancel(
 @program.command()
 @connected
 @filtered
+def withdraw(
+    ids: Ids = None,
+    everything: All = False,
+    no_wait: NoWait = False,
+    *,
+    where: Filter,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Take messages back, also those that are out, where their channel can: the given ones, or with --all all that match.
+
+    `clarion messages show` says what came of it.
+
+    \b
+    Examples:
+      clarion messages withdraw 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+      clarion messages withdraw --all --event-id 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+    """
+    _act(connect(), "withdraw", ids, where, {}, everything=everything, no_wait=no_wait, json=json)
+
+
+@program.command()
+@connected
+@filtered
 def retry(
     ids: Ids = None,
     everything: All = False,
@@ -312,6 +336,8 @@ def _detail(message: Any) -> None:
     )
     for change in message["timeline"]:
         _change(change)
+    if message["withdrawal"]:
+        output.field("withdrawal", message["withdrawal"]["text"])
     if message["explanation"]:
         output.explained(message["explanation"])
     for name, value in (message["content"] or {}).items():
@@ -326,10 +352,13 @@ def _change(change: Any) -> None:
 
     from clarion.cli import output
     from clarion.model.inbox import MARKS
+    from clarion.model.receipt import TAKEN_BACK
 
     more = [change["reason"] or ""]
     if change["outcome"] in MARKS:
         more.append(f"{change['outcome']} in the inbox")
+    elif change["outcome"] in TAKEN_BACK:
+        more.append(change["outcome"].replace("_", " "))
     elif change["outcome"]:
         more.append(f"attempt {change['attempt']} by {change['integration']}: {change['outcome']}")
     if change["due_at"] and change["status"] == "deferred":

@@ -41,6 +41,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of receipts that it reports, or that are fetched."""
     inbound: bool
     """It passes on what people write."""
+    takes_back: tuple[str, ...]
+    """What it can do about a message that is out: `edit`, `withdraw`."""
 
 
 def features(plugin: ProviderPlugin) -> Features:
@@ -55,7 +57,15 @@ def features(plugin: ProviderPlugin) -> Features:
         idempotent=plugin.idempotent,
         receipts=() if reporting is None else tuple(sorted(reporting.kinds)),
         inbound=callbacks is not None and callbacks.inbound,
+        takes_back=_takes_back(plugin),
     )
+
+
+def _takes_back(plugin: ProviderPlugin) -> tuple[str, ...]:
+    able = plugin.takes_back
+    if able is None:
+        return ()
+    return tuple(name for name, can in (("edit", able.edits), ("withdraw", able.withdraws)) if can)
 
 
 def page_of(text: str, plugins: Mapping[str, ProviderPlugin]) -> str:
@@ -69,8 +79,8 @@ def page_of(text: str, plugins: Mapping[str, ProviderPlugin]) -> str:
 
 
 def _matrix(known: list[Features]) -> Iterator[str]:
-    yield "| provider | channels | at once | a repeat | delivery reports | messages of people |"
-    yield "|---|---|---|---|---|---|"
+    yield "| provider | channels | at once | a repeat | delivery reports | messages of people | once it is out |"
+    yield "|---|---|---|---|---|---|---|"
     for one in sorted(known, key=lambda one: (one.channels, one.name)):
         repeat = "no second effect" if one.idempotent else "second message"
         reports = ", ".join(f"`{kind}`" for kind in one.receipts) or "no"
@@ -78,7 +88,7 @@ def _matrix(known: list[Features]) -> Iterator[str]:
         anchor = re.sub(r"[^\w\- ]", "", anchor).replace(" ", "-")
         yield (
             f"| [`{one.name}`](#{anchor}) | {', '.join(one.channels)} | {one.batch} | {repeat} | {reports} "
-            f"| {'yes' if one.inbound else 'no'} |"
+            f"| {'yes' if one.inbound else 'no'} | {', '.join(one.takes_back) or 'nothing'} |"
         )
 
 
@@ -96,7 +106,15 @@ def _section(text: str, plugin: ProviderPlugin) -> str:
 def _facts(plugin: ProviderPlugin) -> str:
     channels = ", ".join(f"`{channel}`" for channel in sorted(plugin.channels))
     repeat = "has no second effect" if plugin.idempotent else "is a second message"
-    return f"Channels: {channels}. At once: {plugin.batch}. A repeat {repeat}."
+    return f"Channels: {channels}. At once: {plugin.batch}. A repeat {repeat}.{_limits(plugin)}"
+
+
+def _limits(plugin: ProviderPlugin) -> str:
+    """What can be done about a message that is out."""
+    able = " and ".join({"edit": "changed", "withdraw": "withdrawn"}[one] for one in _takes_back(plugin))
+    if plugin.takes_back is None or not able:
+        return ""
+    return f" A message that is out can be {able}. {plugin.takes_back.limits}".rstrip()
 
 
 def _settings(text: str, plugin: ProviderPlugin) -> Iterator[str]:

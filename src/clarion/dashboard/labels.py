@@ -90,6 +90,7 @@ BECAUSE = {
     Reason.WORKFLOW_THROTTLE: "enough runs have passed a throttle of the workflow",
     Reason.SUCCESS_EVENT: "the event came that it was to bring about",
     Reason.STOP_EVENT: "an event came that stops it",
+    Reason.WITHDRAWN: "it was withdrawn",
     Reason.RETRIED: "retried by hand",
 }
 

@@ -18,6 +18,7 @@ from clarion.model.content import EmailContent
 from clarion.model.ids import MessageId, TenantId, id_text
 from clarion.model.inbox import MARKS
 from clarion.model.message import Change, Message
+from clarion.model.receipt import TAKEN_BACK
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.rules.explain import ChannelExplanation, explanation, merged
@@ -131,6 +132,8 @@ def _step(change: Change, first: Change) -> dict[str, Any]:
         more.append(because(change.reason))
     if change.outcome in MARKS:
         more.append(f"{change.outcome} in the inbox")
+    elif change.outcome in TAKEN_BACK:
+        more.append(change.outcome.replace("_", " "))
     elif change.outcome is not None:
         took = f" in {change.took_ms} ms" if change.took_ms is not None else ""
         more.append(f"attempt {change.attempt} by {change.integration}: {change.outcome}{took}")

@@ -53,6 +53,7 @@ class Ledger:
         self.operations = store.operations
         self.steps = store.steps
         self.files = store.files
+        self.withdrawals = store.withdrawals
         self.inboxes = store.inboxes
         self.captures = store.captures
         self.conversations = store.conversations

@@ -24,6 +24,7 @@ from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.dispatch.routing import Routing
 from clarion.flow.dispatch.stored_delivery import DeliveryByStoring
 from clarion.flow.dispatch.whatsapp import WhatsAppCheck
+from clarion.flow.dispatch.withdrawals import WithdrawalSender
 from clarion.flow.groups import Groups
 from clarion.flow.intake.homes import Homes, Regions
 from clarion.flow.intake.intake import Intake
@@ -145,6 +146,7 @@ class Pipeline:
             self.groups,
             self.coverage,
             delivery,
+            self.guard,
             self.priority,
             vault,
             clock,
@@ -180,6 +182,17 @@ class Pipeline:
         self.direct_calls = DirectCalls(self.integrations, self._calls, clock)
         # 4 track
         self._receipts = ReceiptTracker(ledger, opt_out, self.guard, self.scores, clock)
+        self.withdrawals = WithdrawalSender(
+            ledger,
+            self.integrations,
+            self._calls,
+            self.guard,
+            self._receipts.receive,
+            fanout,
+            vault,
+            clock,
+            random,
+        )
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
@@ -208,6 +221,7 @@ class Pipeline:
             self.loops.start(f"resume-{lane}", partial(self.runs.run, lane))
             self.loops.start(f"campaigns-{lane}", partial(self._campaigns.run, lane))
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
+        self.loops.start("withdraw", self.withdrawals.run)
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
             self.loops.start(name, partial(self.dispatcher.run, queue))

@@ -77,6 +77,7 @@ def row_after(
         fence=0 if before is None else before.fence,
         waits=advance.waits,
         use=advance.use,
+        stops=advance.stops,
         wakes=() if before is None else before.wakes,
         zoned=user.revision if state is not None and state.zoned else None,
     )

@@ -101,7 +101,7 @@ class StreamReader:
 
     def _opened(self, stream: UserStream, item: InboxItem) -> ShownItem:
         try:
-            return shown(item, self._vault.open(stream.key, item.sealed))
+            return shown(item, self._vault.open(stream.key, item.sealed) if item.sealed else b"")
         except (SealBroken, msgspec.DecodeError) as wrong:
             # One damaged item must not keep its owner from all the others.
             log.warning("inbox_item_unreadable", tenant=stream.tenant, error=type(wrong).__name__)

@@ -49,6 +49,15 @@ class InboxCard(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=
         return self.item.message_id
 
 
+class InboxReplacement(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+    """What an item of an inbox holds from now on. A withdrawn one holds nothing, stands in no list, and stays so."""
+
+    user: UserNo
+    message_id: MessageId
+    sealed: bytes
+    """The InAppContent as JSON, sealed under the user's key; empty: it is withdrawn."""
+
+
 class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of an inbox, the same over HTTP, WebSocket and event streams."""
 
@@ -71,6 +80,8 @@ class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     archived_at: str | None
     snoozed_until: str | None = None
     """Always null: items cannot be put off yet."""
+    withdrawn: bool = False
+    """The sender took it back: there is nothing in it any more, and it is to be removed from every list."""
 
 
 class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class OperationKind(StrEnum):
 
     RETRY_MESSAGES = "messages.retry"
     CANCEL_MESSAGES = "messages.cancel"
+    WITHDRAW_MESSAGES = "messages.withdraw"
     RETRY_RUNS = "runs.retry"
     CANCEL_RUNS = "runs.cancel"
     MIGRATE_RUNS = "runs.migrate"

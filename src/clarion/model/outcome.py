@@ -6,7 +6,7 @@ import msgspec
 
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant
-from clarion.model.inbox import Captured, InboxCard, InboxItem
+from clarion.model.inbox import Captured, InboxCard, InboxItem, InboxReplacement
 from clarion.model.status import Reason
 
 
@@ -17,6 +17,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     delivered: bool = False
     content: bytes = b""
     """Of an inbox item as JSON, for devices that are connected: they need not wait for the seal to be opened again."""
+    replaced: InboxReplacement | None = None
+    """Of what is withdrawn or edited in the inbox."""
     record: InboxItem | InboxCard | Captured | Delivery | None = None
     """Stored by the ledger in the very transaction that settles the message: exactly once. So are those of failures."""
 

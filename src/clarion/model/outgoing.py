@@ -1,4 +1,4 @@
-"""What a provider is given: one rendered message for one contact."""
+"""What a provider is given: one rendered message for one contact, or one that is out and is to be taken back."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """The same for messages of which only the newest matters; empty: each matters."""
     live: LiveUpdate | None = None
     """Which state of a live resource it shows; None: it is a message like any other."""
+    replaces: str = ""
+    """What the provider called the message that is out and is to show this from now on; empty: it is a new one. Only for
+    providers that edit (`ProviderPlugin.takes_back`)."""
+
+
+class SentMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was sent to a contact and is to be withdrawn."""
+
+    message: Message
+    user: User
+    contact: Contact | None
+    """Where it would go today: it may be another contact than the one it went to."""
+    provider_id: str
+    """What the provider called it (`Accepted.provider_id`); empty: nothing."""
+    collapse_key: bytes = b""
+    """As it was sent with."""

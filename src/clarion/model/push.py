@@ -91,6 +91,16 @@ def push_payload(
     )
 
 
+def withdrawal_payload(tag: str) -> bytes:
+    """What asks the service worker of a browser to close the notification with this `tag`."""
+    return _encode({"withdraw": tag})
+
+
+def app_withdrawal(message: MessageId, tag: str) -> dict[str, str]:
+    """What asks an app to remove what it shows of a message; `tag`: what the system knows it by."""
+    return {"withdraw": id_text(message), **({"tag": tag} if tag else {})}
+
+
 def apns_payload(content: PushContent, message: MessageId, live: LiveUpdate | None = None) -> bytes:
     """The notification as APNs takes it: `aps`, and beside it what the app gets."""
     return _encode({"aps": aps(content, live), **app_data(content, message, live)})

@@ -24,6 +24,9 @@ class ReceiptKind(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     FAILED = "failed"
     ACKNOWLEDGED = "acknowledged"
+    WITHDRAWN = "withdrawn"
+    EDITED = "edited"
+    NOT_WITHDRAWN = "not_withdrawn"
 
 
 KIND_DOC: dict[ReceiptKind, str] = {
@@ -37,8 +40,15 @@ KIND_DOC: dict[ReceiptKind, str] = {
     ReceiptKind.CLICKED: "A link in it was followed.",
     ReceiptKind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
     ReceiptKind.ACKNOWLEDGED: "The person said that they have heard or read it, such as by a digit in a call.",
+    ReceiptKind.WITHDRAWN: "Clarion took it back, or asked the app of the device to remove it.",
+    ReceiptKind.EDITED: "Clarion had it show something else.",
+    ReceiptKind.NOT_WITHDRAWN: "It should be withdrawn or edited, and cannot be; the detail says why.",
     ReceiptKind.FAILED: "The provider gave up, for a reason that says nothing about the address.",
 }
+
+
+TAKEN_BACK = (ReceiptKind.WITHDRAWN, ReceiptKind.EDITED, ReceiptKind.NOT_WITHDRAWN)
+"""What Clarion itself reports of messages that were to be withdrawn or edited."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -163,6 +163,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What it listens for from now on, while it waits. Whoever reads the row is not told."""
     use: ThrottleUse | None = None
     """The throttle that it comes to with this plan. Whoever reads the row is not told."""
+    stops: tuple[MessageId, ...] = ()
+    """Messages that are canceled with it, for its reason, as far as they have not begun. Whoever reads the row is not told."""
     passes: bool = False
     """Of a claimed run that came to a throttle: whether it was let through."""
     wakes: tuple[Wake, ...] = ()

@@ -137,6 +137,7 @@ class Reason(StrEnum):
     WORKFLOW_THROTTLE = "workflow_throttle"
     SUCCESS_EVENT = "success_event"
     STOP_EVENT = "stop_event"
+    WITHDRAWN = "withdrawn"
     LADDER_SATISFIED = "ladder_satisfied"
     EXPIRED = "expired"
     # runs

@@ -13,7 +13,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
 from clarion.model.whatsapp import WhatsAppTemplate
@@ -61,6 +61,26 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Release connections; called once, after the last send has returned."""
+
+
+class Withdrawing(Protocol):
+    """Implemented by providers that take back what they sent (`ProviderPlugin.takes_back`)."""
+
+    async def withdraw(self, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """As `Provider.send`: `Accepted` when nobody sees it any more, or the app was asked to remove it; also when it is
+        gone already, so that a repeated call has no second effect. `Rejected` when it cannot be withdrawn: `detail` says
+        why, for a person."""
+
+
+class TakesBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do about a message that is out."""
+
+    edits: bool = False
+    """`send` changes the message that an `Outgoing` `replaces`, and gives it the same `provider_id`."""
+    withdraws: bool = False
+    """What `open` returns is `Withdrawing`."""
+    limits: str = ""
+    """When it cannot, and what remains to others, in a sentence or two for people."""
 
 
 class TemplateSource(Protocol):
@@ -200,6 +220,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """Its service is asked for receipts, so what `open` returns is a `ReceiptSource`; None: it is not."""
     marks_late: bool = False
     """It is `Reporting` and asks `begins` for every message; else a whole batch is noted before its call."""
+    takes_back: TakesBack | None = None
+    """What it can do about a message that is out; None: nothing."""
     batch: int = 1
     """Most messages one call takes."""
     hosts: frozenset[str] = frozenset()

@@ -353,6 +353,7 @@ _OBSTACLES = {
     Reason.WORKFLOW_DELETED: "its workflow was deleted",
     Reason.SUCCESS_EVENT: "the event came that it was to bring about",
     Reason.STOP_EVENT: "an event came that stops it",
+    Reason.WITHDRAWN: "it was withdrawn",
     Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
 

@@ -22,6 +22,18 @@ ACTIONS: Mapping[InboxAction, Callable[[InboxItem, Instant], InboxItem]] = {
     "unarchived": lambda item, at: replace(item, archived_at=None),
 }
 """What becomes of an item by what a person does; the same item when nothing does."""
+
+
+def after_mark(action: InboxAction, item: InboxItem, at: Instant) -> InboxItem:
+    """The item after a person did this; the same item when nothing changes: a withdrawn one never does."""
+    return ACTIONS[action](item, at) if item.sealed else item
+
+
+def replaced(item: InboxItem, sealed: bytes, at: Instant) -> InboxItem:
+    """The item with other content; without any it is withdrawn, and stands among those that are put away."""
+    return replace(item, sealed=sealed, archived_at=item.archived_at if sealed else item.archived_at or at)
+
+
 SATISFIES: Mapping[InboxAction, tuple[Success, ...]] = {
     "seen": (Success.SEEN,),
     "read": (Success.SEEN, Success.READ),
@@ -44,7 +56,7 @@ _content = msgspec.json.Decoder(_Content)
 
 def shown(stored: InboxItem, content: bytes) -> ShownItem:
     """A stored item and its opened content; msgspec.DecodeError when that is damaged."""
-    inside = _content.decode(content)
+    inside = _content.decode(content) if stored.sealed else _Content()
     return ShownItem(
         id=id_text(stored.message_id),
         offset=stored.offset,
@@ -59,6 +71,7 @@ def shown(stored: InboxItem, content: bytes) -> ShownItem:
         seen_at=moment(stored.seen_at),
         read_at=moment(stored.read_at),
         archived_at=moment(stored.archived_at),
+        withdrawn=not stored.sealed,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from clarion.model.event import Event
 from clarion.model.ids import TenantId, UserNo
+from clarion.model.message import Message
 from clarion.model.setup import AwaitedEvent, Workflow
 from clarion.rules.match import MISSING, resolve
 
@@ -110,3 +111,17 @@ class EventKeys:
         if self._data is MISSING:
             self._data = _decode(self._event.data)
         return resolve(self._data, pointer)
+
+
+def replaces(workflow: Workflow) -> bool:
+    """Whether its newer messages take the place of older ones."""
+    return workflow.collapse_key is not None
+
+
+def replacement_key(event: Event, workflow: Workflow, message: Message, hash: KeyedHash) -> bytes:
+    """What a message and those whose place it takes have in common where they arrive; empty: it takes nobody's."""
+    keys = EventKeys(event, workflow, message.user, hash)
+    pointer = workflow.collapse_key
+    if pointer is None or not keys.found(pointer):
+        return b""
+    return keys.of_message("collapse", pointer, message.channel, within_workflow=True)

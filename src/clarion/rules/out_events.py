@@ -8,7 +8,7 @@ from typing import Any
 from clarion.model.ids import id_text, run_id
 from clarion.model.inbox import MARKS, InboxAction
 from clarion.model.message import Change, Message
-from clarion.model.receipt import ReceiptKind
+from clarion.model.receipt import TAKEN_BACK, ReceiptKind
 from clarion.model.setup import Workflow
 from clarion.model.sink import Sink
 from clarion.model.status import Status
@@ -24,6 +24,7 @@ TOLD = frozenset(
         ReceiptKind.ACKNOWLEDGED,
         ReceiptKind.COMPLAINED,
         ReceiptKind.UNSUBSCRIBED,
+        *TAKEN_BACK,
         *MARKS,
     }
 )

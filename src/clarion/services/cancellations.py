@@ -6,7 +6,7 @@ from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.ledger import Ledger
 from clarion.model.ids import EventId, TenantId
 from clarion.model.message import Message
-from clarion.model.status import Status
+from clarion.model.status import Reason, Status
 from clarion.ports import terms
 from clarion.ports.clock import Clock
 from clarion.rules import ladder
@@ -21,17 +21,17 @@ class Cancellations:
         self._guard = guard
         self._clock = clock
 
-    async def message(self, message: Message) -> Status:
+    async def message(self, message: Message, reason: Reason = Reason.CANCELED_BY_CALLER) -> Status:
         """The status it has now: `canceled`, unless it had begun, or was over. A ladder's message takes the later
         ones with it."""
         ids = (message.id, *ladder.behind([message]))
         if terms.dry_running():
             begun = self._guard.begun(ids)
-            status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun)
+            status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun, reason)
             return Status.SENDING if message.id in begun else status or message.status
         begun = self._guard.stop(ids)
         try:
-            status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun)
+            status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun, reason)
         except BaseException:
             self._guard.undo(ids)
             raise

@@ -33,7 +33,7 @@ from clarion.model.operation import (
     ended,
 )
 from clarion.model.run import RunStatus
-from clarion.model.status import FAILED_FOR_GOOD, Status
+from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, SUCCEEDED, Status
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
@@ -64,6 +64,7 @@ Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptanc
 CAN = {
     OperationKind.RETRY_MESSAGES: FAILED_FOR_GOOD,
     OperationKind.CANCEL_MESSAGES: frozenset({Status.QUEUED, Status.DEFERRED}),
+    OperationKind.WITHDRAW_MESSAGES: ACTIVE | SUCCEEDED,
 }
 """In which statuses messages can be done; others are left as they are."""
 CAN_RUNS = {

@@ -72,6 +72,7 @@ from clarion.services.users import UserService
 from clarion.services.verifications import VerificationService
 from clarion.services.webhook_endpoints import WebhookEndpoints
 from clarion.services.whatsapp import WhatsAppService
+from clarion.services.withdrawals import WithdrawalService
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +96,7 @@ class Services:
     retries: Retries
     set_aside_events: SetAsideEvents
     cancellations: Cancellations
+    withdrawals: WithdrawalService
     runs: RunService
     cluster: ClusterService
     operations: OperationRunner
@@ -221,6 +223,7 @@ class Services:
             set_aside_events=SetAsideEvents(ledger.events, ledger.set_aside, pipeline.broker, clock),
             cluster=ClusterService(ledger, pipeline.broker, clock),
             cancellations=cancellations,
+            withdrawals=WithdrawalService(ledger, cancellations, pipeline.withdrawals.wake, vault, clock),
             runs=runs,
             operations=operations,
             campaigns=CampaignService(

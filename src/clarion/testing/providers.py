@@ -12,8 +12,8 @@ import msgspec
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import MessageId
 from clarion.model.outcome import Accepted, Outcome, Unknown
-from clarion.model.outgoing import Outgoing
-from clarion.ports.provider import ProviderPlugin
+from clarion.model.outgoing import Outgoing, SentMessage
+from clarion.ports.provider import ProviderPlugin, TakesBack
 
 HANG: Final = "hang"
 """In a script: never answer. The call ends when it is cancelled."""
@@ -45,7 +45,11 @@ class RecordingProvider:
         otherwise: Answer | None = None,
         idempotent: bool = False,
         batch: int = 1,
+        takes_back: TakesBack | None = None,
     ) -> None:
+        self.takes_back = takes_back
+        self.withdrawn: list[SentMessage] = []
+        """What was asked to be taken back, in order; `script` says what to answer to each by `"withdraw"`."""
         self.script = dict(script or {})
         self.otherwise: Answer = Accepted() if otherwise is None else otherwise
         self.idempotent = idempotent
@@ -73,6 +77,7 @@ class RecordingProvider:
             open=lambda integration, config, tools: self,
             idempotent=self.idempotent,
             batch=self.batch,
+            takes_back=self.takes_back,
         )
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
@@ -93,6 +98,11 @@ class RecordingProvider:
             return outcomes
         finally:
             self.under_way -= 1
+
+    async def withdraw(self, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """Answers as scripted for `"withdraw"`; else everything is gone."""
+        self.withdrawn += batch
+        return [_outcome(self.script.get("withdraw", Accepted())) for _ in batch]
 
     async def ping(self) -> None:
         """Always there."""

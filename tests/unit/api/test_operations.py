@@ -14,6 +14,7 @@ from clarion.model.setup import Scope
 from tests.unit.api.conftest import OTHER, Api, Installation
 
 DONE = {"done": 0, "failed": 0, "total": 0}
+NOBODYS = "00000000-0000-0000-0000-000000000000"
 FINISHED = ("succeeded", "partly_failed", "failed", "canceled")
 
 
@@ -39,12 +40,25 @@ async def waiting(api: Api, count: int = 1) -> list[str]:
             await asyncio.sleep(0.01)
 
 
+async def until_sent(api: Api) -> list[dict[str, Any]]:
+    """The messages that are sent, once there is an email among them."""
+    async with asyncio.timeout(20):
+        while True:
+            found: list[dict[str, Any]] = (await api.ok("GET", "/v1/messages?status_group=sent"))["items"]
+            if any(one["channel"] == "email" for one in found):
+                return found
+            await asyncio.sleep(0.01)
+
+
 async def stopped(clarion: Installation) -> None:
     """Nothing takes up operations any more."""
     await clarion.pipeline.loops.stop("operations")
 
 
-@pytest.mark.parametrize("path", ["/v1/dead-letters/retry", "/v1/messages/retry", "/v1/messages/cancel"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/dead-letters/retry", "/v1/messages/retry", "/v1/messages/cancel", "/v1/messages/withdraw"],
+)
 async def test_an_action_on_a_filter_becomes_an_operation(admin, ada, path):
     """202 with the place where it is; that nothing matches is no failure."""
     answer = await admin("POST", path, {"filter": {"workflow": "other"}})
@@ -213,3 +227,35 @@ async def test_a_tenant_has_a_bounded_number_of_unfinished_operations(clarion, a
     for _ in range(20):
         await admin.ok("POST", "/v1/messages/retry", {"filter": {}})
     assert (await admin.problem("POST", "/v1/messages/retry", {"filter": {}}))["code"] == "too_busy"
+
+
+async def test_messages_are_withdrawn_over_http(admin, ada):
+    """One that waits is canceled, with its reason; of one that does not exist, and of another tenant's, nothing is told."""
+    (one,) = await waiting(admin)
+    answer = await admin("POST", f"/v1/messages/{one}/withdraw")
+    assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (
+        200,
+        "canceled",
+        "withdrawn",
+    )
+    assert (await admin.ok("GET", f"/v1/messages/{one}"))["withdrawal"] is None
+    many = await admin.ok("POST", "/v1/messages/withdraw", {"ids": [one, NOBODYS]})
+    assert (many["accepted"], many["items"][0]["error"]["code"]) == (1, "not_found")
+    assert (await admin("POST", f"/v1/messages/{NOBODYS}/withdraw")).status_code == 404
+    assert (await admin("POST", "/v1/messages/withdraw", {"ids": [one], "filter": {}})).status_code == 400
+
+
+async def test_what_is_out_says_what_came_of_its_withdrawal(admin, ada):
+    """202, and in a moment the result in words, also in the timeline."""
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": 1}})
+    (one,) = [sent["id"] for sent in await until_sent(admin) if sent["channel"] == "email"]
+    answer = await admin("POST", f"/v1/messages/{one}/withdraw")
+    assert answer.status_code == 202
+    async with asyncio.timeout(20):
+        while True:
+            shown = await admin.ok("GET", f"/v1/messages/{one}")
+            if shown["withdrawal"]["result"] != "waiting":
+                break
+            await asyncio.sleep(0.01)
+    assert shown["withdrawal"]["text"] == "It was withdrawn."
+    assert shown["timeline"][-1]["outcome"] == "withdrawn"

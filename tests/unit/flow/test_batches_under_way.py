@@ -6,6 +6,7 @@ import pytest
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.errors import Unavailable
+from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.lanes import Queues
 from clarion.flow.plan.planner import BATCH, UNDER_WAY, Planner
@@ -66,6 +67,7 @@ class House:
             stages.groups,
             Coverage(self.ledger.setup),
             NoDelivery(),
+            CancellationGuard(stages.clock),
             PriorityGate(stages.clock),
             stages.vault,
             stages.clock,

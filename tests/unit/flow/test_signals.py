@@ -12,8 +12,9 @@ from clarion.flow.plan.low_watermark import LowWatermark
 from clarion.model.channel import Lane
 from clarion.model.run import RunStatus
 from clarion.model.setup import AwaitedEvent, Case, EventMatch, Since, Step, StepType
-from clarion.model.status import Reason
+from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
+from clarion.model.user import Preferences, Window
 from clarion.testing.ports import ManualClock
 from tests.engine import Engine, engine, workflow
 from tests.unit.flow.test_runs import DAY_S, rows, send, sent, traces, wait
@@ -170,6 +171,37 @@ async def test_an_event_may_end_a_run_wherever_it_waits(store, ends):
         )
         await clarion.pass_time(DAY_S)
         assert await sent(clarion) == ["again"]
+
+
+@pytest.mark.parametrize("ends", ["success_event", "stop_on"])
+async def test_what_an_ended_run_planned_and_has_not_sent_is_canceled(store, ends):
+    """With the reason of the run, and with it: what is sent stays, and what others planned goes on."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        event = AwaitedEvent(type="order.*", match=SAME_ORDER)
+        more = {ends: event if ends == "success_event" else (event,)}
+        await set_up(clarion, send("first"), wait(seconds=60), send("later"), wait("rest"), **more)
+        night = Preferences(quiet_hours=(Window(start="12:30", end="23:30"),))
+        await clarion.trigger("w", "ada", "bob", data=data(1))
+        await clarion.until_idle()
+        for name in ("ada", "bob"):
+            await clarion.put_user(name, night)
+        clarion.clock.advance(3_600)
+        await clarion.pass_time(120)
+        waiting = await clarion.messages(statuses=frozenset({Status.DEFERRED}))
+        assert {(one.step, one.reason) for one in waiting.values()} == {("later", Reason.QUIET_HOURS)}
+        await happens(clarion, "order.canceled", "ada")
+        await clarion.pass_time(1)
+        why = Reason.SUCCESS_EVENT if ends == "success_event" else Reason.STOP_EVENT
+        (ada,) = [row.user for row in await rows(clarion) if row.due_at is None]
+        found = (await clarion.messages()).values()
+        assert {(one.step, one.status, one.reason) for one in found if one.user == ada} == {
+            ("first", Status.SENT, None),
+            ("later", Status.CANCELED, why),
+        }
+        assert {(one.step, one.status) for one in found if one.user != ada} == {
+            ("first", Status.SENT),
+            ("later", Status.DEFERRED),
+        }
 
 
 async def test_runs_of_an_earlier_version_still_hear_what_they_listen_for(store):

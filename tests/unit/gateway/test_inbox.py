@@ -69,6 +69,7 @@ async def test_an_item_carries_all_a_client_shows(server: GatewayServer):
         "read_at": None,
         "archived_at": None,
         "snoozed_until": None,
+        "withdrawn": False,
     }
 
 

@@ -2,13 +2,14 @@
 
 from clarion.adapters.http.client import Fetch, HttpClient
 from clarion.adapters.http.request import Transport
-from clarion.adapters.http.sender import HttpProvider
+from clarion.adapters.http.sender import HttpEnds, HttpProvider
 from clarion.adapters.http.status_outcomes import outcome_of
 from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
 
 __all__ = [
     "Fetch",
     "HttpClient",
+    "HttpEnds",
     "HttpFailure",
     "HttpProvider",
     "HttpReply",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from clarion.adapters.http.host_backoff import HostBackoff, put_off
 from clarion.adapters.http.request import USUAL, Transport
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.http import HttpFailure, HttpReply, HttpRequest
@@ -34,6 +35,13 @@ LONGEST_USER_CALL_S = 15.0
 """A server of a user's may take no longer, as the rest of its batch waits for it."""
 LONGEST_REST_S = 30.0
 """Of a host of users' URLs that hangs. Short, as others may have theirs at the same host."""
+
+
+class HttpEnds(NamedTuple, Generic[T]):
+    """The two pure functions of one kind of call, see `HttpProvider`."""
+
+    build: Callable[[T], HttpRequest | Outcome]
+    read: Callable[[T, HttpReply], Outcome]
 
 
 class HttpProvider(Generic[T]):
@@ -58,6 +66,7 @@ class HttpProvider(Generic[T]):
         transport: Transport = USUAL,
         prepare: Callable[[], Awaitable[None]] | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
+        withdrawal: HttpEnds[SentMessage] | None = None,
     ) -> None:
         """`urls="user"`: the URLs come from users, each leads to a server of its own whose trouble says nothing about
         the others: it opens no circuit, and where a host hangs it alone gets a rest.
@@ -68,10 +77,12 @@ class HttpProvider(Generic[T]):
 
         `prepare()` is awaited before every batch and ping, within their time, such as for an access token: it raises
         ConfigError or Unavailable, and then nothing is sent. `release()` lets go of what it holds.
+
+        `withdrawal`: makes and reads the calls that take a message back.
         """
         self._integration = integration.key
-        self._build = build
-        self._read = read
+        self._ends = HttpEnds(build, read)
+        self._withdrawal = withdrawal
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
@@ -94,17 +105,27 @@ class HttpProvider(Generic[T]):
         self, batch: Sequence[T], report: Report | None, *, within_s: float | None = None
     ) -> Sequence[Outcome]:
         """The same; each outcome is told as it comes."""
+        return await self._all(self._ends, batch, report, within_s)
+
+    async def withdraw(self, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """As `send`, for messages that are out."""
+        assert self._withdrawal is not None, "the plug-in says that it cannot"
+        return await self._all(self._withdrawal, batch, None, None)
+
+    async def _all(
+        self, ends: HttpEnds[Any], batch: Sequence[Any], report: Report | None, within_s: float | None
+    ) -> Sequence[Outcome]:
         until_s = self._clock.monotonic() + min(self._timeout_s, within_s or self._timeout_s)
         if self._prepare is not None and (unprepared := await self._prepared(self._prepare, until_s)):
             return [unprepared] * len(batch)
         if len(batch) == 1:
-            return [await self._sent(batch[0], self._built(batch[0]), until_s)]
+            return [await self._sent(ends, batch[0], self._built(ends, batch[0]), until_s)]
         outcomes: dict[int, Outcome] = {}
-        todo = self._ahead(batch)
+        todo = self._ahead(ends, batch)
 
         async def work() -> None:
             for at, outgoing, call in todo:
-                outcomes[at] = await self._sent(outgoing, call, until_s)
+                outcomes[at] = await self._sent(ends, outgoing, call, until_s)
                 if report is not None:
                     report.ended(at, outcomes[at])
 
@@ -157,29 +178,37 @@ class HttpProvider(Generic[T]):
             return Retry(reason=Reason.PROVIDER_TIMEOUT, detail="no time was left to begin")
         return None
 
-    def _ahead(self, batch: Sequence[T]) -> Iterator[tuple[int, T, HttpRequest | Outcome]]:
+    def _ahead(
+        self, ends: HttpEnds[Any], batch: Sequence[Any]
+    ) -> Iterator[tuple[int, Any, HttpRequest | Outcome]]:
         """As many built calls as go out at once: built one by one between answers, each costs the client a wake-up."""
         for start in range(0, len(batch), AT_ONCE):
             part = batch[start : start + AT_ONCE]
-            yield from [(at, outgoing, self._built(outgoing)) for at, outgoing in enumerate(part, start)]
+            yield from [
+                (at, outgoing, self._built(ends, outgoing)) for at, outgoing in enumerate(part, start)
+            ]
 
-    def _built(self, outgoing: T) -> HttpRequest | Outcome:
+    def _built(self, ends: HttpEnds[Any], outgoing: Any) -> HttpRequest | Outcome:
         try:
-            return self._build(outgoing)
+            return ends.build(outgoing)
         except ContentError as wrong:
             return Rejected(detail=wrong.detail)
         except Exception as surprise:  # noqa: BLE001 - concerns this message only
             self._tell("request_not_built", surprise)
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
 
-    async def _sent(self, outgoing: T, call: HttpRequest | Outcome, until_s: float) -> Outcome:
+    async def _sent(
+        self, ends: HttpEnds[Any], outgoing: Any, call: HttpRequest | Outcome, until_s: float
+    ) -> Outcome:
         if not isinstance(call, HttpRequest):
             return call
         if not self._is_of_user(call):
-            return self._meant(outgoing, call, await self._answer(call, until_s))
-        return await self._sent_to_user(outgoing, call, until_s)
+            return self._meant(ends, outgoing, call, await self._answer(call, until_s))
+        return await self._sent_to_user(ends, outgoing, call, until_s)
 
-    async def _sent_to_user(self, outgoing: T, call: HttpRequest, until_s: float) -> Outcome:
+    async def _sent_to_user(
+        self, ends: HttpEnds[Any], outgoing: Any, call: HttpRequest, until_s: float
+    ) -> Outcome:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
         began, call_s = self._clock.monotonic(), self._user_call_s
         if wait_s := self._backoff.wait_s(call.host, began, call_s):
@@ -189,7 +218,7 @@ class HttpProvider(Generic[T]):
         self._backoff.ended(
             call.host, answered=isinstance(answer, HttpReply), began_s=began, now_s=now, call_s=call_s
         )
-        outcome = self._meant(outgoing, call, answer)
+        outcome = self._meant(ends, outgoing, call, answer)
         if isinstance(outcome, Retry | Unknown) and outcome.of_address is None:
             return msgspec.structs.replace(outcome, of_address=True)
         if isinstance(outcome, Misconfigured):
@@ -199,13 +228,15 @@ class HttpProvider(Generic[T]):
     async def _answer(self, call: HttpRequest, until_s: float) -> HttpReply | HttpFailure:
         return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
 
-    def _meant(self, outgoing: T, call: HttpRequest, answer: HttpReply | HttpFailure) -> Outcome:
+    def _meant(
+        self, ends: HttpEnds[Any], outgoing: Any, call: HttpRequest, answer: HttpReply | HttpFailure
+    ) -> Outcome:
         if isinstance(answer, HttpFailure):
             return self._unanswered(call, answer)
         if 300 <= answer.status < 400:
             return self._redirected(call, answer)
         try:
-            return self._read(outgoing, answer)
+            return ends.read(outgoing, answer)
         except Exception as surprise:  # noqa: BLE001 - concerns this message only
             self._tell("answer_not_understood", surprise)
             return self._in_doubt(

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0060"
+REVISION = "0061"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -1097,6 +1097,22 @@ schedules = Table(
     Index("schedules_due", "due_at", sqlite_where=text("due_at IS NOT NULL")),
     sqlite_with_rowid=False,
 )
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    _blob("message_id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _number("asked_at"),
+    _number("due_at"),
+    _number("attempt"),
+    _blob("sealed", null=True),
+    Index("withdrawals_due", "due_at"),
+    Index("withdrawals_user", "user"),
+    sqlite_with_rowid=False,
+)
+"""Messages that are out and are to be withdrawn or edited, until that is done."""
 
 captures = Table(
     "captures",

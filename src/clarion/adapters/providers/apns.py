@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from clarion.adapters.apns_credentials import ApnsToken, certificate_pem
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
@@ -20,13 +20,27 @@ from clarion.model.device_address import APNS_SERVICES, DeviceAddress, read_devi
 from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
-from clarion.model.outgoing import Outgoing
-from clarion.model.push import APNS_BYTES, CHANNEL_BYTES, activity_obstacle, activity_payload, apns_payload
+from clarion.model.outgoing import Outgoing, SentMessage
+from clarion.model.push import (
+    APNS_BYTES,
+    CHANNEL_BYTES,
+    activity_obstacle,
+    activity_payload,
+    apns_payload,
+    app_withdrawal,
+)
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import text_of
 from clarion.model.user import Contact
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.provider import (
+    Provider,
+    ProviderPlugin,
+    ProviderSettings,
+    ProviderTools,
+    TakesBack,
+    WebUrl,
+)
 
 PRODUCTION: Final = "https://api.push.apple.com"
 SANDBOX: Final = "https://api.sandbox.push.apple.com"
@@ -104,6 +118,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Refusal).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Apns:
@@ -176,7 +191,12 @@ class Apns:
         return self._request(outgoing, f"{self._server(to)}/3/device/{to.token}", headers, body)
 
     def _request(
-        self, outgoing: Outgoing, url: str, headers: dict[str, str], body: bytes, most: int = APNS_BYTES
+        self,
+        outgoing: Outgoing | SentMessage,
+        url: str,
+        headers: dict[str, str],
+        body: bytes,
+        most: int = APNS_BYTES,
     ) -> HttpRequest | Outcome:
         if len(body) > most:
             return Rejected(
@@ -194,7 +214,23 @@ class Apns:
             body=body,
         )
 
-    def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:
+    def withdrawal(self, sent: SentMessage) -> HttpRequest | Outcome:
+        """A background push, by which the app removes the notification. It takes its place while it waits at APNs."""
+        to = _address_of(sent)
+        if to is None or to.is_of_activity:
+            return Rejected(detail="this push contact is no APNs device (apns:TOKEN)")
+        collapse_id = text_of(sent.collapse_key)[:COLLAPSE_ID_BYTES] or apns_id(sent)
+        headers = {
+            "apns-topic": to.app or self._config.topic,
+            "apns-push-type": "background",
+            "apns-priority": PRIORITY_IN_BACKGROUND,
+            "apns-collapse-id": collapse_id,
+        }
+        data = app_withdrawal(sent.message.id, collapse_id)
+        body = _encode({"aps": {"content-available": 1}, **data})
+        return self._request(sent, f"{self._server(to)}/3/device/{to.token}", headers, body)
+
+    def read(self, outgoing: Outgoing | SentMessage, reply: HttpReply) -> Outcome:
         """What APNs said."""
         to = _address_of(outgoing)
         assert to is not None
@@ -284,7 +320,7 @@ class Apns:
         return Misconfigured(detail=f"{said}, although the token is new: check the clock of this machine")
 
 
-def apns_id(outgoing: Outgoing) -> str:
+def apns_id(outgoing: Outgoing | SentMessage) -> str:
     """The same on every attempt, another for every device: a message goes to all devices of its person."""
     assert outgoing.contact is not None
     return str(uuid5(UUID(bytes=outgoing.message.id), outgoing.contact.address))
@@ -326,7 +362,7 @@ def _refusal(reply: HttpReply) -> _Refusal:
     return refusal if refusal.reason in _KNOWN else _Refusal()
 
 
-def _address_of(outgoing: Outgoing) -> DeviceAddress | None:
+def _address_of(outgoing: Outgoing | SentMessage) -> DeviceAddress | None:
     if outgoing.contact is None or not accepts(outgoing.contact):
         return None
     try:
@@ -345,6 +381,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         ping=ends.ping,
         check_pong=check_pong,
         transport=ends.transport,
+        withdrawal=HttpEnds(ends.withdrawal, ends.read),
     )
 
 
@@ -355,6 +392,13 @@ plugin = ProviderPlugin(
     config=ApnsConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="The app is asked to remove the notification, by a background push: it must do that itself, and the system "
+        "delivers such pushes when it likes. A newer message of the same `collapse_key` or `thread` takes its place "
+        "without that.",
+    ),
     batch=64,
     secrets=frozenset({"private_key", "certificate", "certificate_password"}),
     example={

@@ -13,9 +13,9 @@ from clarion.adapters.isolation import each
 from clarion.model.channel import CHANNELS
 from clarion.model.inbox import Captured
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, TakesBack
 
 Simulated = Literal["accept", "retry", "reject", "gone", "hang", "unknown", "misconfigured"]
 
@@ -54,6 +54,10 @@ class Capture:
         if self._config.outcome == "hang" and any(map(self._is_hit, batch)):
             await asyncio.get_running_loop().create_future()
         return each(batch, self._answer)
+
+    async def withdraw(self, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """Nobody has them."""
+        return [Accepted()] * len(batch)
 
     async def ping(self) -> None:
         """Always there."""
@@ -116,6 +120,7 @@ plugin = ProviderPlugin(
     open=_open,
     idempotent=True,
     stores=_stores,
+    takes_back=TakesBack(withdraws=True, limits="What was captured stays among the captures."),
     batch=500,
     example={"outcome": "retry", "share": 0.1, "retry_after_s": 5, "delay_ms": 20},
 )

@@ -19,22 +19,31 @@ from clarion.adapters.chat import (
     lost,
     markdown,
     units,
+    unsent,
     wait_s,
     web_url,
     webhook_of,
     webhook_outcome,
 )
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest
 from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.provider import (
+    HostName,
+    Provider,
+    ProviderPlugin,
+    ProviderSettings,
+    ProviderTools,
+    TakesBack,
+    WebUrl,
+)
 
 HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 """Where webhooks of contacts may be."""
@@ -49,6 +58,7 @@ LINKS_CHARS = 1000
 FIELDS = 25
 FIELD_CHARS = (256, 1024)
 
+UNKNOWN_MESSAGE = 10008
 UNKNOWN_WEBHOOK = 10015
 INVALID_WEBHOOK_TOKEN = 50027
 """https://docs.discord.com/developers/topics/opcodes-and-status-codes#json"""
@@ -71,6 +81,14 @@ def build(config: DiscordConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     if goal is None:
         return NOWHERE
     message = {**message_of(content_of(outgoing)), "allowed_mentions": {"parse": []}}
+    if outgoing.replaces:
+        return HttpRequest(
+            method="PATCH",
+            url=_message_url(goal.url, outgoing.replaces),
+            headers={"content-type": "application/json"},
+            body=msgspec.json.encode({"content": "", "embeds": [], **message}),
+            from_user=goal.from_user,
+        )
     if config.username:
         message["username"] = config.username
     return HttpRequest(
@@ -79,6 +97,29 @@ def build(config: DiscordConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
         body=msgspec.json.encode(message),
         from_user=goal.from_user,
     )
+
+
+def withdrawal(config: DiscordConfig, sent: SentMessage) -> HttpRequest | Outcome:
+    """The request that deletes a message."""
+    goal = webhook_of(unsent(sent), config.url, config.hosts)
+    if goal is None or not sent.provider_id:
+        return Rejected(detail="nobody knows any more through which webhook it was sent")
+    return HttpRequest(
+        method="DELETE", url=_message_url(goal.url, sent.provider_id), from_user=goal.from_user
+    )
+
+
+def read_withdrawal(config: DiscordConfig, sent: SentMessage, reply: HttpReply) -> Outcome:
+    """What Discord's answer to a deletion means. What is gone already is withdrawn."""
+    if answer_of(reply).get("code") == UNKNOWN_MESSAGE:
+        return Accepted()
+    return read(config, unsent(sent), reply)
+
+
+def _message_url(webhook: str, message: str) -> str:
+    """https://docs.discord.com/developers/resources/webhook#edit-webhook-message"""
+    place, mark, query = webhook.partition("?")
+    return f"{place.rstrip('/')}/messages/{message}{mark}{query}"
 
 
 def message_of(content: ChatContent) -> dict[str, Any]:
@@ -117,6 +158,8 @@ def read(config: DiscordConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome
     if reply.status == 429:
         return _slower(answer, reply)
     code = answer.get("code")
+    if code == UNKNOWN_MESSAGE:
+        return Rejected(detail=f"Discord knows no such message through this webhook (code {code})")
     if code in (UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN):
         return lost(own, f"Discord knows no such webhook (code {code})")
     if reply.status == 400 and isinstance(code, int):
@@ -160,6 +203,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         read=partial(read, config),
         ping=HttpRequest(method="GET", url=config.url) if config.url else None,
         check_pong=check_pong,
+        withdrawal=HttpEnds(partial(withdrawal, config), partial(read_withdrawal, config)),
     )
 
 
@@ -170,6 +214,11 @@ plugin = ProviderPlugin(
     config=DiscordConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="Only through the webhook it was sent with: not after the contact or the integration has got another one.",
+    ),
     batch=50,
     secrets=frozenset({"url"}),
     example={"url": "https://discord.com/api/webhooks/1234567890/...", "username": "Shop"},

@@ -10,22 +10,23 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.service_account import grant, read_service_account
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import DeviceOptions, PushContent
 from clarion.model.device_address import DeviceAddress, read_device_address, service_of
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, id_text
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.push import (
     FCM_BYTES,
     FCM_TOPIC_BYTES,
     activity_aps,
     activity_obstacle,
+    app_withdrawal,
     aps,
     fcm_bytes,
     fcm_data,
@@ -41,6 +42,7 @@ from clarion.ports.provider import (
     ProviderPlugin,
     ProviderSettings,
     ProviderTools,
+    TakesBack,
     WebUrl,
 )
 
@@ -191,7 +193,26 @@ class Fcm:
         apple = {"headers": headers, "payload": payload, "liveActivityToken": to.activity}
         return self._request({"message": {"token": to.token, "apns": apple}})
 
-    def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:
+    def withdrawal(self, sent: SentMessage) -> HttpRequest | Outcome:
+        """Data without anything to show: the app removes the notification, which the system knows by its tag."""
+        to = _address_of(sent)
+        if to is None or to.is_of_activity:
+            return Rejected(detail="this push contact is no FCM device or topic (fcm:TOKEN)")
+        collapse = text_of(sent.collapse_key)[:COLLAPSE_KEY_CHARS] if sent.collapse_key else ""
+        headers = {"apns-push-type": "background", "apns-priority": "5"}
+        message: dict[str, Any] = {
+            TARGETS[to.service]: to.token,
+            "data": app_withdrawal(sent.message.id, collapse or id_text(sent.message.id)),
+            "android": {
+                "priority": "NORMAL",
+                "ttl": f"{self._ttl_s}s",
+                **({"collapseKey": collapse} if collapse else {}),
+            },
+            "apns": {"headers": headers, "payload": {"aps": {"content-available": 1}}},
+        }
+        return self._request({"message": message})
+
+    def read(self, outgoing: Outgoing | SentMessage, reply: HttpReply) -> Outcome:
         """What FCM said; a 502 comes as HTML."""
         if reply.status == 200:
             outcome = _accepted(reply)
@@ -218,7 +239,7 @@ class Fcm:
             return Misconfigured(detail=f"{said}: this is no answer of FCM, check `url`")
         return outcome
 
-    def _refused_address(self, outgoing: Outgoing, error: _Error, said: str) -> Outcome:
+    def _refused_address(self, outgoing: Outgoing | SentMessage, error: _Error, said: str) -> Outcome:
         if not _is_device(outgoing):
             return Rejected(detail=said)
         if error.code == "SENDER_ID_MISMATCH":
@@ -262,8 +283,8 @@ class Fcm:
             message["webpush"]["notification"] = {**fcm_notification(content), "tag": collapse}
         elif not options.background:
             message["notification"] = fcm_notification(content)
-            if shown := _android_notification(options, collapse):
-                android["notification"] = shown
+            tag = collapse or id_text(outgoing.message.id)
+            android["notification"] = _android_notification(options, tag)
         return message
 
     def _apns_headers(self, ttl_s: int, lane: Lane, collapse: str, options: DeviceOptions) -> dict[str, str]:
@@ -326,7 +347,7 @@ def _refusal(reply: HttpReply) -> _Error:
         return _Error()
 
 
-def _address_of(outgoing: Outgoing) -> DeviceAddress | None:
+def _address_of(outgoing: Outgoing | SentMessage) -> DeviceAddress | None:
     if outgoing.contact is None or not accepts(outgoing.contact):
         return None
     try:
@@ -335,7 +356,7 @@ def _address_of(outgoing: Outgoing) -> DeviceAddress | None:
         return None
 
 
-def _is_device(outgoing: Outgoing) -> bool:
+def _is_device(outgoing: Outgoing | SentMessage) -> bool:
     to = _address_of(outgoing)
     return to is not None and to.service not in MANY
 
@@ -349,12 +370,13 @@ def _accepted(reply: HttpReply) -> Outcome:
         return Accepted() if reply.cut else Misconfigured(detail="this is no answer of FCM: check `url`")
 
 
-def _android_notification(options: DeviceOptions, collapse: str) -> dict[str, Any]:
+def _android_notification(options: DeviceOptions, tag: str) -> dict[str, Any]:
+    """`tag`: what the app removes it by, and what replaces itself when it comes twice."""
     return _filled(
         channelId=options.channel_id,
         sound=options.sound,
         clickAction=options.category,
-        tag=collapse,
+        tag=tag,
         notificationCount=options.badge,
         titleLocKey=options.title_loc_key,
         titleLocArgs=options.title_loc_args,
@@ -385,6 +407,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         prepare=ends.authorize,
         release=ends.tokens.close,
         transport=ends.transport,
+        withdrawal=HttpEnds(ends.withdrawal, ends.read),
     )
 
 
@@ -395,6 +418,12 @@ plugin = ProviderPlugin(
     config=FcmConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="The app is asked to remove the notification, by a data message: it must do that itself, and be allowed to "
+        "run. A newer message of the same `collapse_key` or `thread` takes its place without that.",
+    ),
     batch=64,
     secrets=frozenset({"service_account"}),
     # The key was made for this example: known to everybody.

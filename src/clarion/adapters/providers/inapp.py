@@ -11,11 +11,12 @@ import msgspec
 from clarion.adapters.isolation import each
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.inbox import InboxCard, InboxItem
+from clarion.model.inbox import InboxCard, InboxItem, InboxReplacement
+from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Outcome
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, TakesBack
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,9 +40,16 @@ class InApp:
         """Accepts and delivers everything."""
         return each(batch, partial(self._accepted, self._clock.now()))
 
+    async def withdraw(self, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """The item goes from the inbox, and from every device that shows it."""
+        return [Accepted(replaced=_replacement(sent.message, b"")) for sent in batch]
+
     def _accepted(self, now: Instant, outgoing: Outgoing) -> Accepted:
         message = outgoing.message
         content = _encode(outgoing.content)
+        if outgoing.replaces:
+            sealed = self._seal(outgoing.user.key, content)
+            return Accepted(delivered=True, replaced=_replacement(message, sealed))
         item = InboxItem(
             tenant=message.tenant,
             user=message.user,
@@ -64,6 +72,10 @@ class InApp:
         """Holds nothing."""
 
 
+def _replacement(message: Message, sealed: bytes) -> InboxReplacement:
+    return InboxReplacement(user=message.user, message_id=message.id, sealed=sealed)
+
+
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
     return InApp(tools)
 
@@ -76,5 +88,6 @@ plugin = ProviderPlugin(
     open=_open,
     idempotent=True,
     stores=lambda config: True,
+    takes_back=TakesBack(edits=True, withdraws=True),
     batch=500,
 )

@@ -20,22 +20,31 @@ from clarion.adapters.chat import (
     content_of,
     is_webhook,
     lost,
+    unsent,
     web_url,
     webhook_of,
     webhook_outcome,
     words,
 )
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.provider import (
+    HostName,
+    Provider,
+    ProviderPlugin,
+    ProviderSettings,
+    ProviderTools,
+    TakesBack,
+    WebUrl,
+)
 
 # https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
 HEADER_CHARS = 150
@@ -133,20 +142,44 @@ def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:
 
 def build(config: SlackConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
+    message = blocks_of(content_of(outgoing))
+    if outgoing.replaces:
+        return _call(config, "chat.update", {**_place(outgoing.replaces), **message})
     goal = destination(config, outgoing)
     if goal is None:
         return NOWHERE
-    message = blocks_of(content_of(outgoing))
     headers = {"content-type": "application/json; charset=utf-8"}
     if goal.url:
         return HttpRequest(
             url=goal.url, headers=headers, body=msgspec.json.encode(message), from_user=goal.from_user
         )
+    return _call(config, "chat.postMessage", {"channel": goal.to, **message})
+
+
+def withdrawal(config: SlackConfig, sent: SentMessage) -> HttpRequest | Outcome:
+    """The request that deletes a message."""
+    if not sent.provider_id:
+        return Rejected(
+            detail="it was sent through an incoming webhook, which cannot delete or change messages"
+        )
+    return _call(config, "chat.delete", _place(sent.provider_id))
+
+
+def _call(config: SlackConfig, method: str, body: dict[str, Any]) -> HttpRequest:
     return HttpRequest(
-        url=f"{config.api_url.rstrip('/')}/chat.postMessage",
-        headers={**headers, "authorization": f"Bearer {config.token}"},
-        body=msgspec.json.encode({"channel": goal.to, **message}),
+        url=f"{config.api_url.rstrip('/')}/{method}",
+        headers={
+            "content-type": "application/json; charset=utf-8",
+            "authorization": f"Bearer {config.token}",
+        },
+        body=msgspec.json.encode(body),
     )
+
+
+def _place(provider_id: str) -> dict[str, str]:
+    """Where a message is: as `read` noted it."""
+    channel, _, ts = provider_id.partition("/")
+    return {"channel": channel, "ts": ts}
 
 
 def blocks_of(content: ChatContent) -> dict[str, Any]:
@@ -205,7 +238,8 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     own = goal is not None and goal.own
     answer = answer_of(reply)
     if answer.get("ok") is True:
-        return Accepted(provider_id=str(answer.get("ts", "")) or None)
+        ts = str(answer.get("ts", ""))
+        return Accepted(provider_id=f"{answer.get('channel', '')}/{ts}" if ts else None)
     code = str(answer.get("error", "")) or reply.body.decode("utf-8", "replace").strip()
     if reply.status == 429 or code in RATE_ERRORS:
         return Retry(reason=Reason.RATE_LIMITED, after_s=reply.retry_after_s, detail=_said(code, reply))
@@ -225,6 +259,15 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
         return webhook_outcome(reply, own, known=code == "ok")
     outcome = outcome_of(reply)
     return Unknown(detail="an answer that is not Slack's") if isinstance(outcome, Accepted) else outcome
+
+
+def read_withdrawal(config: SlackConfig, sent: SentMessage, reply: HttpReply) -> Outcome:
+    """What Slack's answer to a deletion means. What is gone already is withdrawn."""
+    code = str(answer_of(reply).get("error", ""))
+    if code == "message_not_found":
+        return Accepted()
+    outcome = read(config, unsent(sent), reply)
+    return Accepted() if isinstance(outcome, Accepted) else outcome
 
 
 def _said(code: str, reply: HttpReply) -> str:
@@ -258,6 +301,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         read=partial(read, config),
         ping=ping if config.token else None,
         check_pong=check_pong,
+        withdrawal=HttpEnds(partial(withdrawal, config), partial(read_withdrawal, config)),
     )
 
 
@@ -268,6 +312,12 @@ plugin = ProviderPlugin(
     config=SlackConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="Only what a bot sent: an incoming webhook can neither delete nor change a message. A workspace may forbid "
+        "both, or allow them only for some time.",
+    ),
     batch=50,
     secrets=frozenset({"token", "url"}),
     example={"token": "xoxb-...", "channel": "#deliveries"},

@@ -21,21 +21,29 @@ from clarion.adapters.chat import (
     content_of,
     lost,
     unmentioning,
+    unsent,
     wait_s,
     web_url,
 )
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.lru import Lru
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
+from clarion.ports.provider import (
+    Provider,
+    ProviderPlugin,
+    ProviderSettings,
+    ProviderTools,
+    TakesBack,
+    WebUrl,
+)
 
 TEXT_CHARS = 4096
 """After the markup has been read."""
@@ -47,6 +55,8 @@ FACT_CHARS = (64, 512)
 BUTTONS = 10
 BUTTON_CHARS = 64
 MOST_MOVES = 10_000
+PHOTO = "photo"
+TOO_OLD = "Telegram lets bots delete messages for 48 hours, and in groups only if they may"
 _MOVED = "the group became a supergroup, and is written to under its new id"
 
 _CHAT = r"(?:-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31})"
@@ -108,15 +118,42 @@ def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | Non
 
 def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves) -> HttpRequest | Outcome:
     """The request for one message."""
+    method, message = message_of(content_of(outgoing))
+    if outgoing.replaces:
+        place, is_photo = _place(outgoing.replaces)
+        if is_photo is not (method == "sendPhoto"):
+            return Rejected(detail="Telegram cannot make a text of a photo, nor a photo of a text")
+        if not is_photo:
+            return _call(config, "editMessageText", {**place, **message})
+        media = {"type": "photo", "media": message.pop("photo")}
+        media |= {name: message.pop(name) for name in ("caption", "parse_mode")}
+        return _call(config, "editMessageMedia", {**place, "media": media, **message})
     goal = destination(config, outgoing)
     if goal is None:
         return NOWHERE
-    method, message = message_of(content_of(outgoing))
+    return _call(config, method, {"chat_id": moves.now(goal.to), **message})
+
+
+def withdrawal(config: TelegramConfig, sent: SentMessage) -> HttpRequest | Outcome:
+    """The request that deletes a message."""
+    if "/" not in sent.provider_id:
+        return Rejected(detail="it was sent before Clarion kept what is needed to delete it")
+    return _call(config, "deleteMessage", _place(sent.provider_id)[0])
+
+
+def _call(config: TelegramConfig, method: str, body: dict[str, Any]) -> HttpRequest:
     return HttpRequest(
         url=f"{config.api_url.rstrip('/')}/bot{config.token}/{method}",
         headers={"content-type": "application/json"},
-        body=msgspec.json.encode({"chat_id": moves.now(goal.to), **message}),
+        body=msgspec.json.encode(body),
     )
+
+
+def _place(provider_id: str) -> tuple[dict[str, Any], bool]:
+    """Where a message is, and whether it is a photo: as `read` noted it."""
+    chat, _, message = provider_id.partition("/")
+    number, _, kind = message.partition("/")
+    return {"chat_id": int(chat), "message_id": int(number)}, kind == PHOTO
 
 
 def message_of(content: ChatContent) -> tuple[str, dict[str, Any]]:
@@ -166,9 +203,9 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: HttpReply, moves: Mo
     own = goal is not None and goal.own
     answer = answer_of(reply)
     if answer.get("ok") is True:
-        result = answer.get("result")
-        sent = result.get("message_id") if isinstance(result, dict) else None
-        return Accepted(provider_id=None if sent is None else str(sent))
+        return Accepted(provider_id=outgoing.replaces or _sent(answer.get("result")))
+    if outgoing.replaces and "message is not modified" in str(answer.get("description", "")):
+        return Accepted(provider_id=outgoing.replaces)
     parameters = answer.get("parameters")
     more = parameters if isinstance(parameters, dict) else {}
     if reply.status == 429:
@@ -188,6 +225,27 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: HttpReply, moves: Mo
         )
     outcome = outcome_of(reply)
     return Unknown(detail="an answer that is not Telegram's") if isinstance(outcome, Accepted) else outcome
+
+
+def _sent(result: object) -> str | None:
+    """Where the message is, in a form that stays true whatever becomes of the contact."""
+    if not isinstance(result, dict) or not isinstance(result.get("chat"), dict):
+        return None
+    chat, sent = result["chat"].get("id"), result.get("message_id")
+    if not isinstance(chat, int) or not isinstance(sent, int):
+        return None
+    return f"{chat}/{sent}/{PHOTO}" if "photo" in result else f"{chat}/{sent}"
+
+
+def read_withdrawal(config: TelegramConfig, sent: SentMessage, reply: HttpReply, moves: Moves) -> Outcome:
+    """What Telegram's answer to a deletion means. What is gone already is withdrawn."""
+    said = str(answer_of(reply).get("description", "")).lower()
+    if "message to delete not found" in said:
+        return Accepted()
+    if "message can't be deleted" in said:
+        return Rejected(detail=TOO_OLD)
+    outcome = read(config, unsent(sent), reply, moves)
+    return Accepted() if isinstance(outcome, Accepted) else outcome
 
 
 def check_pong(reply: HttpReply) -> None:
@@ -212,6 +270,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         read=partial(read, config, moves=moves),
         ping=HttpRequest(url=f"{config.api_url.rstrip('/')}/bot{config.token}/getMe"),
         check_pong=check_pong,
+        withdrawal=HttpEnds(partial(withdrawal, config), partial(read_withdrawal, config, moves=moves)),
     )
 
 
@@ -222,6 +281,11 @@ plugin = ProviderPlugin(
     config=TelegramConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="Deleted for 48 hours only. A text cannot become a photo, nor a photo a text.",
+    ),
     batch=30,
     secrets=frozenset({"token"}),
     example={"token": "123456:ABC-DEF...", "chat": "@shop_news"},

@@ -8,22 +8,23 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
+from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest
 from clarion.adapters.webpush.encryption import encrypt, new_key
 from clarion.adapters.webpush.subject import subject_trouble
 from clarion.adapters.webpush.vapid import Vapid, private_key, public_of
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
+from clarion.model.ids import id_text
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
-from clarion.model.outgoing import Outgoing
-from clarion.model.push import MOST_BYTES, push_payload
+from clarion.model.outgoing import Outgoing, SentMessage
+from clarion.model.push import MOST_BYTES, push_payload, withdrawal_payload
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import is_subscription, read_subscription, text_of
 from clarion.model.user import Contact
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, TakesBack
 
 URGENCY: Mapping[Lane, str] = {
     Lane.CRITICAL: "high",
@@ -94,6 +95,20 @@ class WebPush:
             return Rejected(
                 detail=f"the notification takes {len(plain):,} bytes of JSON, web push {MOST_BYTES:,} at most: shorten it"
             )
+        ttl_s = self._ttl(outgoing.message, self._tools.clock.now())
+        return self._push(contact, plain, topic, ttl_s, URGENCY[outgoing.message.lane])
+
+    def withdrawal(self, sent: SentMessage) -> HttpRequest | Outcome:
+        """Asks the service worker to close the notification; it takes its place while it waits at the push service."""
+        if sent.contact is None or not is_subscription(sent.contact.address):
+            return Rejected(detail="this push contact is no web push subscription")
+        topic = text_of(sent.collapse_key)[:TOPIC_CHARS] if sent.collapse_key else ""
+        plain = withdrawal_payload(topic or id_text(sent.message.id))
+        return self._push(sent.contact, plain, topic, self._ttl_s, "low")
+
+    def _push(
+        self, contact: Contact, plain: bytes, topic: str, ttl_s: int, urgency: str
+    ) -> HttpRequest | Outcome:
         try:
             subscription = read_subscription(contact.address)
             body = encrypt(plain, subscription, salt=self._tools.random.bytes(16), key=new_key())
@@ -102,8 +117,8 @@ class WebPush:
         now = self._tools.clock.now()
         origin = _ORIGIN.match(subscription.endpoint)
         headers = {
-            "TTL": str(self._ttl(outgoing.message, now)),
-            "Urgency": URGENCY[outgoing.message.lane],
+            "TTL": str(ttl_s),
+            "Urgency": urgency,
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "Authorization": self._vapid.authorization(origin[0] if origin else "", now),
@@ -112,7 +127,7 @@ class WebPush:
             headers["Topic"] = topic
         return HttpRequest(url=subscription.endpoint, headers=headers, body=body)
 
-    def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:
+    def read(self, outgoing: Outgoing | SentMessage, reply: HttpReply) -> Outcome:
         """What the push service said (RFC 8030, sections 5 to 8)."""
         said = f"the push service answered {reply.status}"
         match reply.status:
@@ -153,7 +168,7 @@ class WebPush:
         return min(LONGEST_TTL_S, max(0, (message.expires_at - now) // 1000))
 
 
-def _origin_of(outgoing: Outgoing) -> str:
+def _origin_of(outgoing: Outgoing | SentMessage) -> str:
     """Whose push service it is; of a contact that has been written to, so it is a subscription."""
     assert outgoing.contact is not None
     origin = _ORIGIN.match(read_subscription(outgoing.contact.address).endpoint)
@@ -167,7 +182,14 @@ def accepts(contact: Contact) -> bool:
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
     ends = WebPush(config, tools)
-    return HttpProvider(integration, tools, build=ends.build, read=ends.read, urls="user")
+    return HttpProvider(
+        integration,
+        tools,
+        build=ends.build,
+        read=ends.read,
+        urls="user",
+        withdrawal=HttpEnds(ends.withdrawal, ends.read),
+    )
 
 
 plugin = ProviderPlugin(
@@ -177,6 +199,12 @@ plugin = ProviderPlugin(
     config=WebPushConfig,
     open=_open,
     accepts=accepts,
+    takes_back=TakesBack(
+        edits=True,
+        withdraws=True,
+        limits="The service worker of your page closes the notification, if it does what ours does. A browser that is told "
+        "so very often without anything to show may show a notification of its own.",
+    ),
     batch=32,
     secrets=frozenset({"private_key"}),
     example={

@@ -6,7 +6,9 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 self.addEventListener("push", (event) => {
   let said = {};
   try {
-    said = event.data.json().notification ?? {};
+    const { notification, withdraw } = event.data.json();
+    if (withdraw) return event.waitUntil(close(withdraw));
+    said = notification ?? {};
   } catch {
     // A browser wants to see a notification for every push: better a bare one than none.
   }
@@ -28,6 +30,11 @@ self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(open(web(event.action ? actions?.[event.action] : url)));
 });
+
+/** Takes back what was shown with this tag. */
+async function close(tag) {
+  for (const shown of await self.registration.getNotifications({ tag })) shown.close();
+}
 
 /** Where it leads: only what a browser may open in a tab, else this page. */
 function web(text) {

@@ -15,7 +15,7 @@ from clarion.model.status import Reason
 from clarion.ports.clock import Clock
 
 
-class _Unrecorded:
+class Unrecorded:
     """Implements `ports.provider.Report`: the caller has recorded that the call begins."""
 
     def begins(self, index: int) -> Future[bool]:
@@ -47,7 +47,7 @@ class DirectCalls:
         lane = Lane.HIGH
         live.begin(lane)
         try:
-            (outcome,) = await self._calls.invoke(live, [outgoing], _Unrecorded())
+            (outcome,) = await self._calls.invoke(live, [outgoing], Unrecorded())
         finally:
             await live.end(lane)
         return outcome

@@ -27,9 +27,8 @@ from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Inboxes
 from clarion.ports.limited import Exceeded
-from clarion.rules import phone_numbers, senders
-from clarion.rules.keys import EventKeys, KeyedHash
-from clarion.rules.live import replacement_key
+from clarion.rules import keys, live, phone_numbers, senders
+from clarion.rules.keys import KeyedHash
 from clarion.rules.outcomes import settle_unsent
 
 _decode = msgspec.json.Decoder().decode
@@ -180,14 +179,11 @@ class OutgoingBuilder:
         """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
         message = in_flight.message
         if in_flight.live is not None:
-            return replacement_key(self._hash, message, in_flight.live, message.channel)
+            return live.replacement_key(self._hash, message, in_flight.live, message.channel)
         workflow = self._workflows.all(message.tenant).get(message.workflow)
-        if workflow is None or workflow.collapse_key is None:
+        if workflow is None or not keys.replaces(workflow):
             return b""
-        keys = EventKeys(in_flight.event, workflow, message.user, self._hash)
-        if not keys.found(workflow.collapse_key):
-            return b""
-        return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)
+        return keys.replacement_key(in_flight.event, workflow, message, self._hash)
 
 
 def _with_state(content: AnyContent, in_flight: InFlight) -> AnyContent:

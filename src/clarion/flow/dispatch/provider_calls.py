@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.provider_scores import ProviderScores
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
-from clarion.model.outgoing import Outgoing
+from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.status import Reason
 from clarion.ports.clock import Clock
-from clarion.ports.provider import Report, Reporting
+from clarion.ports.provider import Report, Reporting, Withdrawing
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,12 @@ class ProviderCalls:
         """One outcome per message; feeds the circuit breaker and the score."""
         heard = _Heard(report)
         began_s = self._clock.monotonic()
-        outcomes = await self._answers(live, batch, heard)
+        reporting: Reporting | None = live.provider if hasattr(live.provider, "send_reporting") else None  # type: ignore[assignment]
+
+        def send() -> Awaitable[Sequence[Outcome]]:
+            return live.provider.send(batch) if reporting is None else reporting.send_reporting(batch, heard)
+
+        outcomes = await self._answers(live, len(batch), send, lambda: heard.meaning(live, len(batch)))
         outcomes = [heard.outcomes.get(index, one) for index, one in enumerate(outcomes)]
         kinds = Counter(map(type, outcomes))
         self.attempts += len(batch)
@@ -75,21 +80,33 @@ class ProviderCalls:
         self._judge(live, outcomes, kinds, began_s)
         return outcomes
 
+    async def withdraw(self, live: LiveIntegration, batch: Sequence[SentMessage]) -> Sequence[Outcome]:
+        """The same for messages that are out: repeating such a call has no second effect. Of one whose provider cannot
+        do it, nobody is called."""
+        if not _withdraws(live):
+            return [Rejected(detail=f"{live.plugin.title} cannot withdraw what it has sent")] * len(batch)
+        provider: Withdrawing = live.provider  # type: ignore[assignment]
+        began_s = self._clock.monotonic()
+        outcomes = await self._answers(
+            live, len(batch), lambda: provider.withdraw(batch), lambda: [Retry] * len(batch)
+        )
+        self._judge(live, outcomes, Counter(map(type, outcomes)), began_s)
+        return outcomes
+
     async def _answers(
-        self, live: LiveIntegration, batch: Sequence[Outgoing], heard: _Heard
+        self,
+        live: LiveIntegration,
+        size: int,
+        call: Callable[[], Awaitable[Sequence[Outcome]]],
+        meaning: Callable[[], Sequence[type[Retry] | type[Unknown]]],
     ) -> Sequence[Outcome]:
-        reporting: Reporting | None = live.provider if hasattr(live.provider, "send_reporting") else None  # type: ignore[assignment]
+        """`meaning`: what it means for each message when the call breaks off."""
         try:
             async with self._clock.timeout(live.integration.limits.timeout_s):
-                answers: Sequence[object] = await (
-                    live.provider.send(batch) if reporting is None else reporting.send_reporting(batch, heard)
-                )
+                answers: Sequence[object] = await call()
             outcomes = [one if isinstance(one, Outcome) else _NOT_REPORTED for one in answers]
         except TimeoutError:
-            return [
-                late(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time")
-                for late in heard.meaning(live, len(batch))
-            ]
+            return [late(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time") for late in meaning()]
         except Exception as surprise:
             # Nobody knows how far it came: what may have been taken is not sent again.
             log.exception("provider_raised", integration=live.key, error=type(surprise).__name__)
@@ -98,12 +115,12 @@ class ProviderCalls:
                 Retry(reason=Reason.INTERNAL_ERROR, detail=detail)
                 if kind is Retry
                 else Unknown(detail=detail)
-                for kind in heard.meaning(live, len(batch))
+                for kind in meaning()
             ]
-        missing = len(batch) - len(outcomes) + outcomes.count(_NOT_REPORTED)
+        missing = size - len(outcomes) + outcomes.count(_NOT_REPORTED)
         if missing:
-            log.error("provider_outcomes_missing", integration=live.key, messages=len(batch), missing=missing)
-        return outcomes if len(outcomes) == len(batch) else [_NOT_REPORTED] * len(batch)
+            log.error("provider_outcomes_missing", integration=live.key, messages=size, missing=missing)
+        return outcomes if len(outcomes) == size else [_NOT_REPORTED] * size
 
     def _judge(
         self,
@@ -133,3 +150,7 @@ class ProviderCalls:
         if ok or failed:
             took_ms = round((now_s - began_s) * 1_000) * (ok + failed)
             self._scores.called(live.place, ok=ok, failed=failed, took_ms=took_ms, accepted=kinds[Accepted])
+
+
+def _withdraws(live: LiveIntegration) -> bool:
+    return live.plugin.takes_back is not None and live.plugin.takes_back.withdraws

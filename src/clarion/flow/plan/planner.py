@@ -13,6 +13,7 @@ import structlog
 from msgspec import DecodeError
 
 from clarion.errors import SealBroken, Unavailable
+from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.groups import Groups
 from clarion.flow.lanes import InFlight, Queues, StoredDelivery
@@ -75,6 +76,7 @@ class Planner:
         groups: Groups,
         coverage: Coverage,
         delivery: StoredDelivery,
+        guard: CancellationGuard,
         priority: PriorityGate,
         vault: Vault,
         clock: Clock,
@@ -84,6 +86,7 @@ class Planner:
         self._groups = groups
         self._coverage = coverage
         self._delivery = delivery
+        self._guard = guard
         self._broker = broker
         self._in_ledger = isinstance(broker, LogBroker)
         """Entries lie in the ledger's log: one process plans a lane, and the store notes what its plans consume."""
@@ -418,7 +421,18 @@ class Planner:
         """The plan of runs or members that were claimed. Raises Unavailable and GivenUp."""
         if draft.in_flight:
             await self._deliver(lane, draft)
-        await self._commit(lane, draft)
+        stops = [message for row in draft.run_rows for message in row.stops]
+        begun = self._guard.stop(stops)
+        if begun:
+            draft.run_rows = [
+                msgspec.structs.replace(row, stops=tuple(one for one in row.stops if one not in begun))
+                for row in draft.run_rows
+            ]
+        try:
+            await self._commit(lane, draft)
+        except BaseException:
+            self._guard.undo(stops)
+            raise
 
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
         urgent = len(draft.in_flight)

@@ -46,6 +46,7 @@ from clarion.ports.ledger.users import (
     Users,
 )
 from clarion.ports.ledger.verifications import Verifications
+from clarion.ports.ledger.withdrawals import Withdrawals
 from clarion.ports.terms import Subject
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "Topics",
     "Users",
     "Verifications",
+    "Withdrawals",
 ]
 
 
@@ -140,6 +142,7 @@ class Store(Protocol):
     operations: Operations
     steps: OperationSteps
     files: OperationFiles
+    withdrawals: Withdrawals
     inboxes: Inboxes
     captures: Captures
     conversations: Conversations

@@ -10,7 +10,7 @@ from clarion.model.inbound import InboundFilter, InboundStored, InboundVerdict, 
 from clarion.model.inbox import Captured, CaptureFilter
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.quarantine import Quarantined, QuarantineFilter
-from clarion.model.status import Status
+from clarion.model.status import Reason, Status
 
 
 class Quarantine(Protocol):
@@ -87,7 +87,12 @@ class MessageRecords(Protocol):
         looked at as a call can bear. Empty: there are no more."""
 
     async def cancel(
-        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+        self,
+        tenant: TenantId,
+        message_id: MessageId,
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> Status | None:
         """Cancel if it has not started, with the rungs behind it; the status it has now, None when there is no such
         message. `begun`: calls of these are under way, so they stay as they are."""

@@ -19,7 +19,7 @@ from clarion.model.operation import (
     OperationStep,
     ended,
 )
-from clarion.model.status import RETRYABLE_BY_HAND, Status
+from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
 
 LINES_KEPT_MS = 7 * 86_400_000
 """How long the lines that failed can be had, and tried again."""
@@ -63,6 +63,10 @@ def _refusal(kind: OperationKind, message: Message | None, step: OperationStep) 
         return (
             None if gone else StepRefusal("conflict", f"The message is {message.status}: it was not retried.")
         )
+    if kind is OperationKind.WITHDRAW_MESSAGES:
+        if (message.status, message.reason) == (Status.CANCELED, Reason.WITHDRAWN):
+            return None
+        return StepRefusal("conflict", f"The message is {message.status}: there is nothing to withdraw.")
     if message.status is Status.CANCELED:
         return None
     why = "Its call has begun" if message.id in step.begun else f"The message is {message.status}"

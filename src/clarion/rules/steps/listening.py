@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,7 +64,8 @@ def heard(walk: Walk, state: RunState) -> Advance | None:
             if one.ends is not None:
                 walk.say(one.step, "ended", reason=one.ends.value, **said)
                 status = RunStatus.FINISHED if one.ends is Reason.SUCCESS_EVENT else RunStatus.CANCELED
-                return walk.end(state.step, status, one.ends)
+                planned = tuple(chain.from_iterable(walk.messages.values()))
+                return walk.end(state.step, status, one.ends)._replace(stops=planned)
             walk.early[one.step.key] = _kept(event)
             walk.say(one.step, "matched", **said)
     return None

@@ -120,6 +120,8 @@ class Advance(NamedTuple):
     """When a run that waits is looked at again, where that is not what its state says."""
     failed: RunState | None = None
     """Of a run that failed: where it may be retried from."""
+    stops: tuple[MessageId, ...] = ()
+    """Its messages that end with it, as far as they have not begun."""
 
 
 Send = Callable[[Step, str], Iterable[Message]]

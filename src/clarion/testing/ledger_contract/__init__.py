@@ -39,6 +39,7 @@ from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
 from clarion.testing.ledger_contract.users import USERS_CONTRACT
 from clarion.testing.ledger_contract.verifications import VERIFICATIONS_CONTRACT
+from clarion.testing.ledger_contract.withdrawals import WITHDRAWALS_CONTRACT
 
 LEDGER_CONTRACT = (
     *LOG_CONTRACT,
@@ -67,6 +68,7 @@ LEDGER_CONTRACT = (
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
     *LIVES_CONTRACT,
+    *WITHDRAWALS_CONTRACT,
     *SCHEDULES_CONTRACT,
     *READINGS_CONTRACT,
     *RETENTION_CONTRACT,

@@ -607,6 +607,28 @@ async def no_more_pass_when_many_come_at_once(subject: LedgerSubject) -> None:
     assert await _passed(subject) == [False] * 17 + [True] * 3
 
 
+async def what_ends_with_a_run_is_canceled_with_it(subject: LedgerSubject) -> None:
+    """For its reason, as far as it has not begun, in the transaction that ends the run; not if the run's claim is lost."""
+    first, second, other = (subject.planned(fence=0, step=step) for step in ("a", "b", "c"))
+    await subject.plan(first, run_rows=(subject.waiting(first),))
+    await subject.plan(second, other)
+    (claimed,) = await subject.ledger.runs.claim(subject.worker, first.lane, 10, subject.now)
+    ended = replace(
+        subject.over(claimed, RunStatus.CANCELED), reason=Reason.STOP_EVENT, stops=(first.id, second.id)
+    )
+    late = replace(ended, fence=claimed.fence + 1)
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(late,))
+    assert await subject.state(first) == (Status.QUEUED, None)
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(ended,))
+    canceled = (Status.CANCELED, Reason.STOP_EVENT)
+    assert [await subject.state(one) for one in (first, second)] == [canceled, canceled]
+    assert (await subject.timeline(first))[-1] == canceled
+    assert await subject.state(other) == (Status.QUEUED, None)
+    row = await subject.ledger.runs.get(subject.tenant, claimed.id)
+    assert row is not None
+    assert (row.status, row.stops) == (RunStatus.CANCELED, ())
+
+
 RUNS_CONTRACT = (
     a_run_that_waits_is_stored_with_its_plan,
     a_dry_run_starts_no_run,
@@ -636,4 +658,5 @@ RUNS_CONTRACT = (
     a_throttle_may_count_from_the_first_that_passes,
     no_more_pass_when_many_come_at_once,
     an_event_is_kept_while_a_run_of_it_waits,
+    what_ends_with_a_run_is_canceled_with_it,
 )

@@ -28,8 +28,11 @@ from clarion.testing.provider_contract.subject import (
     Recorded,
     Vendor,
 )
+from clarion.testing.provider_contract.withdrawals import WITHDRAWALS
 
-PROVIDER_CONTRACT: Sequence[Check] = tuple(map(excusable, (*map(at_home, PROMISES), *NETWORK, *CALLBACKS)))
+PROVIDER_CONTRACT: Sequence[Check] = tuple(
+    map(excusable, (*map(at_home, PROMISES), *NETWORK, *CALLBACKS, *WITHDRAWALS))
+)
 
 __all__ = [
     "ADDRESSES",

@@ -123,6 +123,12 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """Outcomes that no answer of this service means, by name, and why."""
     excused: Mapping[str, str] = {}
     """Checks that cannot be kept, by name, and why: they are shown as skipped with this reason."""
+    withdrawn: Answer | None = None
+    """What the service answers when it takes a message back; None: in this way of using it, it does not."""
+    withdrawals: tuple[Recorded, ...] = ()
+    """Its answers to that, of a provider that withdraws."""
+    edited: Answer | None = None
+    """What it answers when it changes a message that is out; None: it does not."""
     callbacks: CallbackVendor | None = None
     """How the service reports, of a provider with `callbacks`."""
     most_bytes: int = 1024 * 1024

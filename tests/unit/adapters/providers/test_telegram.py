@@ -105,7 +105,11 @@ async def test_a_group_that_became_a_supergroup_is_followed():
 
     def answer(request: Received) -> Answer:
         old = request.json["chat_id"] == "-42"
-        return moved if old else Answer.json(200, {"ok": True, "result": {"message_id": 7}})
+        return (
+            moved
+            if old
+            else Answer.json(200, {"ok": True, "result": {"message_id": 7, "chat": {"id": -1001234567890}}})
+        )
 
     async with scripted_server(otherwise=answer) as site:
         integration = Integration(key="bot", channel=Channel.CHAT, provider="telegram")
@@ -115,7 +119,7 @@ async def test_a_group_that_became_a_supergroup_is_followed():
         assert isinstance(first, Retry)
         assert first.of_address
         assert "-100" not in (first.detail or "")
-        assert await provider.send(batch) == [Accepted(provider_id="7")]
+        assert await provider.send(batch) == [Accepted(provider_id="-1001234567890/7")]
         await provider.close()
     assert [request.json["chat_id"] for request in site.requests] == ["-42", "-1001234567890"]
 

@@ -10,9 +10,16 @@ from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables, having
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, UserNo
-from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import (
+    InboxAction,
+    InboxCard,
+    InboxChange,
+    InboxCounts,
+    InboxItem,
+    InboxReplacement,
+)
 from clarion.model.status import Reason, Status
-from clarion.rules.inbox import ACTIONS, SATISFIES
+from clarion.rules.inbox import SATISFIES, after_mark, replaced
 
 
 class MemoryInboxes:
@@ -69,6 +76,7 @@ class MemoryInboxes:
             item
             for item in self._items(user).values()
             if (item.archived_at is not None) == archived and not (unread and item.read_at is not None)
+            if item.sealed
         ]
         return sorted(found, key=lambda item: item.message_id, reverse=True)
 
@@ -90,6 +98,20 @@ class MemoryInboxes:
             if item is not None:
                 users.setdefault(item.user, []).append(self._place(item))
         return tuple(self._change(placed) for placed in users.values())
+
+    def replaced(self, replacements: Sequence[InboxReplacement], at: Instant) -> list[InboxChange]:
+        """Gives items other content, or withdraws them; what to fan out."""
+        changes: list[InboxChange] = []
+        for one in replacements:
+            item = self._items(one.user).get(one.message_id)
+            if item is None or not item.sealed or item.sealed == one.sealed:
+                continue
+            changes.append(self._change([self._place(replaced(item, one.sealed, at))]))
+            if not one.sealed:
+                cards = self._tables.cards
+                for card in [place for place, (shown, _) in cards.items() if shown == one.message_id]:
+                    del cards[card]
+        return changes
 
     def _newer(self, card: InboxCard) -> InboxItem | None:
         """The item of a card as it is from now on; None: it shows something newer already."""
@@ -120,9 +142,9 @@ class MemoryInboxes:
     def _mark(
         self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant, recorded: bool
     ) -> InboxChange | None:
-        items, change = self._items(user), ACTIONS[action]
+        items = self._items(user)
         named = sorted((items[one] for one in {*ids} if one in items), key=lambda item: item.offset)
-        placed = [self._place(new) for item in named if (new := change(item, at)) != item]
+        placed = [self._place(new) for item in named if (new := after_mark(action, item, at)) != item]
         if not placed:
             return None
         for item in placed:

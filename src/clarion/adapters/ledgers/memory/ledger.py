@@ -45,6 +45,7 @@ from clarion.adapters.ledgers.memory.topics import MemoryDirectory, MemoryTopics
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.memory.users import MemoryUsers
 from clarion.adapters.ledgers.memory.verifications import MemoryVerifications
+from clarion.adapters.ledgers.memory.withdrawals import MemoryWithdrawals
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
@@ -126,6 +127,7 @@ class MemoryLedger(Store):
         self.operations = MemoryOperations(tables, transactions)
         self.steps = MemoryOperationSteps(tables, transactions, records)
         self.files = MemoryOperationFiles(tables, transactions, self.users)
+        self.withdrawals = MemoryWithdrawals(tables, transactions, inboxes)
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
         self.retention = MemoryRetention(tables, transactions, clock)

@@ -146,6 +146,8 @@ class MemoryOperationSteps:
             return frozenset()  # They were changed before.
         if operation.kind is OperationKind.CANCEL_MESSAGES:
             return self._records.canceled(self._ours(operation, step.messages), step.at, step.begun)
+        if operation.kind is OperationKind.WITHDRAW_MESSAGES:
+            return self._records.withdrawn(self._ours(operation, step.messages), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         return self._records.requeued(
             operation.tenant, where, step.messages, step.at, len(step.ids), step.versions

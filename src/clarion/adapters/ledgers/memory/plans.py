@@ -108,6 +108,9 @@ class MemoryPlans:
         self._store(decisions, plan.worker)
         self._digests.store(decisions.digests)
         self._runs.store(decisions.run_rows)
+        for row in decisions.run_rows:
+            if row.stops and row.reason is not None:
+                self._rows.stop(row.stops, Status.CANCELED, row.reason, row.updated_at)
         self._digests.tell(decisions.digest_totals)
         (result,) = decisions.results
         inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))

@@ -10,10 +10,11 @@ from clarion.adapters.ledgers.memory.calls import found, shown
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.adapters.ledgers.memory.withdrawals import ask
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import FAILED_FOR_GOOD, RETRYABLE_BY_HAND, Reason, Status
-from clarion.rules import ladder
+from clarion.rules import ladder, withdrawals
 
 
 class MemoryRecords:
@@ -52,13 +53,18 @@ class MemoryRecords:
         return ours[:limit]
 
     async def cancel(
-        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+        self,
+        tenant: TenantId,
+        message_id: MessageId,
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> Status | None:
         def cancel() -> Status | None:
             message = found(self._tables, message_id)
             if message is None or message.tenant != tenant:
                 return None
-            self.canceled([message], at, begun)
+            self.canceled([message], at, begun, reason)
             return shown(self._tables, self._tables.messages[message_id]).status
 
         return await self._transactions.write(cancel)
@@ -96,15 +102,28 @@ class MemoryRecords:
     # -- inside a transaction ---------------------------------------------------------------------------------
 
     def canceled(
-        self, messages: Iterable[Message], at: Instant, begun: Set[MessageId]
+        self,
+        messages: Iterable[Message],
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> frozenset[MessageId]:
         """Cancel those that have not begun, with the rungs behind them; all that were."""
-        why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        why = (Status.CANCELED, reason, at)
         going = [m for m in messages if m.id not in begun]
         stopped = set(self._rows.stop([m.id for m in going], *why))
         later = ladder.behind(m for m in going if m.id in stopped)
         stopped.update(self._rows.stop([rung for rung in later if rung not in begun], *why))
         return frozenset(stopped)
+
+    def withdrawn(
+        self, messages: Iterable[Message], at: Instant, begun: Set[MessageId]
+    ) -> frozenset[MessageId]:
+        """Cancel those that have not begun, and ask that the others are taken back; all of which something comes."""
+        canceled = self.canceled(messages, at, begun, Reason.WITHDRAWN)
+        out = withdrawals.asked(messages, at, begun)
+        ask(self._tables, out)
+        return canceled.union(one.message_id for one in out)
 
     def requeued(
         self,

@@ -132,7 +132,7 @@ class MemoryRuns:
             if before is None or before.due_at is not None:
                 user = self._tables.users.get(row.user)
                 moved = row.zoned is not None and user is not None and user.revision != row.zoned
-                kept = replace(row, waits=(), wakes=(), use=None, passes=False)
+                kept = replace(row, waits=(), wakes=(), use=None, passes=False, stops=())
                 self._tables.run_rows[row.id] = replace(kept, due_at=row.updated_at) if moved else kept
                 self._tables.run_holders.pop(row.id, None)
                 signals.listen(self._tables, row)

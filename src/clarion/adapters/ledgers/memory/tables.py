@@ -32,6 +32,7 @@ from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.model.user_change import UserChange
 from clarion.model.verification import Verification, VerificationId
+from clarion.model.withdrawal import Withdrawal
 from clarion.model.worker import Process
 from clarion.rules.exact import DedupeHolder
 
@@ -223,6 +224,7 @@ class Tables:
         self.schedules: Table[tuple[TenantId, str], ScheduleRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()
+        self.withdrawals: Table[MessageId, Withdrawal] = self._table()
         self.conversations: Table[tuple[TenantId, str, bytes], Instant] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()
         self.readings: Table[ReadingPlace, Mapping[str, Reading]] = self._table()

@@ -162,6 +162,8 @@ class MemoryUsers:
             for seq in [seq for seq, row in table.items() if row.user == no]:
                 del table[seq]
         mine = {(user.tenant, one.hash) for one in user.profile.contacts}
+        for message_id in [one.message_id for one in tables.withdrawals.values() if one.user == no]:
+            del tables.withdrawals[message_id]
         for seq, row in list(tables.inbound.items()):
             if row.user == no or (row.user == NO_USER and (row.tenant, row.sender) in mine):
                 del tables.inbound[seq]

@@ -26,6 +26,7 @@ ERASE = (
     'DELETE FROM deliveries WHERE endpoint IN (SELECT id FROM endpoints WHERE "user" = $1)',
     'DELETE FROM endpoints WHERE "user" = $1',
     'DELETE FROM devices WHERE "user" = $1',
+    'DELETE FROM withdrawals WHERE "user" = $1',
     'DELETE FROM subscriptions WHERE "user" = $1',
     'DELETE FROM segment_members WHERE "user" = $1',
     'DELETE FROM segment_looks WHERE "user" = $1',

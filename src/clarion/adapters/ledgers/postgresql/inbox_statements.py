@@ -68,7 +68,9 @@ SINCE = f"""
 """
 """What came in behind an offset and stands where it came in, and what was moved behind it."""
 
-_SHOWN = '"user" = $1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = $2 AND (NOT $3 OR read_at IS NULL)'
+_SHOWN = """"user" = $1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = $2 AND (NOT $3 OR read_at IS NULL)
+    AND (NOT $2 OR EXISTS (SELECT 1 FROM inbox_content WHERE message_id = id AND sealed <> ''))"""
+"""What is withdrawn has no content, and counts as archived."""
 
 PAGE = f"""
     SELECT {_ITEM} FROM (

@@ -21,12 +21,19 @@ from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKin
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.row_mappers import item as item_of
 from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
-from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import (
+    InboxAction,
+    InboxCard,
+    InboxChange,
+    InboxCounts,
+    InboxItem,
+    InboxReplacement,
+)
 from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
-from clarion.rules.inbox import ACTIONS, SATISFIES
+from clarion.rules.inbox import SATISFIES, after_mark, replaced
 
 _STATUS = tuple(Status)
 
@@ -113,6 +120,25 @@ class PostgresInboxes:
             (*items, *await self._put_cards(connection, batch))
             for items, batch in zip(added, batches, strict=True)
         ]
+
+    async def replace(
+        self, connection: Connection, replacements: Sequence[InboxReplacement], at: Instant
+    ) -> list[InboxChange]:
+        """Gives items other content, or withdraws them; what to fan out."""
+        changes: list[InboxChange] = []
+        if not replacements:
+            return changes
+        heads = await self._lock_heads(connection, {one.user for one in replacements})
+        for one in replacements:
+            for item in await self._named(connection, one.user, [one.message_id]):
+                if not item.sealed or item.sealed == one.sealed:
+                    continue
+                moved = [_Moved(item, replaced(item, one.sealed, at))]
+                changes.append(await self._move(connection, heads[one.user], moved))
+                await connection.execute(sql.CONTENT_REPLACE, one.sealed, one.message_id)
+                if not one.sealed:
+                    await connection.execute(sql.CARDS_DROP, [one.user], [one.message_id])
+        return changes
 
     async def drop(self, connection: Connection, items: Sequence[InboxItem]) -> None:
         """Take old items out. Counters stay exact, and no offset is given away twice."""
@@ -255,9 +281,8 @@ class PostgresInboxes:
         recorded: bool,
     ) -> InboxChange | None:
         heads = await self._lock_heads(connection, (user,))
-        change = ACTIONS[action]
         found = await self._named(connection, user, ids)
-        moved = [_Moved(item, new) for item in found if (new := change(item, at)) != item]
+        moved = [_Moved(item, new) for item in found if (new := after_mark(action, item, at)) != item]
         if not moved:
             return None
         moves = await self._move(connection, heads[user], moved)

@@ -61,6 +61,7 @@ from clarion.adapters.ledgers.postgresql.terminations import PostgresTermination
 from clarion.adapters.ledgers.postgresql.topics import PostgresTopics
 from clarion.adapters.ledgers.postgresql.users import PostgresUserRows, PostgresUsers, require_key
 from clarion.adapters.ledgers.postgresql.verifications import PostgresVerifications
+from clarion.adapters.ledgers.postgresql.withdrawals import PostgresWithdrawals
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
@@ -152,6 +153,7 @@ class PostgresLedger(Store):
         self.inbound = PostgresInbound(database, suppressions)
         self.lives = PostgresLives(database)
         self.schedules = PostgresSchedules(database)
+        self.withdrawals = PostgresWithdrawals(database, inboxes)
         self.conversations = PostgresConversations(database)
         self.receipts = PostgresReceipts(database, kinds, terminations, suppressions)
         self.journal = PostgresJournal(database)

@@ -175,6 +175,9 @@ class PostgresOperationSteps:
         if operation.kind is OperationKind.CANCEL_MESSAGES:
             messages = await self._records.stored(connection, operation.tenant, step.messages)
             return await self._records.canceled(connection, list(messages.values()), step.at, step.begun)
+        if operation.kind is OperationKind.WITHDRAW_MESSAGES:
+            messages = await self._records.stored(connection, operation.tenant, step.messages)
+            return await self._records.withdrawn(connection, list(messages.values()), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         return await self._records.requeued(
             connection, operation.tenant, where, step.messages, step.at, len(step.ids), step.versions

@@ -39,6 +39,7 @@ from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.inbox import InboxItem
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
+from clarion.model.run import RunRow
 from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, SUCCEEDED, Status
 from clarion.rules.exact import ON_ITS_WAY, counts_from, decide, delivered, needed
@@ -158,15 +159,23 @@ class PostgresPlans:
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
-            await waiting_runs.store(connection, [row for plan in plans for row in plan.run_rows])
+            await self._store_runs(connection, [row for plan in plans for row in plan.run_rows])
             await digests.tell(connection, [one for plan in plans for one in plan.digest_totals])
             return await self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         share = self._database.share
         decisions = decide(plans, await checks.load(connection, plans, known, canceled, self._kinds, share))
         await checks.store(connection, decisions, self._terminations)
-        await waiting_runs.store(connection, decisions.run_rows)
+        await self._store_runs(connection, decisions.run_rows)
         await digests.tell(connection, decisions.digest_totals)
         return await self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
+
+    async def _store_runs(self, connection: Connection, rows: Sequence[RunRow]) -> None:
+        """Runs as they are now; what is stopped with one that is over is canceled."""
+        await waiting_runs.store(connection, rows)
+        for row in rows:
+            if row.stops and row.reason is not None:
+                why = (Status.CANCELED, row.reason, row.updated_at)
+                await self._terminations.stop(connection, row.stops, *why)
 
     async def _add(
         self,

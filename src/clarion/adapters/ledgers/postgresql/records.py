@@ -12,12 +12,13 @@ from clarion.adapters.ledgers.postgresql import record_statements as sql
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.message_kinds import PostgresMessageKinds
 from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
+from clarion.adapters.ledgers.postgresql.withdrawals import ask
 from clarion.adapters.ledgers.row_mappers import message as message_of
 from clarion.adapters.ledgers.schema import CODES
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
-from clarion.rules import ladder
+from clarion.rules import ladder, withdrawals
 
 SCANNED = 20_000
 """Rows one call looks at, so that a rare filter cannot hold up a connection for long."""
@@ -53,13 +54,18 @@ class PostgresRecords:
         return await journal.tail(self._database, tenant, after, limit, integration)
 
     async def cancel(
-        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+        self,
+        tenant: TenantId,
+        message_id: MessageId,
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> Status | None:
         async def cancel(connection: Connection) -> Status | None:
             found = await self.stored(connection, tenant, [message_id])
             if not found:
                 return None
-            await self.canceled(connection, list(found.values()), at, begun)
+            await self.canceled(connection, list(found.values()), at, begun, reason)
             return (await self.stored(connection, tenant, [message_id]))[message_id].status
 
         return await self._database.write(cancel)
@@ -115,10 +121,15 @@ class PostgresRecords:
         return {message.id: message for message in messages if message.tenant == tenant}
 
     async def canceled(
-        self, connection: Connection, messages: Sequence[Message], at: Instant, begun: Set[MessageId]
+        self,
+        connection: Connection,
+        messages: Sequence[Message],
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> frozenset[MessageId]:
         """Cancel those that have not begun, with the rungs behind them; all that were."""
-        why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        why = (Status.CANCELED, reason, at)
         going = [message for message in messages if message.id not in begun]
         stopped = {*await self._terminations.stop(connection, [message.id for message in going], *why)}
         behind = ladder.behind(message for message in going if message.id in stopped)
@@ -126,6 +137,15 @@ class PostgresRecords:
         if later:
             stopped.update(await self._terminations.stop(connection, later, *why))
         return frozenset(map(MessageId, stopped))
+
+    async def withdrawn(
+        self, connection: Connection, messages: Sequence[Message], at: Instant, begun: Set[MessageId]
+    ) -> frozenset[MessageId]:
+        """Cancel those that have not begun, and ask that the others are taken back; all of which something comes."""
+        canceled = await self.canceled(connection, messages, at, begun, Reason.WITHDRAWN)
+        out = withdrawals.asked(messages, at, begun)
+        await ask(connection, out)
+        return canceled.union(one.message_id for one in out)
 
     async def requeued(
         self,

@@ -84,7 +84,9 @@ INBOX_SINCE = f"""
 """
 """What came in behind an offset and stands where it came in, and what was moved behind it."""
 
-_SHOWN = "user = ?1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = ?2 AND (?3 = 0 OR read_at IS NULL)"
+_SHOWN = """user = ?1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = ?2 AND (?3 = 0 OR read_at IS NULL)
+    AND (?2 = 0 OR EXISTS (SELECT 1 FROM inbox_content WHERE message_id = id AND sealed <> x''))"""
+"""What is withdrawn has no content, and counts as archived."""
 
 INBOX_PAGE = f"""
     SELECT {array(ITEM)} FROM (

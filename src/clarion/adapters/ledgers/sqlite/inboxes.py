@@ -22,12 +22,19 @@ from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import BEHIND_ALL, Instant, MessageId, UserNo
-from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import (
+    InboxAction,
+    InboxCard,
+    InboxChange,
+    InboxCounts,
+    InboxItem,
+    InboxReplacement,
+)
 from clarion.model.message import Change, Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.rules.exact import counts_from
-from clarion.rules.inbox import ACTIONS, SATISFIES
+from clarion.rules.inbox import SATISFIES, after_mark, replaced
 
 _STATUS = tuple(Status)
 HEADS_KEPT = 50_000
@@ -237,6 +244,22 @@ class SqliteInboxes:
             )
         return changes
 
+    def replace(
+        self, connection: sqlite3.Connection, replacements: Sequence[InboxReplacement], at: Instant
+    ) -> list[InboxChange]:
+        """Gives items other content, or withdraws them; what to fan out."""
+        changes: list[InboxChange] = []
+        for one in replacements:
+            for item in self._named(connection, one.user, [one.message_id]):
+                if not item.sealed or item.sealed == one.sealed:
+                    continue
+                self._load_heads(connection, (one.user,))
+                changes.append(self._moved(connection, one.user, [(item, replaced(item, one.sealed, at))]))
+                connection.execute(sql.INBOX_CONTENT_REPLACE, (one.sealed, one.message_id))
+                if not one.sealed:
+                    connection.execute(sql.CARDS_DROP, (one.user, one.message_id))
+        return changes
+
     def drop(self, connection: sqlite3.Connection, items: Sequence[InboxItem]) -> None:
         """Take old items out. Counters stay exact and no offset is given away twice: where the newest change of a user
         goes, a move without an item stands for it."""
@@ -305,8 +328,7 @@ class SqliteInboxes:
         recorded: bool,
     ) -> InboxChange | None:
         found = self._named(connection, user, ids)
-        change = ACTIONS[action]
-        moved = [(item, new) for item in found if (new := change(item, at)) != item]
+        moved = [(item, new) for item in found if (new := after_mark(action, item, at)) != item]
         if not moved:
             return None
         self._load_heads(connection, (user,))

@@ -59,6 +59,7 @@ from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import SqliteUsers, UserRows
 from clarion.adapters.ledgers.sqlite.verifications import SqliteVerifications
+from clarion.adapters.ledgers.sqlite.withdrawals import SqliteWithdrawals
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.model.ids import UserNo
@@ -162,6 +163,7 @@ class SqliteLedger(Store):
         self.steps = SqliteOperationSteps(writer, readers, records)
         self.files = SqliteOperationFiles(writer, readers, cached_users, user_rows)
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
+        self.withdrawals = SqliteWithdrawals(writer, readers, inboxes)
         self.captures = SqliteCaptures(readers, routes, recent)
         self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, recent, clock)
         self.conversations = SqliteConversations(writer, readers)

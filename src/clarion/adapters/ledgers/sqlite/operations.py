@@ -230,6 +230,9 @@ class SqliteOperationSteps:
         if operation.kind is OperationKind.CANCEL_MESSAGES:
             messages = self._records.stored(connection, operation.tenant, step.messages)
             return self._records.canceled(connection, list(messages.values()), step.at, step.begun)
+        if operation.kind is OperationKind.WITHDRAW_MESSAGES:
+            messages = self._records.stored(connection, operation.tenant, step.messages)
+            return self._records.withdrawn(connection, list(messages.values()), step.at, step.begun)
         where = MessageFilter(statuses=operation.where.statuses)
         search = self._records.search(operation.tenant, where, None)
         return self._records.requeued(

@@ -16,11 +16,12 @@ from clarion.adapters.ledgers.sqlite.recent_messages import RecentMessages
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
+from clarion.adapters.ledgers.sqlite.withdrawals import ask
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import Reason, Status
-from clarion.rules import ladder
+from clarion.rules import ladder, withdrawals
 
 SCANNED = 20_000
 """Rows one call looks at, so that a rare filter cannot hold up a reader for long."""
@@ -75,14 +76,19 @@ class SqliteRecords:
         )
 
     async def cancel(
-        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+        self,
+        tenant: TenantId,
+        message_id: MessageId,
+        at: Instant,
+        begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> Status | None:
         def cancel(connection: sqlite3.Connection) -> Status | None:
             found = rows(connection, sql.MESSAGE_BY_ID, (message_id,))
             message = message_of(self._routes, found[0]) if found else None
             if message is None or message.tenant != tenant:
                 return None
-            self.canceled(connection, [message], at, begun)
+            self.canceled(connection, [message], at, begun, reason)
             code: int = one(connection, sql.STATUS_OF, (message_id,))
             return tuple(Status)[code]
 
@@ -94,9 +100,10 @@ class SqliteRecords:
         messages: Sequence[Message],
         at: Instant,
         begun: Set[MessageId],
+        reason: Reason = Reason.CANCELED_BY_CALLER,
     ) -> frozenset[MessageId]:
         """Cancel those that have not begun, with the rungs behind them; all that were. In a transaction."""
-        why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        why = (Status.CANCELED, reason, at)
         going = [message for message in messages if message.id not in begun]
         stopped = set(self._terminations.stop(connection, [message.id for message in going], *why))
         behind = ladder.behind(message for message in going if message.id in stopped)
@@ -104,6 +111,19 @@ class SqliteRecords:
         if later:
             stopped.update(self._terminations.stop(connection, later, *why))
         return frozenset(map(MessageId, stopped))
+
+    def withdrawn(
+        self,
+        connection: sqlite3.Connection,
+        messages: Sequence[Message],
+        at: Instant,
+        begun: Set[MessageId],
+    ) -> frozenset[MessageId]:
+        """Cancel those that have not begun, and ask that the others are taken back; all of which something comes."""
+        canceled = self.canceled(connection, messages, at, begun, Reason.WITHDRAWN)
+        out = withdrawals.asked(messages, at, begun)
+        ask(connection, out)
+        return canceled.union(one.message_id for one in out)
 
     async def requeue(
         self,

@@ -150,6 +150,7 @@ ERASE = (
     "DELETE FROM inbox_cards WHERE user = ?1",
     "DELETE FROM recent_messages WHERE id IN (SELECT id FROM user_messages WHERE user = ?1)",
     "DELETE FROM user_messages WHERE user = ?1",
+    "DELETE FROM withdrawals WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
     "DELETE FROM segment_members WHERE user = ?1",
     "DELETE FROM segment_looks WHERE user = ?1",
