@@ -104,8 +104,11 @@ class CampaignClaimer:
             await self._plan_pages(row)
         ranges = await self._ledger.campaign_ranges.claim(worker, lane, RANGES)
         with self._priority.planning() if ranges else nullcontext():
-            went = await asyncio.gather(*map(self._plan_range, ranges))
-        return bool(claimed) or any(went)
+            went = await asyncio.gather(*map(self._plan_range, ranges), return_exceptions=True)
+        for fault in went:
+            if isinstance(fault, Exception):
+                raise fault  # Only now: no range is planned any more when they are claimed again.
+        return bool(claimed) or True in went
 
     async def _plan_pages(self, row: CampaignRow) -> None:
         campaign = await self._readable(row)
