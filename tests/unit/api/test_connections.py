@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from clarion.model.setup import Scope
 from tests.architecture.source_tree import ROOT
 from tests.unit.api.conftest import ACME
@@ -60,12 +58,12 @@ async def test_a_secret_that_is_in_use_stays(admin):
     assert problem["code"] == "not_found"
 
 
-@pytest.mark.parametrize("value", ["", 7, None, "x" * 20_000])
-async def test_a_secret_that_cannot_be_one_is_refused(admin, value):
+async def test_a_secret_that_cannot_be_one_is_refused(admin):
     """And what was sent is not repeated."""
-    problem = await admin.problem("PUT", "/v1/secrets/shop-token", {"value": value})
-    assert [one["pointer"] for one in problem["errors"]] == ["#/value"]
-    assert "xxxxx" not in json.dumps(problem)
+    for value in ("", 7, None, "x" * 20_000):
+        problem = await admin.problem("PUT", "/v1/secrets/shop-token", {"value": value})
+        assert [one["pointer"] for one in problem["errors"]] == ["#/value"]
+        assert "xxxxx" not in json.dumps(problem)
 
 
 async def test_a_wrong_field_of_a_secret_does_not_show_its_value(admin):
@@ -93,31 +91,32 @@ async def test_a_connection_is_stored_and_changed(admin):
     assert (await admin.ok("GET", "/v1/connections"))["items"] == [changed]
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer", "said"),
-    [
-        ({"url": "ftp://example.com"}, "#/url", "http"),
-        ({"url": "http://169.254.169.254/latest"}, "#/url", "169.254.169.254"),
-        ({"url": "https://user:pw@93.184.215.14/"}, "#/url", "user name"),
-        ({"url": "https://93.184.215.14/?a=1"}, "#/url", "?"),
-        ({"methods": ["delete"]}, "#/methods/0", "get"),
-        ({"methods": []}, "#/methods", "at least one"),
-        ({"headers": {"Host": "x"}}, "#/headers/Host", "set by Clarion"),
-        ({"headers": {"Authorization": "Bearer open"}}, "#/headers/Authorization", "secret"),
-        ({"headers": {"X-A": "a\r\nX-B: b"}}, "#/headers/X-A", "printable"),
-        ({"headers": {"a b": "x"}}, "#/headers/a b", "no name"),
-        ({"headers": {f"X-{n}": "x" for n in range(21)}}, "#/headers", "at most 20"),
-        ({"headers": {"X-A": {"secret": "shop-tokn"}}}, "#/headers/X-A/secret", "shop-token"),
-        ({"timeout_s": 31}, "#/timeout_s", "30"),
-        ({"limits": {"at_once": 0}}, "#/limits/at_once", "1"),
-    ],
+WRONG_CONNECTIONS: tuple[Any, ...] = (
+    ({"url": "ftp://example.com"}, "#/url", "http"),
+    ({"url": "http://169.254.169.254/latest"}, "#/url", "169.254.169.254"),
+    ({"url": "https://user:pw@93.184.215.14/"}, "#/url", "user name"),
+    ({"url": "https://93.184.215.14/?a=1"}, "#/url", "?"),
+    ({"methods": ["delete"]}, "#/methods/0", "get"),
+    ({"methods": []}, "#/methods", "at least one"),
+    ({"headers": {"Host": "x"}}, "#/headers/Host", "set by Clarion"),
+    ({"headers": {"Authorization": "Bearer open"}}, "#/headers/Authorization", "secret"),
+    ({"headers": {"X-A": "a\r\nX-B: b"}}, "#/headers/X-A", "printable"),
+    ({"headers": {"a b": "x"}}, "#/headers/a b", "no name"),
+    ({"headers": {f"X-{n}": "x" for n in range(21)}}, "#/headers", "at most 20"),
+    ({"headers": {"X-A": {"secret": "shop-tokn"}}}, "#/headers/X-A/secret", "shop-token"),
+    ({"timeout_s": 31}, "#/timeout_s", "30"),
+    ({"limits": {"at_once": 0}}, "#/limits/at_once", "1"),
 )
-async def test_a_connection_that_cannot_work_is_refused(admin, change, pointer, said):
+"""What is changed, and where and how that is refused."""
+
+
+async def test_a_connection_that_cannot_work_is_refused(admin):
     """With the field that is wrong and what to do."""
     await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
-    problem = await admin.problem("PUT", "/v1/connections/shop", {**SHOP, **change})
-    assert pointer in [one["pointer"] for one in problem["errors"]]
-    assert said in json.dumps(problem)
+    for change, pointer, said in WRONG_CONNECTIONS:
+        problem = await admin.problem("PUT", "/v1/connections/shop", {**SHOP, **change})
+        assert pointer in [one["pointer"] for one in problem["errors"]]
+        assert said in json.dumps(problem)
 
 
 async def test_a_plan_names_the_secret_that_is_missing(admin):
@@ -160,21 +159,22 @@ async def test_the_documented_workflow_is_published(admin):
     await admin.ok("DELETE", "/v1/connections/shop")
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer", "said"),
-    [
-        ({"connection": "shpo"}, "#/steps/0/connection", "Did you mean 'shop'?"),
-        ({"method": "put"}, "#/steps/0/method", "post"),
-        ({"attempts": 11}, "#/steps/0/attempts", "10"),
-        ({"within_s": 1}, "#/steps/0/within_s", "2"),
-        ({"fallback": 3}, "#/steps/0/fallback", "object"),
-    ],
+WRONG_STEPS: tuple[Any, ...] = (
+    ({"connection": "shpo"}, "#/steps/0/connection", "Did you mean 'shop'?"),
+    ({"method": "put"}, "#/steps/0/method", "post"),
+    ({"attempts": 11}, "#/steps/0/attempts", "10"),
+    ({"within_s": 1}, "#/steps/0/within_s", "2"),
+    ({"fallback": 3}, "#/steps/0/fallback", "object"),
 )
-async def test_a_workflow_that_asks_wrongly_is_refused(admin, change, pointer, said):
+"""What is changed, and where and how that is refused."""
+
+
+async def test_a_workflow_that_asks_wrongly_is_refused(admin):
     """With where and the nearest name."""
-    problem = await admin.problem("PUT", "/v1/workflows/priced", await with_workflow(admin, **change))
-    assert pointer in [one["pointer"] for one in problem["errors"]]
-    assert said in json.dumps(problem)
+    for change, pointer, said in WRONG_STEPS:
+        problem = await admin.problem("PUT", "/v1/workflows/priced", await with_workflow(admin, **change))
+        assert pointer in [one["pointer"] for one in problem["errors"]]
+        assert said in json.dumps(problem)
 
 
 async def test_a_method_that_the_connection_does_not_allow_is_refused(admin):
@@ -216,29 +216,28 @@ async def test_the_documented_words_are_published(admin):
     await admin.ok("PUT", "/v1/workflows/written", {"category": "orders", "steps": steps})
 
 
-@pytest.mark.parametrize(
-    ("change", "critical", "pointer"),
-    [
-        ({}, False, None),
-        ({"output": {"type": "objekt"}}, False, "#/steps/0/output/type"),
-        ({"fallback": {"lin": "x"}}, False, "#/steps/0/fallback"),
-        ({"fallback": None}, False, "#/steps/0"),
-        ({"input": "data."}, False, "#/steps/0/input"),
-        ({}, True, "#/steps/1/when"),
-    ],
+WRITTEN_STEPS: tuple[Any, ...] = (
+    ({"output": {"type": "objekt"}}, False, "#/steps/0/output/type"),
+    ({"fallback": {"lin": "x"}}, False, "#/steps/0/fallback"),
+    ({"fallback": None}, False, "#/steps/0"),
+    ({"input": "data."}, False, "#/steps/0/input"),
+    ({}, True, "#/steps/1/when"),
 )
-async def test_a_step_that_generates_is_checked_when_it_is_published(admin, change, critical, pointer):
+"""What is changed, and where and how that is refused."""
+
+
+async def test_a_step_that_generates_is_checked_when_it_is_published(admin):
     """Its fallback fits its schema, and no alarm goes by what a model wrote."""
     await admin.ok("PUT", "/v1/secrets/shop-token", {"value": VALUE})
     await admin.ok("PUT", "/v1/connections/shop", SHOP)
-    await admin.ok("PUT", "/v1/categories/alarms", {"critical": critical})
     mail = {"key": "mail", "template": "paid", "to": {"mode": "all", "channels": ["email"]}}
-    steps = [{**GENERATED, **change}, {**mail, "when": "steps.words.value.line != ''"}]
-    body = {"category": "alarms", "steps": steps}
-    if pointer is None:
-        await admin.ok("PUT", "/v1/workflows/written", body)
-        problem = await admin.problem("PATCH", "/v1/categories/alarms", {"critical": True})
-        assert "written" in problem["detail"]
-    else:
+    for change, critical, pointer in WRITTEN_STEPS:
+        await admin.ok("PUT", "/v1/categories/alarms", {"critical": critical})
+        steps = [{**GENERATED, **change}, {**mail, "when": "steps.words.value.line != ''"}]
+        body = {"category": "alarms", "steps": steps}
         problem = await admin.problem("PUT", "/v1/workflows/written", body)
         assert pointer in [one["pointer"] for one in problem["errors"]]
+    written = {"category": "orders", "steps": [GENERATED, {**mail, "when": "steps.words.value.line != ''"}]}
+    await admin.ok("PUT", "/v1/workflows/written", written)
+    problem = await admin.problem("PATCH", "/v1/categories/orders", {"critical": True})
+    assert "written" in problem["detail"]
