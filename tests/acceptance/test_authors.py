@@ -387,3 +387,38 @@ async def test_it_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(open_
         await expect(shared.locator("#see iframe")).to_be_visible()
         assert await shared.evaluate("document.documentElement.scrollWidth") <= width
         assert await shared.evaluate(CONTRAST) == []
+
+
+async def test_a_workflow_is_written_completed_tried_compared_and_published(open_page):
+    """With the keyboard alone: what is wrong is marked, what may stand there is taken, and forms are let through."""
+    page = await open_page("/../workflows/welcome/edit")
+    text = page.get_by_label("YAML")
+    await text.focus()
+    await page.keyboard.press("Control+Home")
+    await page.keyboard.type("descripton: x\n")
+    await expect(page.locator("#findings")).to_contain_text("line 1, column 1")
+    await text.fill(
+        "cat\n"
+        + "\n".join(
+            line
+            for line in (await text.input_value()).split("\n")
+            if not line.startswith(("category", "descripton"))
+        )
+    )
+    await page.keyboard.press("Control+Home")
+    await page.keyboard.press("End")
+    await page.keyboard.press("Control+Space")
+    await expect(page.get_by_role("option", name="category:")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("acc")
+    await page.get_by_role("option", name="account").click()
+    await expect(page.locator("#findings")).to_contain_text("No issues")
+    await page.get_by_role("button", name="Test run").click()
+    await page.get_by_role("button", name="Run", exact=True).click()
+    await expect(page.get_by_role("heading", name="What would happen for")).to_be_visible()
+    await page.get_by_role("button", name="Back to the text").click()
+    await page.get_by_label("YAML").fill((await page.get_by_label("YAML").input_value()) + "lane: high\n")
+    await page.get_by_role("button", name="Compare and publish").click()
+    await expect(page.locator(".diff .new")).to_contain_text("lane: high")
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_text("Live v2")).to_be_visible()
