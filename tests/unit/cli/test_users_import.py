@@ -48,7 +48,10 @@ class Server:
             "status": "partly_failed" if failed else "succeeded",
             "detail": "Done.",
             "progress": {"done": 1, "failed": failed, "total": 1 + failed},
-            "errors": [{"index": 2, "message_id": None, "error": {"detail": "email: no address"}}] * failed,
+            "errors": [
+                {"index": 2, "message_id": None, "run_id": None, "error": {"detail": "email: no address"}}
+            ]
+            * failed,
             "errors_url": f"/v1/operations/{ID}/errors",
             "result_url": f"/v1/operations/{ID}/file",
             "file": {
