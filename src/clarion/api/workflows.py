@@ -233,6 +233,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
             faults += _unwritten(step, templates[step.template], place)
     for field in ("collapse_key", "thread", "cancellation_key"):
         faults += _not_a_pointer(getattr(workflow, field), f"#/{field}", data)
+    faults += _superseding(workflow)
     if workflow.dedupe is not None:
         faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key", data)
     if workflow.on is not None:
@@ -275,6 +276,16 @@ def _uncallable(step: Step, connections: Mapping[str, Connection], place: str) -
     able = ", ".join(connection.methods)
     detail = f"the connection {connection.key!r} allows {able}, not {method}."
     return [Fault(detail=detail, pointer=f"{place}/{field}")]
+
+
+def _superseding(workflow: Workflow) -> list[Fault]:
+    if not workflow.supersedes:
+        return []
+    if workflow.thread is None:
+        return [Fault(detail="`supersedes` needs `thread`: what belongs together.", pointer="#/supersedes")]
+    if workflow.collapse_key is not None:
+        return [Fault(detail="set `supersedes` or `collapse_key`, not both.", pointer="#/collapse_key")]
+    return []
 
 
 def _unwritten(step: Step, template: Template, place: str) -> list[Fault]:

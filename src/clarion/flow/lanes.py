@@ -45,6 +45,8 @@ class InFlight:
         "event",
         "live",
         "message",
+        "note",
+        "replaces",
         "since",
         "template",
         "user",
@@ -78,6 +80,10 @@ class InFlight:
         """What it is rendered from, found right before."""
         self.choice = ""
         """Why it goes through its integration, when there were several."""
+        self.replaces = ""
+        """What its provider called the message of its thread that it changes."""
+        self.note = ""
+        """What its timeline says beside what the provider does: why the earlier message of its thread stays."""
         self.devices: tuple[tuple[Contact, Any], ...] = ()
         """A push to somebody who has several: which of them, each by which integration."""
 

@@ -15,6 +15,7 @@ from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
 from clarion.flow.dispatch.direct_calls import DirectCalls
 from clarion.flow.dispatch.dispatcher import Dispatcher
+from clarion.flow.dispatch.editions import Editions
 from clarion.flow.dispatch.integrations import IntegrationHealth, Integrations
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.payments import Payments
@@ -166,6 +167,7 @@ class Pipeline:
                 lease,
                 self.integrations,
                 recheck,
+                Editions(ledger),
                 outgoing,
                 self.payments,
                 self._calls,

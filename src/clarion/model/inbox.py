@@ -40,8 +40,8 @@ class InboxCard(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=
     """It comes in when there is none yet; else the content of the one that is there is replaced."""
     live: bytes
     """What it shows, as a keyed hash."""
-    sequence: int
-    """Of the state. An older one than that which is there changes nothing."""
+    sequence: int | None
+    """Of the state. An older one than that which is there changes nothing. None: it is newer than what is there."""
 
     @property
     def message_id(self) -> MessageId:

@@ -31,6 +31,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """The same for messages of which only the newest matters; empty: each matters."""
     live: LiveUpdate | None = None
     """Which state of a live resource it shows; None: it is a message like any other."""
+    supersedes: bool = False
+    """It takes the place of what is out of its `collapse_key`."""
     replaces: str = ""
     """What the provider called the message that is out and is to show this from now on; empty: it is a new one. Only for
     providers that edit (`ProviderPlugin.takes_back`)."""

@@ -51,6 +51,8 @@ class Collapse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     message_id: MessageId
     key: bytes
+    edits: bool = False
+    """What is out of the key is changed by it: its explanation names the message before."""
 
 
 class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -521,6 +521,9 @@ class Workflow(Value, frozen=True, kw_only=True):
     """JSON pointer into data (or empty string: the workflow): a newer message replaces older ones that still wait."""
     thread: str | None = None
     """JSON pointer into data (or empty string: the workflow): messages of one thread keep their order."""
+    supersedes: bool = False
+    """A newer message of a `thread` takes the place of the older one: of one that waits, and, where its channel can change
+    what is out, of one that is out."""
     expires_after_s: Seconds | None = None
     send_window: tuple[Window, ...] = ()
     cancellation_key: str | None = None

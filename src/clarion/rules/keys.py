@@ -115,12 +115,16 @@ class EventKeys:
 
 def replaces(workflow: Workflow) -> bool:
     """Whether its newer messages take the place of older ones."""
-    return workflow.collapse_key is not None
+    return workflow.supersedes or workflow.collapse_key is not None
 
 
 def replacement_key(event: Event, workflow: Workflow, message: Message, hash: KeyedHash) -> bytes:
     """What a message and those whose place it takes have in common where they arrive; empty: it takes nobody's."""
     keys = EventKeys(event, workflow, message.user, hash)
+    if workflow.supersedes and workflow.thread is not None:
+        if not keys.found(workflow.thread):
+            return b""
+        return keys.of_message("thread", workflow.thread, message.channel, within_workflow=False)
     pointer = workflow.collapse_key
     if pointer is None or not keys.found(pointer):
         return b""

@@ -609,7 +609,15 @@ class _Draft:
                 )
                 for message in going
             )
-        if pointer is None or keys is None:
+        if keys is None:
+            return ()
+        if self._workflow.supersedes:
+            return tuple(
+                Collapse(message_id=message.id, key=key, edits=True)
+                for message in going
+                if (key := self._thread_key(keys, message)) is not None
+            )
+        if pointer is None:
             return ()
         return tuple(
             Collapse(
@@ -618,6 +626,13 @@ class _Draft:
             )
             for message in going
         )
+
+    def _thread_key(self, keys: EventKeys, message: Message) -> bytes | None:
+        """None: the data name no thread, so that nothing takes another's place."""
+        pointer = self._workflow.thread
+        if pointer is None or not keys.found(pointer):
+            return None
+        return keys.of_message("thread", pointer, self._place_of(message), within_workflow=False)
 
     def _turns(self, keys: EventKeys, messages: Sequence[Message]) -> tuple[ThreadSlot, ...]:
         pointer = self._workflow.thread

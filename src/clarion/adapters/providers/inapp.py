@@ -59,10 +59,10 @@ class InApp:
             workflow=message.workflow,
             category=message.category,
         )
-        live = outgoing.live
-        if live is None:
+        live, key = outgoing.live, outgoing.collapse_key
+        if live is None and not (outgoing.supersedes and key):
             return Accepted(delivered=True, record=item, content=content)
-        card = InboxCard(item=item, live=outgoing.collapse_key, sequence=live.sequence)
+        card = InboxCard(item=item, live=key, sequence=None if live is None else live.sequence)
         return Accepted(delivered=True, record=card, content=content)
 
     async def ping(self) -> None:

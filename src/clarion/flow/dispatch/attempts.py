@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.dispatch.call_reports import CallReport, Marks
+from clarion.flow.dispatch.direct_calls import Unrecorded
+from clarion.flow.dispatch.editions import STAYS, Editions
 from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.dispatch.live_integration import LiveIntegration
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
@@ -25,14 +27,20 @@ from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Message
-from clarion.model.outcome import Outcome
+from clarion.model.outcome import Gone, Outcome, Rejected
 from clarion.model.settlement import Settlement
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock, Random
 from clarion.rules.devices import DeviceAnswer, settle_devices
-from clarion.rules.outcomes import AttemptContext, settle_in_doubt, settle_outcome, settle_unsent
+from clarion.rules.outcomes import (
+    AttemptContext,
+    bounded_detail,
+    settle_in_doubt,
+    settle_outcome,
+    settle_unsent,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +75,7 @@ class Attempts:
         lease: WorkerLease,
         integrations: Integrations,
         recheck: Recheck,
+        editions: Editions,
         outgoing: OutgoingBuilder,
         payments: Payments,
         calls: ProviderCalls,
@@ -79,6 +88,7 @@ class Attempts:
         self._categories = ledger.setup.categories
         self._integrations = integrations
         self._recheck = recheck
+        self._editions = editions
         self._outgoing = outgoing
         self._payments = payments
         self._calls = calls
@@ -91,6 +101,7 @@ class Attempts:
     ) -> list[Settlement]:
         """What became of each; none for messages that somebody else holds by now, and for those that went to `record`
         while others of the batch still took their time."""
+        await self._editions.find(route, group)
         ready, settlements = await self._outgoing.build(route, group)
         going = self._guard.begin(dict.fromkeys(map(_held, ready)))
         ready, stopped, paid = await self._payments.pay([one for one in ready if one[0] in going])
@@ -205,10 +216,32 @@ class Attempts:
 
         report = CallReport([in_flight for in_flight, _, _ in ready], attempt.marks, store, self._clock)
         try:
-            outcomes = await self._calls.invoke(live, [outgoing for _, _, outgoing in ready], report)
+            outcomes = await self._outcomes(live, ready, report)
         finally:
             report.close()
         return ready, outcomes, self._circumstances(live, started, ready[0][0].message)
+
+    async def _outcomes(
+        self, live: LiveIntegration, ready: Sequence[ReadyCall], report: CallReport
+    ) -> Sequence[Outcome]:
+        """What cannot change the message that is out is sent as a new one, in the same attempt."""
+        batch = [outgoing for _, _, outgoing in ready]
+        if not any(outgoing.replaces for outgoing in batch):
+            return await self._calls.invoke(live, batch, report)
+        outcomes = list(await self._calls.invoke(live, batch, Unrecorded()))
+        anew = [
+            place
+            for place, one in enumerate(outcomes)
+            if batch[place].replaces and isinstance(one, Rejected | Gone)
+        ]
+        for place in anew:
+            said = getattr(outcomes[place], "detail", None)
+            ready[place][0].note = f"{STAYS}: {said}" if said else STAYS
+        if anew:
+            again = [replace(batch[place], replaces="") for place in anew]
+            for place, one in zip(anew, await self._calls.invoke(live, again, Unrecorded()), strict=True):
+                outcomes[place] = one
+        return outcomes
 
     def _interpret(self, called: Sequence[Called], under_way: _Attempt) -> list[Settlement]:
         now, uniform = self._clock.now(), self._random.uniform
@@ -226,7 +259,9 @@ class Attempts:
                 continue
             try:
                 settled = self._settlement(in_flight, its, now, uniform())
-                settlements.append(replace(settled, choice=in_flight.choice) if in_flight.choice else settled)
+                if in_flight.choice:
+                    settled = replace(settled, choice=in_flight.choice)
+                settlements.append(_with_note(settled, in_flight.note) if in_flight.note else settled)
             except Exception as fault:
                 # It was called, and nobody can tell what came of it: in doubt, and nobody else's trouble.
                 log.exception("outcome_not_understood", error=type(fault).__name__)
@@ -262,6 +297,11 @@ class Attempts:
 def _paid(settlements: Sequence[Settlement], paid: Set[MessageId]) -> list[Settlement]:
     """They say which of their calls were paid for."""
     return [replace(one, paid=True) if one.message.id in paid else one for one in settlements]
+
+
+def _with_note(settled: Settlement, note: str) -> Settlement:
+    """Its timeline says so, beside what the provider says."""
+    return replace(settled, detail=bounded_detail(f"{note}; {settled.detail}" if settled.detail else note))
 
 
 def _held(ready: ReadyCall) -> InFlight:

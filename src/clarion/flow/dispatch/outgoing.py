@@ -173,7 +173,13 @@ class OutgoingBuilder:
             unsubscribe_url=unsubscribe_url,
             collapse_key=self._collapse_key(in_flight),
             live=in_flight.live,
+            supersedes=self._supersedes(message),
+            replaces=in_flight.replaces,
         )
+
+    def _supersedes(self, message: Message) -> bool:
+        workflow = self._workflows.all(message.tenant).get(message.workflow)
+        return workflow is not None and workflow.supersedes
 
     def _collapse_key(self, in_flight: InFlight) -> bytes:
         """For providers that replace what has not arrived yet; the planner has replaced what was still here."""

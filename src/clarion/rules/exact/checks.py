@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelDecision, Message, Run, StepTrace, Verdict, packed
-from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, PlanResult
 from clarion.model.run import RunRow
 from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, Reason, Status
@@ -92,7 +92,7 @@ class _Checks:
         for silent in plan.runs if claims else ():
             if silent.id in claims and not any(c.message_id for c in silent.channels):
                 self._dedupe(claims.pop(silent.id), ())  # It waits before it sends anything.
-        collapses = {collapse.message_id: collapse.key for collapse in plan.collapses}
+        collapses = {collapse.message_id: collapse for collapse in plan.collapses}
         turns = {turn.message_id: turn.key for turn in plan.turns}
         for message_id in (m.id for m in plan.messages):
             run = runs.get(message_id)
@@ -178,7 +178,8 @@ class _Checks:
             self._on_its_way.remove(message.id)
             self._stored.counts.move(counted(message), ON_ITS_WAY, None)
 
-    def _collapse(self, message: Message, key: bytes) -> None:
+    def _collapse(self, message: Message, collapse: Collapse) -> None:
+        key = collapse.key
         older = self._latest.get(key)
         holder = None if older is not None else self._stored.collapses.get(key)
         self._latest[key] = message.id
@@ -192,7 +193,10 @@ class _Checks:
             self._ended[older] = holder.waits_for
             self._stored.counts.move(holder.counted, holder.counted_at, None)
         else:
-            self._say(message, _verdict("collapse", "newest"))
+            before = older if older is not None else holder.id if holder is not None else None
+            named = collapse.edits and before is not None and before != message.id
+            inputs = {"follows": id_text(before)} if named and before is not None else {}
+            self._say(message, _verdict("collapse", "newest", **inputs))
             return
         self._release(older, message.created_at)
         self._say(message, _verdict("collapse", "newest", replaced=id_text(older)))

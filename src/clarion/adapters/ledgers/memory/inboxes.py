@@ -118,11 +118,11 @@ class MemoryInboxes:
         item, cards = card.item, self._tables.cards
         shown, sequence = cards.get((item.user, card.live), (item.message_id, -1))
         there = self._items(item.user).get(shown)
-        if there is not None and card.sequence <= sequence:
+        if there is not None and card.sequence is not None and card.sequence <= sequence:
             return None
         if there is not None:
             item = replace(there, sealed=item.sealed)
-        cards[item.user, card.live] = item.message_id, card.sequence
+        cards[item.user, card.live] = item.message_id, card.sequence or 0
         return item
 
     def _place(self, item: InboxItem) -> InboxItem:

@@ -239,7 +239,8 @@ class PostgresInboxes:
             heads = await self._lock_heads(connection, (item.user,))
             shown = await connection.fetchrow(sql.CARD, item.user, card.live)
             there = [] if shown is None else await self._named(connection, item.user, [shown[0]])
-            if there and shown is not None and card.sequence <= shown[1]:
+            older = shown is not None and card.sequence is not None and card.sequence <= shown[1]
+            if there and older:
                 continue
             if there:
                 (old,) = there
@@ -250,7 +251,7 @@ class PostgresInboxes:
                 ((change,),) = await self._add_items(connection, [[replace(s, record=item)]], None)
                 changes.append(change)
             shows = (there[0] if there else item).message_id
-            await connection.execute(sql.CARD_PUT, item.user, card.live, shows, card.sequence)
+            await connection.execute(sql.CARD_PUT, item.user, card.live, shows, card.sequence or 0)
         return changes
 
     async def _lock_heads(self, connection: Connection, users: Iterable[UserNo]) -> dict[UserNo, InboxHead]:

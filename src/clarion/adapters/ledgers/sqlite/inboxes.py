@@ -228,7 +228,7 @@ class SqliteInboxes:
             place = item.user, card.live
             shown, sequence = connection.execute(sql.CARD, place).fetchone() or ("", -1)
             there = self._named(connection, item.user, [bytes.fromhex(shown)] if shown else [])
-            if there and card.sequence <= sequence:
+            if there and card.sequence is not None and card.sequence <= sequence:
                 continue
             if there:
                 (old,) = there
@@ -240,7 +240,7 @@ class SqliteInboxes:
                 ((change,),) = self._add_items(connection, [[replace(s, record=item)]], None)
                 changes.append(change)
             connection.execute(
-                sql.CARD_PUT, (*place, (there[0] if there else item).message_id, card.sequence)
+                sql.CARD_PUT, (*place, (there[0] if there else item).message_id, card.sequence or 0)
             )
         return changes
 
