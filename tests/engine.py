@@ -54,6 +54,7 @@ from clarion.services.last_checks import LastChecks
 from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
 from clarion.services.registry import Services
+from clarion.services.response_links import ResponseLinks
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
 from clarion.testing.providers import RecordingProvider
@@ -218,6 +219,7 @@ class Engine:
             tools=lent,
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
+            response_url=ResponseLinks(self.vault, BASE_URL).url,
             process=self.process,
             regions=self.regions,
         )

@@ -157,6 +157,20 @@ class Conflict(InvalidInput):
     status = 409
 
 
+class AlreadyAnswered(Conflict):
+    """Somebody has answered the question before, and otherwise: the first answer counts."""
+
+    code = "already_answered"
+    status = 409
+
+
+class QuestionClosed(Conflict):
+    """Nobody waits for an answer any more: its time is over, or the run has ended."""
+
+    code = "question_closed"
+    status = 409
+
+
 class PreconditionFailed(InvalidInput):
     """The resource is not, or no longer, what the request was made for: read it again, then decide."""
 

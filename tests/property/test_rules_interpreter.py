@@ -14,7 +14,18 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo
 from clarion.model.run import CallResult, RunState, RunStatus, StepCall
-from clarion.model.setup import Case, Category, OnError, SendAll, Step, StepType, Tenant, Workflow, every
+from clarion.model.setup import (
+    SENDING,
+    Case,
+    Category,
+    OnError,
+    SendAll,
+    Step,
+    StepType,
+    Tenant,
+    Workflow,
+    every,
+)
 from clarion.model.status import Reason
 from clarion.model.user import Profile, User
 from clarion.rules.interpreter import advance
@@ -41,6 +52,7 @@ WAITS: tuple[dict[str, Any], ...] = (
     {"until": "first mon of month 02:30", "timezone": "Europe/Berlin"},
 )
 
+OPTIONS: dict[str, str | dict[str, str]] = {"yes": "Yes", "no": "No"}
 STOPS = ("waits", "calls", "repeats")
 SKIP = OnError.SKIP
 UNTIL = ("acknowledged", "read", "data.n > 3", "data.missing")
@@ -58,8 +70,9 @@ def workflows(draw: st.DrawFn) -> Workflow:
         key, when = f"s{next(numbers)}", draw(st.sampled_from([None, None, *CONDITIONS]))
         kinds = KINDS if depth == 2 else [one for one in KINDS if one is not StepType.REPEAT]
         kind = draw(st.sampled_from(kinds if depth else [StepType.SEND, StepType.WAIT]))
-        if kind is StepType.SEND:
-            return Step(key=key, when=when, template="note", to=TO)
+        if kind in SENDING:
+            options = OPTIONS if kind is StepType.ASK else {}
+            return Step(key=key, type=kind, when=when, template="note", to=TO, options=options)
         if kind is StepType.WAIT:
             return Step(key=key, type=kind, when=when, **draw(st.sampled_from(WAITS)))
         if kind is StepType.EXPERIMENT:
@@ -141,7 +154,7 @@ def walked(workflow: Workflow, known: Facts, late_ms: int = 0) -> tuple[list[Adv
     now = NOW
     while True:
 
-        def send(step: Step, name: str) -> list[object]:
+        def send(step: Step, name: str, _: Instant | None) -> list[object]:
             sent.append(name)
             return []
 

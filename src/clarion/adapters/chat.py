@@ -173,6 +173,13 @@ def buttons(actions: Iterable[Action]) -> Iterator[tuple[str, str]]:
             yield label, url
 
 
+def answers(actions: Iterable[Action]) -> Iterator[tuple[str, str]]:
+    """What is on each button that answers the message, and what it is pressed by."""
+    for action in actions:
+        if (label := words(action.label)) and action.id:
+            yield label, action.id
+
+
 def words(text: str) -> str:
     """The text without blanks around it; empty when there is nothing to see in it."""
     return text.strip() if text.strip(_UNSEEN) else ""

@@ -15,6 +15,7 @@ import structlog
 from litestar import Litestar
 
 from clarion.api import docs_pages, request_bodies
+from clarion.api.answer_page import AnswerPage
 from clarion.api.auth import Authenticator
 from clarion.api.callbacks import CallbackRoute
 from clarion.api.cloudevents import is_json
@@ -38,12 +39,21 @@ from clarion.model.setup import Scope
 from clarion.ports import terms
 from clarion.rules.paths import SLASH, Segments, path_of, segments_of, sent_path
 from clarion.services.preference_pages import PATH as PREFERENCES_HEAD
+from clarion.services.response_links import PATH as ANSWER_HEAD
 from clarion.services.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 from clarion.services.verifications import CONFIRM_PATH
 
+ANSWER = (ANSWER_HEAD.strip("/"), "**")
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
 CONFIRM = (CONFIRM_PATH.strip("/"), "**")
 PREFERENCES_PAGE = (PREFERENCES_HEAD.strip("/"), "**")
+
+BROKEN_LINKS = (
+    (ANSWER_HEAD, ANSWER),
+    (UNSUBSCRIBE_HEAD, UNSUBSCRIBE),
+    (PREFERENCES_HEAD, PREFERENCES_PAGE),
+)
+"""Behind these paths are people, whatever is wrong with the rest."""
 
 Serve = Callable[[str, HttpScope, request_bodies.Receive, Send], Awaitable[None]]
 
@@ -136,7 +146,7 @@ class Edge:
     async def _dispatch(self, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         segments = segments_of(scope)
         if segments is None:
-            for head, page in ((UNSUBSCRIBE_HEAD, UNSUBSCRIBE), (PREFERENCES_HEAD, PREFERENCES_PAGE)):
+            for head, page in BROKEN_LINKS:
                 if scope["path"].startswith(head):  # a broken link: behind it is a person
                     segments = page[:1]
             if segments is None:
@@ -320,6 +330,13 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             path=("v1", "region", "events"),
             scope=None,
             serve=ForwardedRoute(parts),
+        ),
+        BareRoute(
+            name="answer_page",
+            methods=("GET", "HEAD", "POST"),
+            path=ANSWER,
+            scope=None,
+            serve=AnswerPage(parts),
         ),
         BareRoute(
             name="unsubscribe",

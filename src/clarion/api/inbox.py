@@ -11,10 +11,13 @@ from clarion.api.dependencies import ApiParts
 from clarion.api.guards import OWN_READ, OWN_SEND, Parts, PathUser
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput
+from clarion.model.channel import Channel
 from clarion.model.ids import MessageId, parse_id
 from clarion.model.inbox import InboxAction, InboxCounts, InboxFilter, InboxItem, ShownItem
 from clarion.model.user import User, Value
 from clarion.rules.inbox import shown
+from clarion.rules.steps.ask import LONGEST_TEXT
+from clarion.services.responses import told
 
 
 class InboxView(Page[ShownItem], frozen=True, kw_only=True):
@@ -37,6 +40,28 @@ class MarkView(msgspec.Struct, frozen=True, kw_only=True):
 
     changed: int
     counts: InboxCounts
+
+
+class ActBody(Value, frozen=True, kw_only=True):
+    """The button that was pressed."""
+
+    action: str
+    """The `id` of one of the item's `actions`."""
+    text: Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)] = ""
+    """The answer in other words, where the question takes them."""
+
+
+class ActView(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    accepted: bool
+    """False: somebody answered otherwise before, or nobody waits any more."""
+    answer: str | None
+    """The key of the answer that counts; null: there is none, or there was no question."""
+    text: str | None
+    """That answer in other words."""
+    message: str
+    """The same in a sentence, in the user's language."""
 
 
 @get("/", opt=OWN_READ)
@@ -77,6 +102,34 @@ async def mark(person: PathUser, data: MarkBody, parts: Parts) -> MarkView:
     return MarkView(changed=changed, counts=await _counts(parts, person))
 
 
+@post("/act", opt=OWN_SEND, status_code=200)
+async def act(person: PathUser, data: ActBody, parts: Parts) -> ActView:
+    """Press a button of an item: answer its question, or acknowledge. The first answer on any channel counts. The item is marked
+    as read. You may repeat the call."""
+    pressed = await parts.services.responses.press_by_id(
+        data.action,
+        Channel.IN_APP.value,
+        tenant=person.tenant,
+        user=person.no,
+        by=person.id,
+        text=data.text.strip(),
+    )
+    if pressed is None:
+        raise InvalidInput(
+            "this user has no item with such an action: send the `id` of one of the item's `actions`.",
+            pointer="#/action",
+        )
+    question = pressed.question
+    await parts.services.inbox_actions.mark(person.tenant, person.no, "read", [question.message.id])
+    counts = question.answer
+    return ActView(
+        accepted=pressed.accepted,
+        answer=None if counts is None else counts.answer,
+        text=None if counts is None else counts.text or None,
+        message=told(pressed),
+    )
+
+
 def view(item: InboxItem, user: User, parts: ApiParts) -> ShownItem:
     """An item, opened."""
     return shown(item, parts.vault.open(user.key, item.sealed) if item.sealed else b"")
@@ -93,4 +146,6 @@ def _id(text: str, index: int) -> MessageId:
         raise InvalidInput("an item's id is a UUID.", pointer=f"#/ids/{index}") from None
 
 
-router = Router("/v1/users/{user_id:str}/inbox", route_handlers=[get_inbox, get_counts, mark], tags=["Inbox"])
+router = Router(
+    "/v1/users/{user_id:str}/inbox", route_handlers=[get_inbox, get_counts, mark, act], tags=["Inbox"]
+)

@@ -144,6 +144,16 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The change must carry `If-Match`",
         "Send `If-Match` with the `ETag` of the answer you read, or `If-None-Match: *` to create. The tenant's setting `require_if_match` demands it.",
     ),
+    "already_answered": ProblemKind(
+        409,
+        "The question was answered before",
+        "The first answer counts, and the `detail` names it. `GET /v1/runs/{id}` shows it too.",
+    ),
+    "question_closed": ProblemKind(
+        409,
+        "Nobody waits for an answer any more",
+        "The time for an answer is over, or the run has ended. `GET /v1/runs/{id}` shows what became of it.",
+    ),
     "idempotency_in_flight": ProblemKind(
         409,
         "The first request with this key is still running",

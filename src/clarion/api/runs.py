@@ -21,7 +21,7 @@ from clarion.api.parameters import AnyOf, several
 from clarion.api.problems import wrong_parameter
 from clarion.api.stored_documents import found
 from clarion.api.times import Moment, instant_of, instant_or_none, text_or_none
-from clarion.errors import Conflict, Forbidden, InvalidInput, NotFound
+from clarion.errors import AlreadyAnswered, Conflict, Forbidden, InvalidInput, NotFound
 from clarion.model.channel import Lane
 from clarion.model.digest import DigestClose, DigestRow
 from clarion.model.ids import RunId, TenantId, id_text, parse_id
@@ -31,6 +31,7 @@ from clarion.model.status import Reason
 from clarion.model.user import Value
 from clarion.rules.explain import StepExplanation, merged
 from clarion.rules.time_format import rfc3339
+from clarion.services.responses import Given
 
 ByStatus = Annotated[
     str | None,
@@ -94,12 +95,41 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """Null: it does not begin with one."""
 
 
+class AnswerView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to the question of a step."""
+
+    answer: str
+    """The key of an option, or `other`."""
+    text: str | None
+    """With `other`: the person's own words."""
+    channel: str
+    """How it came: a channel, `link` or `api`."""
+    at: str
+    by: str | None
+    """Who answered, where the channel or the caller says it."""
+
+
 class RunDetail(RunView, frozen=True, kw_only=True):
     """The same, with what its steps did."""
 
     history: list[StepExplanation]
     items: list[DigestItemView]
     """The first 100 items of its digest."""
+    answers: dict[str, AnswerView]
+    """Answers to its questions, by step."""
+
+
+class RunAnswer(Value, frozen=True, kw_only=True):
+    """An answer to the question of a step."""
+
+    answer: str
+    """The key of an option, or `other`."""
+    text: str = ""
+    """With `other`: the answer in other words, at most 2,000 characters."""
+    step: str = ""
+    """Whose question it answers; empty: the one that the run waits for, or the only one of its workflow."""
+    by: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Who answers, for the explanation and for steps behind it."""
 
 
 class RunsFilter(Value, frozen=True, kw_only=True):
@@ -206,6 +236,7 @@ async def get_run(run_id: str, caller: Caller, parts: Parts) -> RunDetail:
             )
             for one in items[:ITEMS]
         ],
+        answers=await _answers(parts, row),
     )
 
 
@@ -252,7 +283,23 @@ async def retry_runs(data: RunsRetry, caller: Caller, parts: Parts) -> Response[
 async def acknowledge_run(run_id: str, caller: Caller, parts: Parts) -> RunView:
     """Say that somebody has seen what the run is about. From this answer on no step that repeats until then begins another
     round or starts to send; the run goes on behind it. A run that is over stays as it is. You may repeat the call."""
-    return await _changed(parts, caller, run_id, parts.services.runs.acknowledge)
+    return await _changed(parts, caller, run_id, parts.services.responses.acknowledge)
+
+
+@post("/{run_id:str}/answer", opt=SEND, status_code=200)
+async def answer_run(run_id: str, data: RunAnswer, caller: Caller, parts: Parts) -> RunView:
+    """Answer the question that a run waits for, for its user. The first answer on any channel counts, and the run goes on with
+    it; another one is refused as `already_answered`. You may repeat the call."""
+    row = await _the_run(parts, caller, run_id)
+    given = Given(answer=data.answer, channel="api", text=data.text, by=data.by)
+    reply = await parts.services.responses.answer(caller.tenant, row.id, given, data.step)
+    if reply is None:
+        raise NotFound(f"There is no run {run_id} that waits or has waited.")
+    counts = reply.answer
+    if not reply.accepted and (counts.answer, counts.text) != (data.answer, data.text):
+        raise AlreadyAnswered(f"Already answered: {counts.text or counts.answer!r}, on {counts.channel}.")
+    (shown,) = await _views(parts, [reply.run])
+    return shown
 
 
 @post("/cancel", opt=SEND, status_code=200, responses=STARTED)
@@ -319,6 +366,22 @@ async def _the_run(parts: ApiParts, caller: Identity, text: str) -> RunRow:
     return row
 
 
+async def _answers(parts: ApiParts, row: RunRow) -> dict[str, AnswerView]:
+    if row.answers is None:
+        return {}
+    user = (await parts.ledger.users.get([row.user])).get(row.user)
+    return {
+        step: AnswerView(
+            answer=one.answer,
+            text=one.text or None,
+            channel=one.channel,
+            at=rfc3339(one.at),
+            by=one.by or None,
+        )
+        for step, one in parts.services.responses.answers(row, user).items()
+    }
+
+
 async def _views(parts: ApiParts, rows: Sequence[RunRow]) -> list[RunView]:
     names = await names_of(parts, {row.user for row in rows})
     digests = {
@@ -367,6 +430,7 @@ router = Router(
         advance_run,
         retry_run,
         acknowledge_run,
+        answer_run,
         retry_runs,
         cancel_runs,
     ],

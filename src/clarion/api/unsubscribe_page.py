@@ -25,7 +25,8 @@ form{margin-top:1.6rem}
 button{font:inherit;font-weight:600;min-height:48px;padding:.6rem 1.4rem;border-radius:10px;cursor:pointer;
 border:1px solid var(--fill);background:var(--fill);color:#fff}
 button.quiet{background:none;color:var(--edge);border-color:var(--edge)}
-button:focus-visible{outline:3px solid var(--edge);outline-offset:3px}
+textarea{font:inherit;width:100%;margin:.4rem 0}
+button:focus-visible,textarea:focus-visible{outline:3px solid var(--edge);outline-offset:3px}
 """
 
 HEADERS = [

@@ -26,6 +26,7 @@ from clarion.model.connection import Connection, HttpMethod
 from clarion.model.operation import OperationKind, RunSelection
 from clarion.model.run import RunFilter, by_version
 from clarion.model.setup import (
+    SENDING,
     Category,
     LadderChannel,
     SendAll,
@@ -223,7 +224,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fau
             faults += map(unknown_name, unknown_in("workflow", [(step.workflow, f"{place}/workflow")], known))
         if step.connection is not None:
             faults += _uncallable(step, setup.connections.all(caller.tenant), place)
-        if step.type is not StepType.SEND or step.to is None or not step.template:
+        if step.type not in SENDING or step.to is None or not step.template:
             continue
         faults += _listed_twice(step.to, f"{place}/to")
         if step.template not in templates:

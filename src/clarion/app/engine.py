@@ -26,6 +26,7 @@ from clarion.services.consents import ConsentService
 from clarion.services.last_checks import LastChecks
 from clarion.services.limited import AUTHORS_CPU_S, MEMORY_BYTES, MESSAGE_CPU_S, TARGET
 from clarion.services.registry import Services
+from clarion.services.response_links import ResponseLinks
 from clarion.services.unsubscribe import UnsubscribeLinks
 
 
@@ -45,6 +46,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         tools=tools,
         unsubscribe_url=unsubscribe.url,
         opt_out=unsubscribe.leave_over,
+        response_url=ResponseLinks(resources.vault, settings.base_url).url,
         process=Process(
             node=f"{socket.gethostname()}:{os.getpid()}",
             version=__version__,

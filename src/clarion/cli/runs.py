@@ -129,6 +129,34 @@ def acknowledge(run_id: Id, *, connect: Connect, json: Json = False) -> None:
 
 @program.command()
 @connected
+def answer(
+    run_id: Id,
+    given: Annotated[str, typer.Argument(metavar="ANSWER", help="Key of an option, or `other`.")],
+    text: Annotated[str, typer.Option("--text", help="With `other`: the answer in other words.")] = "",
+    step: Annotated[str, typer.Option("--step", help="The step whose question this answers.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who answers.")] = "",
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Answer the question that a run waits for. The first answer counts.
+
+    \b
+    Example:
+      clarion runs answer 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e yes --by misaki
+    """
+    from clarion.cli import output
+
+    body = {"answer": given, "text": text, "step": step, "by": by}
+    run = connect().call("POST", _path(run_id, "answer"), body)
+    if json:
+        output.as_json(run)
+    else:
+        output.out().print("The question is answered.")
+
+
+@program.command()
+@connected
 def advance(run_id: Id, *, connect: Connect, json: Json = False) -> None:
     """Let a run that waits go on now. For trying things out: where the setting `allow_advance` is on.
 

@@ -62,6 +62,8 @@ BECAUSE = {
     Reason.SUPERSEDED: "a newer message replaced it",
     Reason.CANCELED_BY_CALLER: "canceled by hand",
     Reason.WORKFLOW_DELETED: "the workflow was deleted",
+    Reason.ANSWERED: "not needed, its question was answered",
+    Reason.ACKNOWLEDGED: "not needed, somebody acknowledged it",
     Reason.LADDER_SATISFIED: "not needed, an earlier channel succeeded",
     Reason.EXPIRED: "its expiry time has passed",
     Reason.TEMPLATE_ERROR: "the template could not be rendered",

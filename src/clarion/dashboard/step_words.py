@@ -44,6 +44,10 @@ def _send(step: Step) -> str:
     return f"{step.template} by {_channels(step.to)}"
 
 
+def _ask(step: Step) -> str:
+    return f"{_send(step)}: {' or '.join(step.options)}"
+
+
 def _wait(step: Step) -> str:
     if step.event is not None:
         return f"until {step.event.type} comes"
@@ -105,6 +109,7 @@ def _fields(step: Step) -> Iterator[str]:
 
 _WORDS: Mapping[StepType, Callable[[Step], str]] = {
     StepType.SEND: _send,
+    StepType.ASK: _ask,
     StepType.WAIT: _wait,
     StepType.EXPERIMENT: _experiment,
     StepType.BRANCH: _branch,

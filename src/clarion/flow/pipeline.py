@@ -13,6 +13,7 @@ from clarion.errors import ClarionError, Unavailable
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
+from clarion.flow.dispatch.buttons import MessageButtons, ResponseUrl
 from clarion.flow.dispatch.direct_calls import DirectCalls
 from clarion.flow.dispatch.dispatcher import Dispatcher
 from clarion.flow.dispatch.editions import Editions
@@ -64,6 +65,10 @@ ASK_S = 2.0
 """How long the broker may take to say what waits."""
 
 
+def _no_link(message: Message, button: str) -> str:
+    return ""
+
+
 class Pipeline:
     """One per process. `start` it, `submit` to it, `drain` it."""
 
@@ -79,10 +84,13 @@ class Pipeline:
         tools: ProviderTools,
         unsubscribe_url: Callable[[Message], str],
         opt_out: Callable[[Message], Awaitable[None]],
+        response_url: ResponseUrl = _no_link,
         process: Process | None = None,
         regions: Regions | None = None,
     ) -> None:
         """`unsubscribe_url(message)`: where its person leaves its category, empty when it cannot be left.
+
+        `response_url(message, button)`: where its person presses one of its buttons.
 
         `opt_out(message)` opts its person out of its category on its channel; harmless to repeat. `process`: what this
         one does; None: everything. `regions`: where users may be at home; None: all here.
@@ -127,6 +135,7 @@ class Pipeline:
             vault.hash,
             clock,
             self.live_states,
+            MessageButtons(setup, tools.reference, response_url),
         )
         delivery = DeliveryByStoring(
             self.integrations,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+from msgspec.structs import replace
 
 from clarion.errors import Conflict
 from clarion.model.event import Event
 from clarion.model.ids import Instant
-from clarion.model.run import RunRow, RunState, RunStatus
+from clarion.model.run import RunRow, RunState, RunStatus, StepAnswer
 from clarion.model.user import User
 from clarion.ports.vault import Vault
 from clarion.rules.plan import Planned, Waited
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RunState).decode
+_answers = msgspec.msgpack.Decoder(dict[str, StepAnswer]).decode
 
 
 def opened_state(row: RunRow, user: User, vault: Vault) -> RunState:
@@ -36,13 +40,21 @@ def advanced(row: RunRow, user: User, vault: Vault, now: Instant) -> RunRow:
     return msgspec.structs.replace(row, due_at=now, updated_at=now, sealed=sealed, zoned=None)
 
 
-def acknowledged(row: RunRow, user: User, vault: Vault, now: Instant) -> RunRow:
-    """The row once somebody has acknowledged the run, which is looked at as soon as possible."""
-    state = opened_state(row, user, vault)
-    if state.acknowledged is not None:
-        return row
-    sealed = sealed_state(msgspec.structs.replace(state, acknowledged=now), user, vault)
-    return msgspec.structs.replace(row, due_at=now, updated_at=now, sealed=sealed)
+def opened_answers(row: RunRow, user: User, vault: Vault) -> Mapping[str, StepAnswer]:
+    """What was answered to the questions of a run, by step. Raises SealBroken or DecodeError when it cannot be read."""
+    return {} if row.answers is None else _answers(vault.open(user.key, row.answers))
+
+
+def answered(row: RunRow, step: str, answer: StepAnswer, user: User, vault: Vault, now: Instant) -> RunRow:
+    """The row once the question of a step was answered, which is looked at as soon as possible."""
+    answers = vault.seal(user.key, _encode({**opened_answers(row, user, vault), step: answer}))
+    return replace(row, due_at=now, updated_at=now, answers=answers)
+
+
+def acknowledged(row: RunRow, state: RunState, user: User, vault: Vault, now: Instant) -> RunRow:
+    """The row once somebody has acknowledged the run that waits so; it is looked at as soon as possible."""
+    sealed = sealed_state(replace(state, acknowledged=now), user, vault)
+    return replace(row, due_at=now, updated_at=now, sealed=sealed)
 
 
 def row_after(
@@ -78,6 +90,7 @@ def row_after(
         waits=advance.waits,
         use=advance.use,
         stops=advance.stops,
+        answers=None if before is None else before.answers,
         wakes=() if before is None else before.wakes,
         zoned=user.revision if state is not None and state.zoned else None,
     )

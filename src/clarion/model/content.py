@@ -29,6 +29,8 @@ class Action(Value, frozen=True, kw_only=True):
 
     label: str
     url: str = ""
+    id: str | None = None
+    """Of a button that answers the message, which is pressed by it. Set by Clarion."""
 
 
 class Invitation(Value, frozen=True, kw_only=True):
@@ -200,6 +202,8 @@ class WhatsAppContent(Content, frozen=True, kw_only=True, tag="whatsapp"):
     """What stands in its body for `{{1}}`, `{{2}}`, in order."""
     buttons: tuple[str, ...] = ()
     """For each of its buttons that takes one, in order: the end of the link, the code to copy, what a reply sends back."""
+    actions: tuple[Action, ...] = ()
+    """Buttons that answer the message. Set by Clarion."""
 
 
 AnyContent = (

@@ -26,6 +26,8 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     """URLs of what was sent along."""
     reference: str = ""
     """Of the message that they answered, where the provider says so."""
+    button: str = ""
+    """The id (`Action.id`) of the button that they pressed, where it is one that we sent."""
     answered: bool = False
     """The provider has answered its word (STOP, START, HELP) itself, so nobody else needs to."""
 

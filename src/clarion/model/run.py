@@ -55,6 +55,20 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Those that were made until then."""
 
 
+class StepAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was answered to the question of a step."""
+
+    answer: str
+    """The key of an option, or `other`."""
+    text: str = ""
+    """With `other`: the person's own words."""
+    channel: str
+    """How it came: a channel, `link` or `api`."""
+    at: Instant
+    by: str = ""
+    """Who answered, where the channel or the caller says it."""
+
+
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a run stands, and what it needs to go on. Fields are only ever added: other versions read it."""
 
@@ -83,6 +97,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Its time is computed again when it is looked at: another version of the workflow says it."""
     failed: bool = False
     """It does not wait at its step: that failed, and is done anew when the run is retried."""
+    asked: tuple[MessageId, ...] = ()
+    """The messages of the question that it waits for an answer to."""
 
 
 class EventWait(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -165,6 +181,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The throttle that it comes to with this plan. Whoever reads the row is not told."""
     stops: tuple[MessageId, ...] = ()
     """Messages that are canceled with it, for its reason, as far as they have not begun. Whoever reads the row is not told."""
+    answers: bytes | None = None
+    """Answers to its questions by step, under the user's key, also when it is over; None: there are none."""
     passes: bool = False
     """Of a claimed run that came to a throttle: whether it was let through."""
     wakes: tuple[Wake, ...] = ()

@@ -283,9 +283,14 @@ class StepType(StrEnum):
     DIGEST = "digest"
     UPDATE_USER = "update_user"
     TRIGGER = "trigger"
+    ASK = "ask"
     REPEAT = "repeat"
     FETCH = "fetch"
     GENERATE = "generate"
+
+
+SENDING = frozenset({StepType.SEND, StepType.ASK})
+"""Types of steps that send messages."""
 
 
 class OnError(StrEnum):
@@ -377,9 +382,13 @@ class Step(Value, frozen=True, kw_only=True):
     on_error: OnError | None = None
     """What happens when the step fails; null: `stop`, in a critical category `skip`."""
     template: str | None = None
-    """`send`: what is sent."""
+    """`send`, `ask`: what is sent."""
     to: SendAll | SendFirst | SendLadder | None = None
-    """`send`: over which channels."""
+    """`send`, `ask`: over which channels."""
+    options: dict[str, str | dict[str, str]] = {}
+    """`ask`: the answers to choose from, by key, with what stands on their buttons: a text, or texts by language."""
+    other: bool = False
+    """`ask`: people may also answer in their own words."""
     for_s: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
     """`wait`: how long, in seconds."""
     for_: str | None = msgspec.field(default=None, name="for")
@@ -398,7 +407,7 @@ class Step(Value, frozen=True, kw_only=True):
     since: Since = Since.RUN
     """`wait`: which events count: those accepted after the run's own, or after the step is reached."""
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400)] | None = None
-    """`wait`: how long an event is waited for; null: 90 days. `fetch`, `generate`: how long one call may take; null: as long as the connection
+    """`wait`, `ask`: how long an event or an answer is waited for; null: 90 days. `fetch`, `generate`: how long one call may take; null: as long as the connection
     says."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
     """`throttle`: how many runs pass."""
@@ -543,7 +552,7 @@ class Workflow(Value, frozen=True, kw_only=True):
 
     def sends(self) -> Iterator[Step]:
         """Every step that sends, in order, also those inside branches."""
-        return (step for step in every(self.steps) if step.type is StepType.SEND)
+        return (step for step in every(self.steps) if step.type in SENDING)
 
     def awaited(self) -> Iterator[AwaitedEvent]:
         """Every event that its runs listen for."""

@@ -139,6 +139,8 @@ class Reason(StrEnum):
     STOP_EVENT = "stop_event"
     WITHDRAWN = "withdrawn"
     LADDER_SATISFIED = "ladder_satisfied"
+    ANSWERED = "answered"
+    ACKNOWLEDGED = "acknowledged"
     EXPIRED = "expired"
     # runs
     MERGED_INTO_DIGEST = "merged_into_digest"

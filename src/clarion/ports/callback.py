@@ -83,6 +83,15 @@ class ReportedReceipt(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: str | None = None
 
 
+class PressedButton(msgspec.Struct, frozen=True, kw_only=True):
+    """A button under a message that somebody pressed."""
+
+    id: str
+    """`Action.id`, as it came back."""
+    by: str = ""
+    """Who pressed it, as the provider names them."""
+
+
 class CallbackAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider is answered."""
 
@@ -96,10 +105,14 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
     receipts: tuple[ReportedReceipt, ...] = ()
     messages: tuple[InboundMessage, ...] = ()
+    pressed: tuple[PressedButton, ...] = ()
+    """Buttons that answer messages."""
     templates: tuple[TemplateChange, ...] = ()
     """What WhatsApp decided about templates."""
     answer: CallbackAnswer = CallbackAnswer()
     """Given once everything is stored."""
+    told: Callable[[str], CallbackAnswer] | None = None
+    """`told(text)`: the answer that shows whoever pressed a button what came of it; None: there is no such thing."""
     visits: tuple[str, ...] = ()
     """URLs to GET before it is answered: how some providers want a subscription confirmed. They are the provider's own."""
     unread: str = ""

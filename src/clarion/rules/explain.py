@@ -68,7 +68,7 @@ class StepExplanation(msgspec.Struct, frozen=True, kw_only=True):
     type: StepType
     result: str
     """`sent`, `skipped`, `waits`, `over`, `matched`, `timed_out`, `case`, `no_case`, `assigned`, `unassigned`, `held_out`,
-    `expired`, `calls`, `done`, `round`, `repeated`, `counted`, `allowed`, `throttled`, `critical`,
+    `expired`, `calls`, `done`, `asks`, `answered`, `no_answer`, `not_asked`, `round`, `repeated`, `counted`, `allowed`, `throttled`, `critical`,
     `collected`, `joined`, `opened`, `passed`, `closed`, `failed`, `ended` or `error`."""
     at: str
     due_at: str | None
@@ -136,6 +136,7 @@ _OPEN_ENDS = frozenset(
     {
         "waits",
         "calls",
+        "asks",
         "queues",
         "repeats",
         "held_out",
@@ -168,6 +169,10 @@ _TOLD = {
     "repeated": "is over after {rounds} rounds: {by}",
     "calls": "goes on once it is done",
     "queues": "waits for a free place of the connection {connection}",
+    "asks": "asks, and waits for an answer until {until}",
+    "not_asked": "has nobody to ask{because}",
+    "answered": "is answered on {channel}: {answer}",
+    "no_answer": "goes on because nobody answered in time",
     "over": "the wait is over",
     "counted": "is counted",
     "allowed": "is one of {limit} in {per_s} seconds",
@@ -217,7 +222,8 @@ def _told(trace: StepTrace) -> str:
         case "error":
             return f"{said.get('when', said.get('by'))} has no value: {said['error']}"
         case _:
-            return _TOLD[trace.result].format_map(said)
+            because = _because(Reason(said["reason"])) if said.get("reason") else ""
+            return _TOLD[trace.result].format_map({**said, "until": until, "because": because})
 
 
 def _on_the_wall(said: Mapping[str, Any]) -> str:
@@ -354,6 +360,8 @@ _OBSTACLES = {
     Reason.SUCCESS_EVENT: "the event came that it was to bring about",
     Reason.STOP_EVENT: "an event came that stops it",
     Reason.WITHDRAWN: "it was withdrawn",
+    Reason.ANSWERED: "its question was answered",
+    Reason.ACKNOWLEDGED: "somebody acknowledged it",
     Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
 

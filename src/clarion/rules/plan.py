@@ -15,7 +15,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, UserNo, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
-from clarion.model.run import CallResult, RunRow, RunState, Wake
+from clarion.model.run import CallResult, RunRow, RunState, StepAnswer, Wake
 from clarion.model.setup import (
     ATTENTION,
     Category,
@@ -76,6 +76,8 @@ class Waited(NamedTuple):
     """What has come for it, with the events that can still be read."""
     planned_until: Instant | None = None
     """Every event that was accepted before has been planned; None: all have."""
+    answers: Mapping[str, StepAnswer] = {}
+    """To its questions, by step."""
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -221,6 +223,7 @@ class _Draft:
             result=None if waited is None else waited.result,
             digest=None if waited is None else waited.digest,
             wakes=() if waited is None else waited.wakes,
+            answers={} if waited is None else waited.answers,
             passes=waited is not None and waited.row.passes,
             planned_until=None if waited is None else waited.planned_until,
             hash=self._hash,
@@ -250,10 +253,13 @@ class _Draft:
             self._hash,
         )
 
-    def _sent(self, step: Step, name: str) -> list[Message]:
-        before = len(self._messages)
+    def _sent(self, step: Step, name: str, until: Instant | None) -> list[Message]:
+        """Nothing of it is sent from `until` on, or after everything else of the event has expired."""
+        before, expires_at = len(self._messages), self._expires_at
         self._name = name
+        self._expires_at = min(filter(None, (until, expires_at)), default=None)
         self.add(step)
+        self._expires_at = expires_at
         return self._messages[before:]
 
     def _id(self, step: Step, place: str) -> MessageId:

@@ -24,6 +24,8 @@ def moved(state: RunState, before: Program, after: Program) -> RunState:
         raise Conflict(f"The step {new.key!r} is doing something at this moment: try again.")
     if new.type is StepType.DIGEST:
         raise Conflict(f"The digest {new.key!r} is open, and closes as it was opened.")
+    if new.type is StepType.ASK:
+        raise Conflict(f"The question {new.key!r} was asked with the options of its version.")
     if _repeat(before, new.key) != _repeat(after, new.key):
         raise Conflict(f"The step {new.key!r} is repeated in one of the versions only.")
     left = {*state.outputs, *state.messages}

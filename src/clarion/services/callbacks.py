@@ -39,6 +39,7 @@ from clarion.services.callback_urls import CallbackUrls
 from clarion.services.inbound_messages import InboundMessages
 from clarion.services.message_references import MessageReferences
 from clarion.services.receipt_groups import ReceiptGroups
+from clarion.services.responses import Pressed, Responses, told
 from clarion.services.whatsapp import WhatsAppService
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,8 @@ QUICK_BYTES = 64 * 1024
 MOST_KEPT = 256 * 1024
 """Bytes kept of a callback that waits for a person."""
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
+LONGEST_NAME = 200
+"""Characters of who pressed a button."""
 MOST_DOCUMENTS = 32
 """Certificates kept in memory."""
 
@@ -76,6 +79,7 @@ class CallbackService:
         urls: CallbackUrls,
         store: ReceiptGroups,
         inbound: InboundMessages,
+        responses: Responses,
         whatsapp: WhatsAppService,
         fetch: Fetch,
         vault: Vault,
@@ -88,6 +92,7 @@ class CallbackService:
         self.urls = urls
         self._store = store
         self._inbound = inbound
+        self._responses = responses
         self._whatsapp = whatsapp
         self._fetch = fetch
         self._vault = vault
@@ -146,10 +151,12 @@ class CallbackService:
             )
             raise
         callback = await self._understood(target, request, documents)
-        await self._carry_out(target, callback)
+        pressed = await self._carry_out(target, callback)
         if callback.unread:
             await self._keep(target, request, callback.unread)
         self.taken["unreadable" if callback.unread else "taken"] += 1
+        if callback.told is not None and pressed is not None:
+            return callback.told(told(pressed))
         return callback.answer
 
     async def take_queued(self, target: CallbackTarget, bodies: Sequence[bytes]) -> None:
@@ -162,6 +169,7 @@ class CallbackService:
         whole = Callback(
             receipts=tuple(chain.from_iterable(one.receipts for one in read)),
             messages=tuple(chain.from_iterable(one.messages for one in read)),
+            pressed=tuple(chain.from_iterable(one.pressed for one in read)),
             templates=tuple(chain.from_iterable(one.templates for one in read)),
         )
         await self._carry_out(target, whole)
@@ -311,7 +319,8 @@ class CallbackService:
 
     # -- carry out ------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, target: CallbackTarget, callback: Callback) -> None:
+    async def _carry_out(self, target: CallbackTarget, callback: Callback) -> Pressed | None:
+        """What came of the last button."""
         if callback.templates:
             await self._whatsapp.change(target.tenant, target.integration, callback.templates)
         if callback.messages:
@@ -319,8 +328,15 @@ class CallbackService:
                 await self._whatsapp.hear(target.tenant, target.integration, callback.messages)
             await self._inbound.take(target.tenant, target.integration, callback.messages)
         await self.report(target.tenant, target.integration, callback.receipts)
+        last = None
+        for one in callback.pressed:
+            channel = target.integration.channel.value
+            last = await self._responses.press_by_id(
+                one.id, channel, tenant=target.tenant, by=one.by[:LONGEST_NAME]
+            )
         for url in callback.visits:
             await self._fetch(url)
+        return last
 
     def _receipts(
         self, tenant: TenantId, integration: Integration, reported: Sequence[ReportedReceipt]

@@ -31,6 +31,7 @@ from clarion.ports.vault import Vault, contact_hash
 from clarion.rules.replies import verdict_of
 from clarion.services.inbound_messages import languages_of
 from clarion.services.message_references import MessageReferences
+from clarion.services.responses import Responses
 from clarion.services.unsubscribe import UnsubscribeLinks
 
 MOST_KEPT = 256 * 1024
@@ -40,6 +41,8 @@ RECENT_MS = 10 * 24 * 3_600_000
 MOST_ADDRESSED = 20
 
 MOST_TAGS = 4
+ANSWER = "answer"
+"""The verdict of a mail that answers a question."""
 
 _RECIPIENTS = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 """Only whom the mail is sent to counts: what it returns or quotes has such addresses in it too."""
@@ -82,12 +85,19 @@ class InboundMail:
     """Takes mail, one at a time; taking the same mail again changes nothing."""
 
     def __init__(
-        self, ledger: Ledger, vault: Vault, receive: Receive, unsubscribe: UnsubscribeLinks, clock: Clock
+        self,
+        ledger: Ledger,
+        vault: Vault,
+        receive: Receive,
+        unsubscribe: UnsubscribeLinks,
+        responses: Responses,
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._vault = vault
         self._receive = receive
         self._unsubscribe = unsubscribe
+        self._responses = responses
         self._clock = clock
         self._tags = MessageReferences(vault)
 
@@ -101,10 +111,13 @@ class InboundMail:
         about: _Found | None
         if found.verdict is not BounceVerdict.UNKNOWN:
             about = await self._message(found, tenant, home)
-        elif (about := await self._asks_to_leave(raw, tenant)) is not None:
-            found = Return(verdict=BounceVerdict.UNSUBSCRIBE)
         else:
-            return await self._keep(raw, home, found, "not_understood")
+            replied = await self._replied_to(raw, tenant)
+            if replied is not None and await self._answers(replied[0].message, replied[1]):
+                return Taken(verdict=ANSWER, message=replied[0].message, changed=True)
+            if replied is None or not await self._asks_to_leave(replied[0].message, replied[1]):
+                return await self._keep(raw, home, found, "not_understood")
+            about, found = replied[0], Return(verdict=BounceVerdict.UNSUBSCRIBE)
         if about is None:
             if found.verdict in (BounceVerdict.AUTO_REPLY, BounceVerdict.DELIVERED) or found.delayed:
                 return _taken(found)
@@ -163,8 +176,8 @@ class InboundMail:
                 return Taken(verdict=BounceVerdict.UNSUBSCRIBE.value, message=message, changed=changed)
         return None
 
-    async def _asks_to_leave(self, raw: bytes, tenant: TenantId | None) -> _Found | None:
-        """The message that a person answered with STOP or the like. Its Message-ID proves that they got it."""
+    async def _replied_to(self, raw: bytes, tenant: TenantId | None) -> tuple[_Found, str] | None:
+        """The message that a person answered, and their words. Its Message-ID proves that they got it."""
         answer = await asyncio.to_thread(answer_in, raw)
         if answer is None or not answer.answers:
             return None
@@ -173,10 +186,20 @@ class InboundMail:
         message = next((known[one] for one in ids if one in known), None)
         if message is None or tenant not in (None, message.tenant) or message.channel is not Channel.EMAIL:
             return None
+        return _Found(message, True), answer.words
+
+    async def _asks_to_leave(self, message: Message, words: str) -> bool:
+        """STOP or the like."""
         user = (await self._ledger.users.get([message.user])).get(message.user)
         spoken = languages_of(self._ledger.setup.tenants.all()[message.tenant], user)
-        asks = verdict_of(answer.words, spoken) is InboundVerdict.OPT_OUT
-        return _Found(message, True) if asks else None
+        return verdict_of(words, spoken) is InboundVerdict.OPT_OUT
+
+    async def _answers(self, message: Message, words: str) -> bool:
+        """Whether it answers the question of the message, which is done then."""
+        question = await self._responses.asked_in(message)
+        if question is None:
+            return False
+        return await self._responses.read(question, words, Channel.EMAIL.value) is not None
 
     async def _message(self, found: Return, tenant: TenantId | None, home: TenantId) -> _Found | None:
         named: list[tuple[TenantId | None, MessageId]] = []

@@ -16,6 +16,7 @@ from clarion.model.channel import Channel
 from clarion.model.consent import EVERY_PURPOSE, ConsentAction, ConsentSource, ConsentStatement
 from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo, id_text
 from clarion.model.inbound import (
+    FOR_A_PERSON,
     InboundContent,
     InboundMessage,
     InboundStored,
@@ -33,6 +34,7 @@ from clarion.services.consents import ConsentOrigin, ConsentService
 from clarion.services.inbound_contents import opened, sealed
 from clarion.services.inbound_replies import InboundReplies
 from clarion.services.message_references import MessageReferences
+from clarion.services.responses import Responses
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,7 @@ class InboundMessages:
         submit: Submit,
         replies: InboundReplies,
         consents: ConsentService,
+        responses: Responses,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -70,6 +73,7 @@ class InboundMessages:
         self._submit = submit
         self._replies = replies
         self._consents = consents
+        self._responses = responses
         self._clock = clock
         self._references = MessageReferences(vault)
         self.taken: Counter[str] = Counter()
@@ -92,6 +96,8 @@ class InboundMessages:
             if stored.new:
                 self.taken[stored.inbound.verdict.value] += 1
             await self._consent(stored.inbound, known.get(stored.inbound.user), message.text)
+            if stored.inbound.verdict in FOR_A_PERSON:
+                await self._answer(stored.inbound, message)
         if any(stored.inbound.verdict is InboundVerdict.OPT_OUT for stored in taken):
             await self._consents.in_force()
         if any(stored.inbound.reply is ReplyStatus.DUE for stored in taken):
@@ -120,6 +126,19 @@ class InboundMessages:
         )
         with suppress(NotFound):  # deleted meanwhile: nothing is sent any more
             await self._consents.record(user, [statement], origin)
+
+    async def _answer(self, inbound: ReceivedMessage, message: InboundMessage) -> None:
+        """What somebody writes may answer a question: that of the message they reply to, or the newest one they were sent on
+        the channel. Taken again it changes nothing."""
+        if message.button:
+            channel = inbound.channel.value
+            if await self._responses.press_by_id(message.button, channel, tenant=inbound.tenant) is not None:
+                return
+        if inbound.user == NO_USER:
+            return
+        question = await self._responses.asked_lately(inbound.tenant, inbound.user, inbound.channel)
+        if question is not None:
+            await self._responses.read(question, message.text, inbound.channel.value)
 
     async def _user(self, tenant: TenantId, channel: Channel, hashed: bytes) -> User | None:
         found = await self._ledger.directory.with_contact(tenant, channel, hashed, 1)

@@ -47,6 +47,8 @@ from clarion.services.previews import Previews
 from clarion.services.receipt_fetcher import ReceiptFetcher
 from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.report_queues import ReportQueues
+from clarion.services.response_links import ResponseLinks
+from clarion.services.responses import Responses
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.run_listeners import EverySink
@@ -98,6 +100,7 @@ class Services:
     cancellations: Cancellations
     withdrawals: WithdrawalService
     runs: RunService
+    responses: Responses
     cluster: ClusterService
     operations: OperationRunner
     templates: TemplateService
@@ -163,16 +166,22 @@ class Services:
         )
         retries = Retries(ledger, clock)
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
-        inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, consents, clock)
+        responses = Responses(
+            ledger, pipeline.guard, pipeline.receive, ResponseLinks(vault, base_url), vault, clock
+        )
+        inbound_messages = InboundMessages(
+            ledger, vault, pipeline.submit, replies, consents, responses, clock
+        )
         whatsapp = WhatsAppService(ledger, pipeline.integrations, vault, clock)
         cancellations = Cancellations(ledger, pipeline.guard, clock)
-        runs = RunService(ledger, cancellations, pipeline.receive, vault, clock)
+        runs = RunService(ledger, cancellations, vault, clock)
         callbacks = CallbackService(
             ledger,
             pipeline.integrations.plugin,
             CallbackUrls(vault, base_url),
-            ReceiptGroups(runs.receive),
+            ReceiptGroups(responses.receive),
             inbound_messages,
+            responses,
             whatsapp,
             tools.fetch,
             vault,
@@ -180,7 +189,7 @@ class Services:
         )
         setup_service = SetupService(setup, ledger.runs.waiting)
         countries = SeenCountries(setup, ledger.users, pipeline.priority, clock)
-        inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
+        inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, responses, clock)
         users = UserService(ledger.users, inbox_actions, countries)
         connections = ConnectionService(ledger, tools)
         pipeline.runs.calls = StepCallService(setup.tenants, users, connections, pipeline.submit)
@@ -225,6 +234,7 @@ class Services:
             cancellations=cancellations,
             withdrawals=WithdrawalService(ledger, cancellations, pipeline.withdrawals.wake, vault, clock),
             runs=runs,
+            responses=responses,
             operations=operations,
             campaigns=CampaignService(
                 ledger,

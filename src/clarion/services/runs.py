@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -13,13 +12,11 @@ from msgspec.structs import replace
 
 from clarion.errors import Conflict, SealBroken
 from clarion.flow.ledger import Ledger
-from clarion.flow.run_states import acknowledged, advanced, opened_state, sealed_state
-from clarion.model.ids import RunId, TenantId, WorkerId, run_id
+from clarion.flow.run_states import advanced, opened_state, sealed_state
+from clarion.model.ids import RunId, TenantId, WorkerId
 from clarion.model.message import MessageFilter
 from clarion.model.operation import Operation, OperationKind
-from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.run import RunFilter, RunRow, RunStatus
-from clarion.model.setup import StepType, Workflow, every
 from clarion.model.status import Reason, Status
 from clarion.ports import terms
 from clarion.ports.clock import Clock
@@ -27,7 +24,6 @@ from clarion.ports.vault import Vault
 from clarion.rules.keys import cancellation_key
 from clarion.rules.programs import compiled
 from clarion.rules.run_moves import moved
-from clarion.rules.steps.repeat import ACKNOWLEDGED
 from clarion.services.cancellations import Cancellations
 
 log = structlog.get_logger(__name__)
@@ -47,16 +43,7 @@ class StoppedRuns(NamedTuple):
 class RunService:
     """Changes runs. A run is stopped before its messages, so that none comes behind."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        cancellations: Cancellations,
-        receive: Callable[[Sequence[Receipt]], Awaitable[Sequence[bool]]],
-        vault: Vault,
-        clock: Clock,
-    ) -> None:
-        """`receive` is the receipt tracker's."""
-        self._receive = receive
+    def __init__(self, ledger: Ledger, cancellations: Cancellations, vault: Vault, clock: Clock) -> None:
         self._runs = ledger.runs
         self._digests = ledger.digests
         self._users = ledger.users
@@ -201,45 +188,8 @@ class RunService:
                 left[one] = "The run does not exist any more." if row is None else f"The run is {row.status}."
         return left
 
-    async def acknowledge(self, tenant: TenantId, run_id: RunId) -> RunRow | None:
-        """Somebody has seen what a run is about: as it is then, when no step that repeats until then begins another round, and
-        what such a step planned and is not being sent yet is canceled. None: there is no such run. Repeating it is
-        harmless; a run that is over stays as it is."""
-        while True:
-            row = await self._runs.get(tenant, run_id)
-            if row is None or row.status is not RunStatus.WAITING:
-                return row
-            user = (await self._users.get([row.user])).get(row.user)
-            workflow = await self._workflows.version(tenant, row.workflow, row.version)
-            if user is None or workflow is None:
-                return row  # It ends when it would go on.
-            steps = _repeated(workflow)
-            if not steps:
-                raise Conflict(
-                    f"The workflow {row.workflow!r} has no step that repeats until it is acknowledged."
-                )
-            changed = acknowledged(row, user, self._vault, self._clock.now())
-            stored = row if changed is row else await self._runs.change(changed)
-            if stored is None:
-                continue  # It has gone on meanwhile.
-            if not terms.dry_running():
-                await self._messages(stored, steps)
-            return stored
-
-    async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
-        """Stores receipts; what people acknowledged through the channel of a message, its run is before that."""
-        for receipt in receipts:
-            if receipt.kind is not ReceiptKind.ACKNOWLEDGED:
-                continue
-            message = await self._records.get(receipt.tenant, receipt.message_id)
-            if message is not None:
-                run = run_id(message.event_id, message.workflow, message.user)
-                with suppress(Conflict):
-                    await self.acknowledge(receipt.tenant, run)
-        return await self._receive(receipts)
-
-    async def _messages(self, run: RunRow, steps: frozenset[str] | None = None) -> int:
-        """Cancel what it planned, or what these of its steps did, and is not being sent yet."""
+    async def _messages(self, run: RunRow) -> int:
+        """Cancel what it planned and is not being sent yet."""
         where = MessageFilter(
             user=run.user,
             event_id=run.event_id,
@@ -250,17 +200,6 @@ class RunService:
         while True:
             found, before = await self._records.page(run.tenant, where, before, PAGE)
             for message in found:
-                if steps is None or message.step in steps:
-                    canceled += await self._cancellations.message(message) is Status.CANCELED
+                canceled += await self._cancellations.message(message) is Status.CANCELED
             if before is None:
                 return canceled
-
-
-def _repeated(workflow: Workflow) -> frozenset[str]:
-    """The steps that are repeated until somebody acknowledges."""
-    return frozenset(
-        inner.key
-        for step in every(workflow.steps)
-        if step.type is StepType.REPEAT and step.until == ACKNOWLEDGED
-        for inner in every(step.steps)
-    )

@@ -50,6 +50,7 @@ from clarion.services.consents import ConsentService
 from clarion.services.last_checks import LastChecks
 from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
+from clarion.services.response_links import ResponseLinks
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.memory_sink import MemorySink
 from clarion.testing.memory_topic import MemoryTopic
@@ -162,6 +163,7 @@ class Installation:
             tools=tools,
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
+            response_url=ResponseLinks(self.vault, PUBLIC_URL).url,
         )
         self.topic = MemoryTopic()
         """What sources of the kind `memory` read."""

@@ -195,6 +195,53 @@ async def test_a_run_is_acknowledged(clarion, admin, sender):
     assert (await sender.problem("POST", f"/v1/runs/{other['id']}/acknowledge"))["status"] == 409
 
 
+async def test_a_question_is_answered(clarion, admin, sender):
+    """The first answer counts; the same again is no error, another one is, and says which one counts. A rehearsal answers
+    nothing."""
+    ask = {"key": "ok", "type": "ask", "template": "paid", "to": SMS, "options": {"yes": "Yes", "no": "No"}}
+    await admin.ok("PUT", "/v1/workflows/ask", {"category": "orders", "steps": [ask]})
+    await sender.ok("POST", "/v1/workflows/ask/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    (run,) = await waiting(clarion, admin, 1)
+    path = f"/v1/runs/{run['id']}/answer"
+    assert (await sender.problem("POST", path, {"answer": "yess"}))["detail"].endswith("Did you mean 'yes'?")
+    assert (await sender.ok("POST", f"{path}?dry_run=true", {"answer": "no"}))["status"] == "waiting"
+    assert (await admin.ok("GET", f"/v1/runs/{run['id']}"))["answers"] == {}
+    for _ in range(2):
+        await sender.ok("POST", path, {"answer": "yes", "by": "misaki"})
+    await waiting(clarion, admin, 1, "?status=finished")
+    refused = await sender.problem("POST", path, {"answer": "no"})
+    assert (refused["code"], refused["detail"]) == ("already_answered", "Already answered: 'yes', on api.")
+    told = await admin.ok("GET", f"/v1/runs/{run['id']}")
+    assert told["answers"]["ok"] | {"at": ""} == {
+        "answer": "yes",
+        "text": None,
+        "channel": "api",
+        "at": "",
+        "by": "misaki",
+    }
+    assert told["history"][-1]["text"] == "Step 'ok': is answered on api: yes."
+    nowhere = "/v1/runs/0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e/answer"
+    assert (await sender.problem("POST", nowhere, {"answer": "yes"}))["status"] == 404
+
+
+async def test_steps_that_ask_are_checked(admin, sender):
+    """How many options there are, what stands on them, and where the step stands."""
+    ask = {"key": "ok", "type": "ask", "template": "paid", "to": SMS, "options": {"yes": "Yes", "no": "No"}}
+    alarm = {"key": "alarm", "type": "repeat", "every_s": 60, "at_most": 2, "until": "acknowledged"}
+    for wrong, pointer in (
+        ({**ask, "options": {"yes": "Yes"}}, "#/steps/0/options"),
+        ({**ask, "options": {"yes": "Yes", "Nö": "No"}}, "#/steps/0/options/Nö"),
+        ({**ask, "options": {"yes": "Yes", "no": " yes "}}, "#/steps/0/options/no"),
+        ({**ask, "options": {"yes": "Yes", "no": {"en": ""}}}, "#/steps/0/options/no"),
+        ({**ask, "options": {"yes": "Yes", "other": "?"}, "other": True}, "#/steps/0/options/other"),
+        ({**ask, "template": "lost"}, "#/steps/0/template"),
+        ({**ask, "cases": [{"steps": []}]}, "#/steps/0/cases"),
+        ({**alarm, "steps": [ask]}, "#/steps/0/steps/0"),
+    ):
+        refused = await admin.problem("PUT", "/v1/workflows/ask", {"category": "orders", "steps": [wrong]})
+        assert pointer in [one["pointer"] for one in refused["errors"]]
+
+
 async def test_a_dry_run_goes_on_behind_waits_when_asked(sender, admin):
     """To the end, each step with its time; only a dry run does."""
     (dry,) = (await trigger(sender, "ada", query="?dry_run=true"))["runs"]

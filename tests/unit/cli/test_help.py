@@ -56,7 +56,7 @@ def test_the_commands_are_the_promised_ones():
         ]
         + ["apply", "export", "import", "plan", "promote", "schemas", "types"]
         + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
-        + [f"runs {verb}" for verb in ("acknowledge", "advance", "cancel", "list", "retry", "show")]
+        + [f"runs {verb}" for verb in ("acknowledge", "advance", "answer", "cancel", "list", "retry", "show")]
         + [
             f"campaigns {verb}"
             for verb in (

@@ -31,7 +31,7 @@ def alarm(*inside: Step, until: str = "acknowledged", at_most: int = 3, **more: 
 async def acknowledge(clarion: Engine) -> Any:
     """The only run of ada's."""
     (row,) = await rows(clarion)
-    return await clarion.services.runs.acknowledge(clarion.tenant, row.id)
+    return await clarion.services.responses.acknowledge(clarion.tenant, row.id)
 
 
 async def minutes(clarion: Engine, count: int) -> None:
@@ -133,7 +133,7 @@ async def test_an_inner_wait_ends_with_the_acknowledgement(store):
         await clarion.trigger("w", "bob")
         await clarion.pass_time(5)
         (waiting,) = await rows(clarion, status=RunStatus.WAITING)
-        await clarion.services.runs.acknowledge(clarion.tenant, waiting.id)
+        await clarion.services.responses.acknowledge(clarion.tenant, waiting.id)
         await clarion.pass_time(30)
         assert await sent(clarion) == ["page", "end"]
         await minutes(clarion, 10)
@@ -169,7 +169,7 @@ async def test_a_key_that_is_pressed_in_a_call_acknowledges(store):
             Receipt(tenant=clarion.tenant, message_id=one, kind=ReceiptKind.ACKNOWLEDGED, at=at)
             for one in await clarion.messages()
         ]
-        assert await clarion.services.runs.receive(pressed) == [True, True]
+        assert await clarion.services.responses.receive(pressed) == [True, True]
         await minutes(clarion, 20)
         assert {one.step for one in (await clarion.messages()).values()} == {"note", "page"}
         assert len(clarion.provider.effects) == 2
@@ -217,4 +217,4 @@ async def test_only_what_repeats_can_be_acknowledged(store):
         with pytest.raises(Conflict, match="has no step that repeats until it is acknowledged"):
             await acknowledge(clarion)
         nobody = run_id(accepted.event_id, "v", user.no)
-        assert await clarion.services.runs.acknowledge(clarion.tenant, nobody) is None
+        assert await clarion.services.responses.acknowledge(clarion.tenant, nobody) is None

@@ -16,7 +16,7 @@ from clarion.model.status import Reason
 
 COLUMNS = (
     'id, tenant, "user", event_id, workflow, version, lane, status, step, part, due_at, started_at, updated_at, reason, '
-    "cancellation_key, state, fence, zoned"
+    "cancellation_key, state, fence, zoned, answers"
 )
 PUT = """
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, step = excluded.step, part = excluded.part,
@@ -93,7 +93,7 @@ def row_of(run: RunRow) -> tuple[Any, ...]:
     """In the order of `COLUMNS`."""
     what = (run.id, run.tenant, run.user, run.event_id, run.workflow, run.version, run.lane.value)
     where = (run.status.value, run.step, run.part, run.due_at, run.started_at, run.updated_at)
-    return (*what, *where, run.reason, run.cancellation_key, run.sealed, run.fence, run.zoned)
+    return (*what, *where, run.reason, run.cancellation_key, run.sealed, run.fence, run.zoned, run.answers)
 
 
 def run_of(row: Sequence[Any]) -> RunRow:
@@ -117,6 +117,7 @@ def run_of(row: Sequence[Any]) -> RunRow:
         sealed,
         fence,
         zoned,
+        answers,
     ) = row
     return RunRow(
         id=RunId(id_),
@@ -137,13 +138,14 @@ def run_of(row: Sequence[Any]) -> RunRow:
         sealed=sealed,
         fence=fence,
         zoned=zoned,
+        answers=answers,
     )
 
 
 def changing(row: RunRow) -> tuple[Any, ...]:
     """What a change of a run is made with: what it is to be, and what it was."""
-    what = (row.status.value, row.reason, row.version, row.due_at, row.sealed, row.zoned, row.updated_at)
-    return (*what, row.id, row.fence, row.part)
+    what = (row.status.value, row.reason, row.version, row.due_at, row.sealed, row.zoned)
+    return (*what, row.answers, row.updated_at, row.id, row.fence, row.part)
 
 
 def conditions(where: RunFilter) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 from clarion.model.verification import VerificationStatus
 from clarion.model.worker import LEASE_MS
 
-REVISION = "0061"
+REVISION = "0062"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -273,6 +273,7 @@ runs = Table(
     _number("holder", null=True),
     _number("fence", default=0),
     _number("zoned", null=True),
+    _blob("answers", null=True),
     _one_of("lane", Lane),
     _one_of("status", RunStatus),
     Index("runs_tenant", "tenant", "id"),

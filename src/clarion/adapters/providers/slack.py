@@ -5,9 +5,12 @@ https://docs.slack.dev/reference/methods/chat.postMessage, https://docs.slack.de
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -16,6 +19,7 @@ from clarion.adapters.chat import (
     Destination,
     Room,
     address_of,
+    answers,
     buttons,
     content_of,
     is_webhook,
@@ -27,8 +31,8 @@ from clarion.adapters.chat import (
     words,
 )
 from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.service_json import answer_of
-from clarion.errors import ConfigError, Unavailable
+from clarion.adapters.service_json import answer_of, object_in, object_of, text_in
+from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
@@ -36,6 +40,7 @@ from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
+from clarion.ports.callback import Callback, CallbackRequest, Callbacks, CallbackTools, PressedButton
 from clarion.ports.provider import (
     HostName,
     Provider,
@@ -120,6 +125,14 @@ class SlackConfig(ProviderSettings, frozen=True, kw_only=True):
     """Where the bot writes to whose contact is no Slack address."""
     url: WebUrl = ""
     """An incoming webhook, for contacts that are no webhook themselves."""
+    signing_secret: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[!-~]+\Z", description="the signing secret, as shown under Basic Information"
+        ),
+    ] = ""
+    """Of the app, with which Slack signs what its buttons report. Its interactivity request URL is `callback_url` of the
+    integration. Without it, buttons that answer are links."""
     api_url: WebUrl = "https://slack.com/api"
     hosts: tuple[HostName, ...] = HOSTS
     """Where webhooks of contacts may be."""
@@ -142,7 +155,7 @@ def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:
 
 def build(config: SlackConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
-    message = blocks_of(content_of(outgoing))
+    message = blocks_of(content_of(outgoing), pressable=bool(config.signing_secret))
     if outgoing.replaces:
         return _call(config, "chat.update", {**_place(outgoing.replaces), **message})
     goal = destination(config, outgoing)
@@ -182,8 +195,9 @@ def _place(provider_id: str) -> dict[str, str]:
     return {"channel": channel, "ts": ts}
 
 
-def blocks_of(content: ChatContent) -> dict[str, Any]:
-    """The message. Only plain text objects and links: nothing in them is read as a mention or as markup."""
+def blocks_of(content: ChatContent, *, pressable: bool = False) -> dict[str, Any]:
+    """The message. `pressable`: Slack tells us who presses a button. Only plain text objects and links: nothing in them is
+    read as a mention or as markup."""
     blocks: list[dict[str, Any]] = []
     title, url = words(content.title), web_url(content.url)
     if title:
@@ -202,7 +216,9 @@ def blocks_of(content: ChatContent) -> dict[str, Any]:
     if image := web_url(content.image):
         alt = Room(IMAGE_TEXT_CHARS).text(fallback or "-", IMAGE_TEXT_CHARS)
         blocks.append({"type": "image", "image_url": image, "alt_text": alt})
-    if shown := [_button(label, url) for label, url in buttons(content.actions)]:
+    pressed = [_answer(label, id_) for label, id_ in answers(content.actions)] if pressable else []
+    linked = [one for one in content.actions if not (pressable and one.id)]
+    if shown := [*pressed, *(_button(label, url) for label, url in buttons(linked))]:
         blocks.append({"type": "actions", "elements": shown[:BUTTONS]})
     plain = Room(FALLBACK_CHARS).text(fallback, FALLBACK_CHARS, escaped)
     return {"text": plain, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False, "blocks": blocks}
@@ -230,6 +246,10 @@ def _rich(element: dict[str, Any]) -> dict[str, Any]:
 
 def _button(label: str, url: str) -> dict[str, Any]:
     return {"type": "button", "text": _plain(label, BUTTON_CHARS), "url": url}
+
+
+def _answer(label: str, id_: str) -> dict[str, Any]:
+    return {"type": "button", "text": _plain(label, BUTTON_CHARS), "action_id": id_, "value": id_}
 
 
 def read(config: SlackConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
@@ -285,6 +305,48 @@ def check_pong(reply: HttpReply) -> None:
     raise Unavailable(f"{said}: try again later, or look at https://slack-status.com")
 
 
+SIGNATURE, SIGNED_AT = "x-slack-signature", "x-slack-request-timestamp"
+REPLAY_S = 5 * 60
+MOST_FIELDS = 16
+
+
+def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> None:
+    """https://docs.slack.dev/authentication/verifying-requests-from-slack"""
+    if not config.signing_secret:
+        raise CallbackForged("set `signing_secret` of the integration: without it nobody can tell who calls")
+    signed_at = request.headers.get(SIGNED_AT, "")
+    if not (signed_at.isascii() and signed_at.isdecimal() and len(signed_at) < 12):
+        raise CallbackForged("X-Slack-Request-Timestamp is missing or no time")
+    if abs(tools.now - int(signed_at) * 1_000) > REPLAY_S * 1_000:
+        raise CallbackForged("X-Slack-Request-Timestamp is more than 5 minutes away from now")
+    base = b"v0:" + signed_at.encode() + b":" + request.body
+    right = "v0=" + hmac.new(config.signing_secret.encode(), base, hashlib.sha256).hexdigest()
+    given = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, right.encode()):
+        raise CallbackForged("X-Slack-Signature is wrong or missing")
+
+
+def read_pressed(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
+    """Buttons that people pressed. https://docs.slack.dev/reference/interaction-payloads/block_actions-payload"""
+    try:
+        fields = dict(parse_qsl(request.body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise CallbackUnreadable("the body has too many fields") from None
+    payload = object_of(fields.get("payload", "").encode())
+    if text_in(payload, "type") != "block_actions":
+        return Callback()
+    user = object_in(payload, "user")
+    by = text_in(user, "username") or text_in(user, "id")
+    actions = payload.get("actions")
+    return Callback(
+        pressed=tuple(
+            PressedButton(id=text_in(one, "value"), by=by)
+            for one in (actions if isinstance(actions, list) else ())
+            if isinstance(one, dict) and text_in(one, "value")
+        )
+    )
+
+
 def accepts(contact: Contact) -> bool:
     """Ids of people and channels, `#channel`, and webhooks at Slack."""
     return _ID.fullmatch(contact.address) is not None or is_webhook(contact.address, HOSTS)
@@ -318,7 +380,8 @@ plugin = ProviderPlugin(
         limits="Only what a bot sent: an incoming webhook can neither delete nor change a message. A workspace may forbid "
         "both, or allow them only for some time.",
     ),
+    callbacks=Callbacks(verify=verify, read=read_pressed, kinds=frozenset(), replay_window_s=REPLAY_S),
     batch=50,
-    secrets=frozenset({"token", "url"}),
+    secrets=frozenset({"token", "url", "signing_secret"}),
     example={"token": "xoxb-...", "channel": "#deliveries"},
 )

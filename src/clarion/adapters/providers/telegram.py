@@ -5,6 +5,7 @@ https://core.telegram.org/bots/api#sendmessage, https://core.telegram.org/bots/a
 
 from __future__ import annotations
 
+import hmac
 import re
 from functools import partial
 from html import escape
@@ -17,6 +18,7 @@ from clarion.adapters.chat import (
     Destination,
     Room,
     address_of,
+    answers,
     buttons,
     content_of,
     lost,
@@ -26,8 +28,8 @@ from clarion.adapters.chat import (
     web_url,
 )
 from clarion.adapters.http import HttpEnds, HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.service_json import answer_of
-from clarion.errors import ConfigError, Unavailable
+from clarion.adapters.service_json import answer_of, object_in, object_of, text_in
+from clarion.errors import CallbackForged, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.lru import Lru
@@ -36,6 +38,14 @@ from clarion.model.outgoing import Outgoing, SentMessage
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
+from clarion.ports.callback import (
+    Callback,
+    CallbackAnswer,
+    CallbackRequest,
+    Callbacks,
+    CallbackTools,
+    PressedButton,
+)
 from clarion.ports.provider import (
     Provider,
     ProviderPlugin,
@@ -90,6 +100,15 @@ class TelegramConfig(ProviderSettings, frozen=True, kw_only=True):
         msgspec.Meta(pattern=rf"\A{_CHAT}\Z", description="a chat id, such as -1001234567890, or @channel"),
     ] = ""
     """Where it writes to whose contact is no Telegram chat: a chat id or `@channel`."""
+    secret_token: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[A-Za-z0-9_-]{1,256}\Z",
+            description="words of your own: up to 256 letters, digits, `_` and `-`",
+        ),
+    ] = ""
+    """What `setWebhook` was given as `secret_token`, with `callback_url` of the integration as `url`. Without it, buttons that
+    answer are links."""
     api_url: WebUrl = "https://api.telegram.org"
 
 
@@ -118,7 +137,7 @@ def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | Non
 
 def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves) -> HttpRequest | Outcome:
     """The request for one message."""
-    method, message = message_of(content_of(outgoing))
+    method, message = message_of(content_of(outgoing), pressable=bool(config.secret_token))
     if outgoing.replaces:
         place, is_photo = _place(outgoing.replaces)
         if is_photo is not (method == "sendPhoto"):
@@ -156,11 +175,12 @@ def _place(provider_id: str) -> tuple[dict[str, Any], bool]:
     return {"chat_id": int(chat), "message_id": int(number)}, kind == PHOTO
 
 
-def message_of(content: ChatContent) -> tuple[str, dict[str, Any]]:
-    """The method and the message: a photo with a caption where all of it fits under one, else a text."""
+def message_of(content: ChatContent, *, pressable: bool = False) -> tuple[str, dict[str, Any]]:
+    """The method and the message: a photo with a caption where all of it fits under one, else a text. `pressable`: Telegram
+    tells us who presses a button."""
     image = web_url(content.image)
     rest: dict[str, Any] = {"parse_mode": "HTML"}
-    if keyboard := _buttons(content):
+    if keyboard := _buttons(content, pressable):
         rest["reply_markup"] = {"inline_keyboard": keyboard}
     caption = Room(TEXT_CHARS)
     text = html_of(content, caption)
@@ -188,13 +208,17 @@ def html_of(content: ChatContent, room: Room) -> str:
     return "\n".join(lines)
 
 
-def _buttons(content: ChatContent) -> list[list[dict[str, str]]]:
+def _buttons(content: ChatContent, pressable: bool) -> list[list[dict[str, str]]]:
     """One below the other, so that labels stay legible."""
-    shown = [
-        {"text": Room(BUTTON_CHARS).text(label, BUTTON_CHARS), "url": url}
-        for label, url in buttons(content.actions)
-    ]
+    pressed = answers(content.actions) if pressable else ()
+    linked = buttons(one for one in content.actions if not (pressable and one.id))
+    shown = [_button(label, callback_data=id_) for label, id_ in pressed]
+    shown += [_button(label, url=url) for label, url in linked]
     return [[button] for button in shown[:BUTTONS]]
+
+
+def _button(label: str, **what: str) -> dict[str, str]:
+    return {"text": Room(BUTTON_CHARS).text(label, BUTTON_CHARS), **what}
 
 
 def read(config: TelegramConfig, outgoing: Outgoing, reply: HttpReply, moves: Moves) -> Outcome:
@@ -256,6 +280,37 @@ def check_pong(reply: HttpReply) -> None:
         raise Unavailable(f"Telegram answered {reply.status}: try again later")
 
 
+HEADER = "x-telegram-bot-api-secret-token"
+TOLD_CHARS = 200
+"""https://core.telegram.org/bots/api#answercallbackquery"""
+
+
+def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> None:
+    """https://core.telegram.org/bots/api#setwebhook"""
+    if not config.secret_token:
+        raise CallbackForged("set `secret_token` of the integration: without it nobody can tell who calls")
+    given = request.headers.get(HEADER, "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, config.secret_token.encode()):
+        raise CallbackForged("X-Telegram-Bot-Api-Secret-Token is wrong or missing")
+
+
+def read_pressed(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
+    """A button that somebody pressed; other updates say nothing of interest. What came of it is shown by the answer to this
+    request: https://core.telegram.org/bots/api#making-requests-when-getting-updates"""
+    query = object_in(object_of(request.body), "callback_query")
+    pressed = text_in(query, "data")
+    if not pressed:
+        return Callback()
+    user = object_in(query, "from")
+    by = text_in(user, "username") or str(user.get("id", ""))
+    return Callback(pressed=(PressedButton(id=pressed, by=by),), told=partial(_told, text_in(query, "id")))
+
+
+def _told(query: str, text: str) -> CallbackAnswer:
+    answer = {"method": "answerCallbackQuery", "callback_query_id": query, "text": text[:TOLD_CHARS]}
+    return CallbackAnswer(body=msgspec.json.encode(answer), media_type="application/json")
+
+
 def accepts(contact: Contact) -> bool:
     """Chat ids and `@channel`."""
     return _CHAT_ID.fullmatch(contact.address) is not None
@@ -286,7 +341,8 @@ plugin = ProviderPlugin(
         withdraws=True,
         limits="Deleted for 48 hours only. A text cannot become a photo, nor a photo a text.",
     ),
+    callbacks=Callbacks(verify=verify, read=read_pressed, kinds=frozenset()),
     batch=30,
-    secrets=frozenset({"token"}),
+    secrets=frozenset({"token", "secret_token"}),
     example={"token": "123456:ABC-DEF...", "chat": "@shop_news"},
 )

@@ -20,7 +20,7 @@ from clarion.adapters.phone_errors import PhoneError, PhoneErrorEffect, PhoneErr
 from clarion.adapters.service_json import answer_of, object_in, object_of, second, text_in
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
-from clarion.model.content import WhatsAppContent
+from clarion.model.content import Action, WhatsAppContent
 from clarion.model.inbound import InboundMessage
 from clarion.model.outcome import Accepted, Outcome, Rejected, Unknown
 from clarion.model.outgoing import Outgoing
@@ -39,6 +39,11 @@ from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, P
 from clarion.ports.vault import normal_address
 
 TEXT_CHARS = 4096
+INTERACTIVE_CHARS = 1024
+"""Of a text that has buttons; a longer one goes without, and its answer is written."""
+REPLY_BUTTONS, REPLY_CHARS = 3, 20
+ROWS, ROW_CHARS, DESCRIPTION_CHARS = 10, 24, 72
+ELLIPSIS = "…"
 VALUE_CHARS = 1024
 """Of what a template is filled with."""
 STOPPED_MARKETING = "131050"
@@ -188,6 +193,9 @@ def _body(content: WhatsAppContent, template: WhatsAppTemplate | None) -> dict[s
     """Of a text, or of a template: as it is listed, or as is usual where nothing is known of it."""
     if not content.template:
         text = _plain(content.text)
+        pressed = [one for one in content.actions if one.id]
+        if pressed and len(text) <= INTERACTIVE_CHARS:
+            return {"type": "interactive", "interactive": _interactive(text, pressed)}
         return {"type": "text", "text": {"body": text, "preview_url": "https://" in text}}
     return {
         "type": "template",
@@ -197,6 +205,27 @@ def _body(content: WhatsAppContent, template: WhatsAppTemplate | None) -> dict[s
             "components": list(_components(content, template)),
         },
     }
+
+
+def _interactive(text: str, actions: Sequence[Action]) -> dict[str, Any]:
+    """Up to three short answers are buttons, others a list to choose from.
+
+    https://developers.facebook.com/docs/whatsapp/cloud-api/messages/interactive-reply-buttons-messages
+    """
+    labels = [_plain(one.label) for one in actions]
+    if len(actions) <= REPLY_BUTTONS and all(len(label) <= REPLY_CHARS for label in labels):
+        replies = [
+            {"type": "reply", "reply": {"id": one.id, "title": label}}
+            for one, label in zip(actions, labels, strict=True)
+        ]
+        return {"type": "button", "body": {"text": text}, "action": {"buttons": replies}}
+    rows = []
+    for one, label in zip(actions, labels, strict=True):
+        whole = len(label) <= ROW_CHARS
+        row = {"id": one.id, "title": label if whole else label[: ROW_CHARS - 1] + ELLIPSIS}
+        rows.append(row if whole else {**row, "description": label[:DESCRIPTION_CHARS]})
+    action = {"button": ELLIPSIS, "sections": [{"rows": rows[:ROWS]}]}
+    return {"type": "list", "body": {"text": text}, "action": action}
 
 
 def _components(content: WhatsAppContent, template: WhatsAppTemplate | None) -> Iterator[dict[str, Any]]:
@@ -211,8 +240,9 @@ def _components(content: WhatsAppContent, template: WhatsAppTemplate | None) -> 
         texts = zip_longest(content.parameters, names[: len(content.parameters)], fillvalue="")
         yield {"type": "body", "parameters": [_text(name, _plain(one)) for one, name in texts]}
     taking = [] if template is None else [(at, kind) for at, kind in enumerate(template.buttons) if kind]
-    usual_place = enumerate(content.buttons)
-    for given, listed, (at, _) in zip_longest(content.buttons, taking[: len(content.buttons)], usual_place):
+    buttons = content.buttons or _pressed(content, taking)
+    usual_place = enumerate(buttons)
+    for given, listed, (at, _) in zip_longest(buttons, taking[: len(buttons)], usual_place):
         index, kind = listed or (at, "url")
         yield {
             "type": "button",
@@ -220,6 +250,13 @@ def _components(content: WhatsAppContent, template: WhatsAppTemplate | None) -> 
             "index": str(index),
             "parameters": [_button(kind, _plain(given))],
         }
+
+
+def _pressed(content: WhatsAppContent, taking: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """What the reply buttons of an approved template send back, where it has one for every answer."""
+    ids = tuple(one.id for one in content.actions if one.id)
+    fits = len(ids) == len(taking) and all(kind == "quick_reply" for _, kind in taking)
+    return ids if fits else ()
 
 
 def _text(name: str, text: str) -> dict[str, str]:
@@ -487,6 +524,7 @@ def _message(message: Mapping[str, Any], value: Mapping[str, Any]) -> InboundMes
         ),
         text=next(filter(None, words), ""),
         at=_at(message),
+        button=text_in(replied, "id") or text_in(said, "payload"),
     )
 
 

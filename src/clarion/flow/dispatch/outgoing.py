@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ContentError
+from clarion.flow.dispatch.buttons import MessageButtons
 from clarion.flow.dispatch.rendering import Rendering, is_overridden
 from clarion.flow.dispatch.targets import ReadyCall, SendTarget
 from clarion.flow.dispatch.whatsapp import WhatsAppCheck
@@ -57,6 +58,7 @@ class OutgoingBuilder:
         hash: KeyedHash,
         clock: Clock,
         lives: LiveStates,
+        buttons: MessageButtons,
     ) -> None:
         self._workflows = setup.workflows
         self._rendering = rendering
@@ -66,11 +68,13 @@ class OutgoingBuilder:
         self._hash = hash
         self._clock = clock
         self._lives = lives
+        self._buttons = buttons
 
     async def build(self, route: SendTarget, group: Sequence[InFlight]) -> BuiltBatch:
         """Waits only for template versions that are no longer in memory, for what callers set themselves, and on
         WhatsApp for when people wrote."""
         await self._rendering.prepare(group)
+        await self._buttons.prepare(group)
         await self._show_newest([in_flight for in_flight in group if in_flight.event.live is not None])
         overridden = await self._overridden(
             [in_flight for in_flight in group if is_overridden(in_flight.event)]
@@ -164,11 +168,12 @@ class OutgoingBuilder:
         unsubscribe_url = self._unsubscribe_url(message)
         if isinstance(content, ContentError):
             raise content
+        content = self._buttons.on(content or self._rendering.content(in_flight, unsubscribe_url), in_flight)
         return Outgoing(
             message=message,
             user=in_flight.user,
             contact=in_flight.decision.contact if in_flight.decision is not None else None,
-            content=_with_state(content or self._rendering.content(in_flight, unsubscribe_url), in_flight),
+            content=_with_state(content, in_flight),
             traceparent=in_flight.event.traceparent,
             unsubscribe_url=unsubscribe_url,
             collapse_key=self._collapse_key(in_flight),

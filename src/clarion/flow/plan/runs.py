@@ -20,14 +20,14 @@ from clarion.flow.plan.digests import digest_step, event_of, parts
 from clarion.flow.plan.low_watermark import LowWatermark
 from clarion.flow.plan.planner import CHUNK, Planner
 from clarion.flow.priority import PriorityGate
-from clarion.flow.run_states import opened_state
+from clarion.flow.run_states import opened_answers, opened_state
 from clarion.flow.sealing import opened, sealed_entry
 from clarion.flow.sweeping import sweep_forever
 from clarion.model.channel import Lane
 from clarion.model.digest import DigestRow, DigestTold, StoredItem
 from clarion.model.event import Entry, Event
 from clarion.model.ids import NO_USER, EventId, Instant, RunId, UserNo, WorkerId
-from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepCall, Wake
+from clarion.model.run import CallResult, RunRow, RunState, RunStatus, StepAnswer, StepCall, Wake
 from clarion.model.setup import Step
 from clarion.model.status import Reason
 from clarion.model.user import User
@@ -78,6 +78,7 @@ class _Woken(NamedTuple):
     digest: DigestTold | None
     """The digest that its event is, when that has just closed."""
     wakes: Sequence[tuple[Wake, Event | None]]
+    answers: Mapping[str, StepAnswer]
 
 
 def _listens(one: _Woken) -> bool:
@@ -222,7 +223,9 @@ class RunClaimer:
             if len(draft.runs) % CHUNK[lane] == 0:
                 await self._priority.turn(lane)
             result = None if one.state.call is None else results[one.state.call.id]
-            waited = Waited(one.row, one.state, messages, result, one.digest, one.wakes, planned_until)
+            waited = Waited(
+                one.row, one.state, messages, result, one.digest, one.wakes, planned_until, one.answers
+            )
             try:
                 self._planner.plan_one(draft, one.event, one.setup, one.user, now, waited)
             except Exception as fault:
@@ -298,6 +301,7 @@ class RunClaimer:
                         assert found is not None
                         event = found
                     state = opened_state(row, user, self._vault)
+                    answers = opened_answers(row, user, self._vault)
                 except Exception as fault:
                     log.exception("run_unreadable", workflow=row.workflow, error=type(fault).__name__)
                     draft.end_run(row, RunStatus.FAILED, Reason.UNREADABLE, now)
@@ -306,7 +310,7 @@ class RunClaimer:
                         (wake, self._event_of(wake, bodies.get((wake.event_id, wake.workflow)), users))
                         for wake in row.wakes
                     ]
-                    woken.append(_Woken(row, state, event, user, setup, digest, wakes))
+                    woken.append(_Woken(row, state, event, user, setup, digest, wakes, answers))
         return woken
 
     async def _items(self, rows: Sequence[RunRow]) -> Mapping[EventId, Sequence[StoredItem]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from clarion.model.channel import Lane
-from clarion.model.ids import Instant, RunId, TenantId, WorkerId
+from clarion.model.ids import Instant, MessageId, RunId, TenantId, WorkerId
 from clarion.model.run import RunFilter, RunRow
 from clarion.model.status import Reason
 
@@ -41,10 +41,13 @@ class Runs(Protocol):
         """End runs that wait (at most so many) as `canceled`, named by id, user, event, workflow or cancellation key; which. Whatever
         a worker plans of them meanwhile is not stored."""
 
-    async def change(self, row: RunRow) -> RunRow | None:
-        """Replace status, version, state and due time of a run that waits, or has failed, as it did when `row` was read: as it is
-        now. Whatever a worker plans of it meanwhile is not stored, and anybody may claim it. One that had failed begins
-        another part. None: it has gone on since."""
+    async def change(
+        self, row: RunRow, stop: Sequence[MessageId] = (), why: Reason = Reason.CANCELED_BY_CALLER
+    ) -> RunRow | None:
+        """Replace status, version, state, answers and due time of a run that waits, or has failed, as it did when `row` was read: as
+        it is now. Whatever a worker plans of it meanwhile is not stored, and anybody may claim it. One that had failed begins
+        another part. Those of the messages `stop` that have not started are canceled with it, for the reason `why`. None: it
+        has gone on since, and nothing was changed."""
 
     async def waiting(
         self, tenant: TenantId, workflow: str | None = None

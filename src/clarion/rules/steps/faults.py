@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from clarion.model.setup import AwaitedEvent, Step, StepType, Workflow, every
+from clarion.model.setup import SENDING, AwaitedEvent, Step, StepType, Workflow, every
 from clarion.rules.data_types import (
     ANYTHING,
     DataType,
@@ -57,7 +57,7 @@ def faults(steps: Sequence[Step], data: DataType = ANYTHING) -> list[StepFault]:
     everything = list(every(steps))
     if len(everything) > STEPS:
         return [StepFault("#/steps", f"a workflow has at most {STEPS} steps.")]
-    if not any(step.type is StepType.SEND for step in everything):
+    if not any(step.type in SENDING for step in everything):
         return [StepFault("#/steps", "a workflow needs at least one step that sends.")]
     return [*_of_list(steps, "#/steps", {}, set(), 1, data)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from clarion.model.setup import Step, StepType
+from clarion.rules.steps.ask import AskStep
 from clarion.rules.steps.branch import BranchStep
 from clarion.rules.steps.digest import DigestStep
 from clarion.rules.steps.experiment import ExperimentStep
@@ -27,6 +28,7 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.DIGEST: DigestStep(),
     StepType.UPDATE_USER: UpdateUserStep(),
     StepType.TRIGGER: TriggerStep(),
+    StepType.ASK: AskStep(),
     StepType.REPEAT: RepeatStep(),
     StepType.FETCH: FetchStep(),
     StepType.GENERATE: GenerateStep(),

@@ -73,6 +73,16 @@ class RepeatStep(StepKind):
         return walk.wait(step, Instant(walk.anchor + (step.every_s or 0) * 1_000))
 
 
+def acknowledgeable(steps: Iterable[Step]) -> frozenset[str]:
+    """The keys of the steps that are repeated until somebody acknowledges."""
+    return frozenset(
+        inner.key
+        for step in every(steps)
+        if step.type is StepType.REPEAT and step.until == ACKNOWLEDGED
+        for inner in every(step.steps)
+    )
+
+
 def is_over(walk: Walk, step: Step) -> bool:
     """Whether somebody has acknowledged what a step belongs to; the run is behind that then."""
     repeat = walk.program.repeats.get(step.key)

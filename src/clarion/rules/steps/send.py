@@ -29,7 +29,7 @@ class SendStep(StepKind):
 
     def enter(self, walk: Walk, step: Step, targets: Sequence[int]) -> None:
         """The run does not wait for what becomes of them."""
-        messages = list(walk.send(step, walk.name(step)))
+        messages = list(walk.send(step, walk.name(step), None))
         earlier = walk.messages.get(step.key, ())  # of rounds before this one
         walk.messages[step.key] = (*earlier, *(one.id for one in messages))
         walk.outputs[step.key] = output_of(messages)

@@ -14,7 +14,16 @@ from clarion.model.digest import DigestClose, DigestRule, DigestTold
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, RunId, call_id, id_text
 from clarion.model.message import Message, StepTrace
-from clarion.model.run import CallResult, EventWait, RunState, RunStatus, StepCall, ThrottleUse, Wake
+from clarion.model.run import (
+    CallResult,
+    EventWait,
+    RunState,
+    RunStatus,
+    StepAnswer,
+    StepCall,
+    ThrottleUse,
+    Wake,
+)
 from clarion.model.setup import Category, OnError, Step, Tenant
 from clarion.model.status import Reason
 from clarion.model.user import User
@@ -77,6 +86,8 @@ class Facts(NamedTuple):
     """Whether the throttle that it stands at lets it through."""
     planned_until: Instant | None = None
     """Every event that was accepted before has been planned; None: all have."""
+    answers: Mapping[str, StepAnswer] = {}
+    """To its questions, by step."""
     hash: KeyedHash = _unkeyed
     """What keys are made with."""
 
@@ -124,8 +135,8 @@ class Advance(NamedTuple):
     """Its messages that end with it, as far as they have not begun."""
 
 
-Send = Callable[[Step, str], Iterable[Message]]
-"""Plans a step that sends, under its name in this run: its messages."""
+Send = Callable[[Step, str, Instant | None], Iterable[Message]]
+"""Plans a step that sends, under its name in this run and until when it may be sent: its messages."""
 
 
 class Walk:
@@ -177,19 +188,21 @@ class Walk:
         anchor: Instant | None = None,
         zoned: bool = False,
         call: StepCall | None = None,
+        asked: tuple[MessageId, ...] = (),
         **inputs: Any,
     ) -> Advance:
         """The run stops here until then. It ends instead when everything that comes behind has expired by then.
 
         `anchor`: from when on the step counts. `zoned`: the time goes by the clock of the user. `call`: it does not wait
-        for the time alone.
+        for the time alone. `asked`: the messages of its question.
         """
         expires_at = self.facts.expires_at
         if expires_at is not None and due_at >= expires_at:
             self.say(step, "expired", due_at=due_at)
             return self.end(step.key, RunStatus.EXPIRED, Reason.EXPIRED)
         self.say(step, said, due_at=due_at, **inputs)
-        state = msgspec.structs.replace(self._state(step, due_at), anchor=anchor, zoned=zoned, call=call)
+        kept = self._state(step, due_at)
+        state = msgspec.structs.replace(kept, anchor=anchor, zoned=zoned, call=call, asked=asked)
         return Advance(RunStatus.WAITING, step.key, state, tuple(self._steps))
 
     def call(self, step: Step, request: Mapping[str, Any], within_s: int | None) -> Advance:

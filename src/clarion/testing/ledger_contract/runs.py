@@ -17,7 +17,7 @@ from clarion.model.retention import RetentionKind
 from clarion.model.run import EventWait, RunFilter, RunRow, RunStatus, Signal, ThrottleUse
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, UserPut
-from clarion.testing.ledger_contract.subject import LedgerSubject
+from clarion.testing.ledger_contract.subject import LedgerSubject, together
 
 DAY_MS = 86_400_000
 ALL = RunFilter()
@@ -181,6 +181,36 @@ async def runs_are_chosen_by_when_they_started(subject: LedgerSubject) -> None:
         (one.id, Reason.WORKFLOW_DELETED) for one in (first, third)
     }
     assert [row.id for row in await _page(subject, between)] == [second.id]
+
+
+async def a_change_cancels_messages(subject: LedgerSubject) -> None:
+    """Those that have not started, in the same commit; another tenant's run, or one that has gone on, keeps all of its own."""
+    message, row = await _starts(subject)
+    started, other = subject.planned(), subject.planned()
+    await subject.plan(started, other)
+    await subject.call(started)
+    answered = replace(row, answers=b"yes", updated_at=subject.now)
+    named, why = [message.id, started.id], Reason.ANSWERED
+    assert await subject.ledger.runs.change(replace(answered, part=7), named, why) is None
+    assert await subject.state(message) != (Status.CANCELED, why)
+    assert await subject.ledger.runs.change(answered, named, why) == replace(answered, fence=row.fence + 1)
+    assert await subject.state(message) == (Status.CANCELED, why)
+    assert (await subject.state(started))[0] is Status.SENDING
+    assert (await subject.state(other))[0] is not Status.CANCELED
+
+
+async def of_changes_at_once_one_is_made(subject: LedgerSubject) -> None:
+    """Whoever makes them: the others find that the run is no longer what it was. What it was changed to outlives it."""
+    _, row = await _starts(subject)
+    changes = [replace(row, answers=bytes([n]), updated_at=subject.now) for n in range(8)]
+    done = [one for one in await together(*map(subject.ledger.runs.change, changes)) if one is not None]
+    assert len(done) == 1
+    (claimed,) = await _due(subject)
+    assert claimed.answers == done[0].answers
+    await subject.plan(runs=(subject.going_on(claimed),), run_rows=(subject.over(claimed),))
+    stored = await subject.ledger.runs.get(subject.tenant, row.id)
+    assert stored is not None
+    assert (stored.status, stored.answers) == (RunStatus.FINISHED, done[0].answers)
 
 
 async def a_run_may_wait_again(subject: LedgerSubject) -> None:
@@ -639,6 +669,8 @@ RUNS_CONTRACT = (
     every_tenant_has_a_turn,
     a_run_that_failed_may_wait_again,
     runs_are_chosen_by_when_they_started,
+    a_change_cancels_messages,
+    of_changes_at_once_one_is_made,
     a_run_may_wait_again,
     what_is_over_stays_over,
     what_a_dead_worker_held_goes_on,

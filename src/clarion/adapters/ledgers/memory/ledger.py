@@ -90,7 +90,7 @@ class MemoryLedger(Store):
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
         self.digests = digests = MemoryDigests(tables, transactions)
-        self.runs = runs = MemoryRuns(tables, transactions, leases, digests)
+        self.runs = runs = MemoryRuns(tables, transactions, rows, leases, digests)
         self.campaigns = campaigns = MemoryCampaigns(tables, transactions, leases)
         self.campaign_ranges = MemoryCampaignRanges(tables, transactions, leases)
         self.users = MemoryUsers(tables, transactions, rows, runs, vault, clock, random)

@@ -10,24 +10,31 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.memory import signals, throttles
 from clarion.adapters.ledgers.memory.digests import MemoryDigests
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
+from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.run_rows import claimed, lost, waiting_of, woken
 from clarion.model.channel import Lane
-from clarion.model.ids import EventId, Instant, RunId, TenantId, UserNo, WorkerId
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus
-from clarion.model.status import Reason
+from clarion.model.status import Reason, Status
 
 
 class MemoryRuns:
     """Implements `ports.ledger.Runs`."""
 
     def __init__(
-        self, tables: Tables, transactions: Transactions, leases: MemoryLeases, digests: MemoryDigests
+        self,
+        tables: Tables,
+        transactions: Transactions,
+        rows: MessageRows,
+        leases: MemoryLeases,
+        digests: MemoryDigests,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
+        self._rows = rows
         self._leases = leases
         self._digests = digests
 
@@ -86,7 +93,9 @@ class MemoryRuns:
 
         return await self._transactions.write(cancel)
 
-    async def change(self, row: RunRow) -> RunRow | None:
+    async def change(
+        self, row: RunRow, stop: Sequence[MessageId] = (), why: Reason = Reason.CANCELED_BY_CALLER
+    ) -> RunRow | None:
         def change() -> RunRow | None:
             before = self._tables.run_rows.get(row.id)
             if before is None or (before.fence, before.part) != (row.fence, row.part):
@@ -99,6 +108,7 @@ class MemoryRuns:
             changed = replace(row, part=row.part + failed, fence=row.fence + 1, wakes=(), passes=False)
             self._tables.run_rows[row.id] = changed
             self._tables.run_holders.pop(row.id, None)
+            self._rows.stop(stop, Status.CANCELED, why, row.updated_at)
             return changed
 
         return await self._transactions.write(change)

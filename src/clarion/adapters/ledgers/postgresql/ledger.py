@@ -136,7 +136,7 @@ class PostgresLedger(Store):
         self.partitions = PostgresPartitions(database)
         self.leases = leases = PostgresLeases(database)
         self.continuations = PostgresContinuations(database, leases)
-        self.runs = PostgresRuns(database, leases)
+        self.runs = PostgresRuns(database, leases, terminations)
         self.digests = PostgresDigests(database)
         self.campaigns = PostgresCampaigns(database, leases)
         self.campaign_ranges = PostgresCampaignRanges(database, leases)

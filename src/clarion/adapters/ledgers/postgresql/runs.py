@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from clarion.adapters.ledgers.postgresql import digests, signals, throttles
 from clarion.adapters.ledgers.postgresql.database import Connection, Database
 from clarion.adapters.ledgers.postgresql.leases import PostgresLeases
+from clarion.adapters.ledgers.postgresql.terminations import PostgresTerminations
 from clarion.adapters.ledgers.run_rows import (
     COLUMNS,
     PUT,
@@ -25,10 +26,20 @@ from clarion.adapters.ledgers.run_rows import (
     woken,
 )
 from clarion.model.channel import Lane
-from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
+from clarion.model.ids import (
+    BEHIND_ALL,
+    EventId,
+    Instant,
+    MessageId,
+    RunId,
+    TenantId,
+    UserNo,
+    WorkerId,
+    children_range,
+)
 from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus
-from clarion.model.status import Reason
+from clarion.model.status import Reason, Status
 
 _DUE = "lane = $1 AND due_at <= $2 AND holder IS NULL"
 _OURS = "lane = $1 AND due_at <= $2 AND holder = $3 AND id <> ALL($4::bytea[])"
@@ -77,13 +88,14 @@ STORE = f"""
     INSERT INTO runs ({COLUMNS})
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::bigint[], $7::text[],
         $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[],
-        $16::bytea[], $17::bigint[], $18::bigint[])
+        $16::bytea[], $17::bigint[], $18::bigint[], $19::bytea[])
     {PUT}
 """
 CHANGE = f"""
-    UPDATE runs SET status = $1, reason = $2, version = $3, due_at = $4, state = $5, zoned = $6, updated_at = $7,
+    UPDATE runs SET status = $1, reason = $2, version = $3, due_at = $4, state = $5, zoned = $6, answers = $7,
+        updated_at = $8,
         part = part + CASE WHEN due_at IS NULL THEN 1 ELSE 0 END, holder = NULL, fence = fence + 1
-    WHERE id = $8 AND fence = $9 AND part = $10
+    WHERE id = $9 AND fence = $10 AND part = $11
         AND (due_at IS NOT NULL OR status = '{RunStatus.FAILED.value}')
     RETURNING {COLUMNS}
 """
@@ -118,10 +130,13 @@ WAITING = """
 class PostgresRuns:
     """Implements `ports.ledger.Runs`."""
 
-    def __init__(self, database: Database, leases: PostgresLeases) -> None:
+    def __init__(
+        self, database: Database, leases: PostgresLeases, terminations: PostgresTerminations
+    ) -> None:
         self._database = database
         self._leases = leases
         self._turns = TenantTurns()
+        self._terminations = terminations
 
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
@@ -203,7 +218,9 @@ class PostgresRuns:
 
         return sorted(await self._database.write(cancel), key=lambda row: row.id)
 
-    async def change(self, row: RunRow) -> RunRow | None:
+    async def change(
+        self, row: RunRow, stop: Sequence[MessageId] = (), why: Reason = Reason.CANCELED_BY_CALLER
+    ) -> RunRow | None:
         asked = changing(row)
 
         async def change(connection: Connection) -> RunRow | None:
@@ -213,6 +230,8 @@ class PostgresRuns:
             now = run_of(changed)
             if now.part > row.part:
                 await throttles.again(connection, row.id, row.part)
+            if stop:
+                await self._terminations.stop(connection, stop, Status.CANCELED, why, row.updated_at)
             return now
 
         return await self._database.write(change)

@@ -139,7 +139,7 @@ class SqliteLedger(Store):
         self.plans = SqlitePlans(
             writer, readers, log, routes, caps, terminations, canceled, leases, effects, recent
         )
-        self.runs = SqliteRuns(writer, readers, local, leases)
+        self.runs = SqliteRuns(writer, readers, local, leases, terminations)
         self.digests = SqliteDigests(writer, readers)
         self.campaigns = SqliteCampaigns(writer, readers, local, leases)
         self.campaign_ranges = SqliteCampaignRanges(writer, local, leases)

@@ -27,12 +27,23 @@ from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
-from clarion.model.ids import BEHIND_ALL, EventId, Instant, RunId, TenantId, UserNo, WorkerId, children_range
+from clarion.model.ids import (
+    BEHIND_ALL,
+    EventId,
+    Instant,
+    MessageId,
+    RunId,
+    TenantId,
+    UserNo,
+    WorkerId,
+    children_range,
+)
 from clarion.model.plan import PlanCommit
 from clarion.model.run import RunFilter, RunRow, RunStatus
-from clarion.model.status import Reason
+from clarion.model.status import Reason, Status
 
 _DUE = "lane = ?1 AND due_at <= ?2 AND holder IS NULL"
 _OURS = """
@@ -68,11 +79,12 @@ TENANTS = f"""
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = ? AND tenant = ?"
 PAGE = f"SELECT {COLUMNS} FROM runs WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?"
 HELD = "SELECT 1 FROM runs WHERE id = ? AND holder = ? AND fence = ?"
-STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 18)}) {PUT}"
+STORE = f"INSERT INTO runs ({COLUMNS}) VALUES ({', '.join('?' * 19)}) {PUT}"
 CHANGE = f"""
-    UPDATE runs SET status = ?1, reason = ?2, version = ?3, due_at = ?4, state = ?5, zoned = ?6, updated_at = ?7,
+    UPDATE runs SET status = ?1, reason = ?2, version = ?3, due_at = ?4, state = ?5, zoned = ?6, answers = ?7,
+        updated_at = ?8,
         part = part + CASE WHEN due_at IS NULL THEN 1 ELSE 0 END, holder = NULL, fence = fence + 1
-    WHERE id = ?8 AND fence = ?9 AND part = ?10
+    WHERE id = ?9 AND fence = ?10 AND part = ?11
         AND (due_at IS NOT NULL OR status = '{RunStatus.FAILED.value}')
     RETURNING {COLUMNS}
 """
@@ -104,13 +116,19 @@ class SqliteRuns:
     """Implements `ports.ledger.Runs`."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, local: sqlite3.Connection, leases: SqliteLeases
+        self,
+        writer: Writer,
+        readers: Readers,
+        local: sqlite3.Connection,
+        leases: SqliteLeases,
+        terminations: Terminations,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._local = local
         self._leases = leases
         self._turns = TenantTurns()
+        self._terminations = terminations
 
     async def claim(
         self, worker: WorkerId, lane: Lane, limit: int, now: Instant, besides: Sequence[RunId] = ()
@@ -198,7 +216,9 @@ class SqliteRuns:
 
         return await self._writer.call(cancel, rows=limit)
 
-    async def change(self, row: RunRow) -> RunRow | None:
+    async def change(
+        self, row: RunRow, stop: Sequence[MessageId] = (), why: Reason = Reason.CANCELED_BY_CALLER
+    ) -> RunRow | None:
         asked = changing(row)
 
         def change(connection: sqlite3.Connection) -> RunRow | None:
@@ -208,9 +228,11 @@ class SqliteRuns:
             now = run_of(changed[0])
             if now.part > row.part:
                 throttles.again(connection, row.id, row.part)
+            if stop:
+                self._terminations.stop(connection, stop, Status.CANCELED, why, row.updated_at)
             return now
 
-        return await self._writer.call(change, rows=1)
+        return await self._writer.call(change, rows=1 + len(stop))
 
     async def waiting(
         self, tenant: TenantId, workflow: str | None = None

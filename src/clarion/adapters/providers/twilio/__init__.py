@@ -158,8 +158,16 @@ def _text(content: SmsContent, sender: str) -> dict[str, str | tuple[str, ...]]:
 def _whatsapp(content: WhatsAppContent) -> dict[str, str]:
     """A text, or a content template: its body is filled first, then the buttons."""
     if not content.template:
-        return {"Body": content.text}
+        return {"Body": _linked(content)}
     return _template(content.template, (*content.parameters, *content.buttons))
+
+
+def _linked(content: WhatsAppContent) -> str:
+    """Twilio has buttons in content templates only: the link leads to all of them, and people may write their answer."""
+    url = next((one.url for one in content.actions if one.url), "")
+    labels = " / ".join(one.label for one in content.actions)
+    linked = f"{content.text}\n{labels}: {url}"
+    return linked if url and len(linked) <= TEXT_CHARS else content.text
 
 
 def _template(sid: str, values: tuple[str, ...]) -> dict[str, str]:

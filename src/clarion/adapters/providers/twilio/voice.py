@@ -33,6 +33,7 @@ from clarion.ports.callback import (
     CallbackRequest,
     Callbacks,
     CallbackTools,
+    PressedButton,
     ReportedReceipt,
 )
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Report
@@ -233,9 +234,11 @@ def read_report(request: CallbackRequest, config: Any, tools: CallbackTools) -> 
         address=fields.get("To", ""),
         provider_id=sid,
     )
-    if fields.get("Digits"):
+    if digits := fields.get("Digits"):
         return Callback(
-            receipts=(msgspec.structs.replace(receipt, kind=ReceiptKind.ACKNOWLEDGED),), answer=THANKS
+            receipts=(msgspec.structs.replace(receipt, kind=ReceiptKind.ACKNOWLEDGED),),
+            pressed=_chosen(receipt.reference, digits),
+            answer=THANKS,
         )
     state = fields.get("CallStatus", "")
     if state in TOLD_BY_FOLLOWING:
@@ -250,6 +253,13 @@ def read_report(request: CallbackRequest, config: Any, tools: CallbackTools) -> 
             detail="Twilio: a machine took the call",
         )
     return Callback(receipts=(receipt,), answer=NOTED)
+
+
+def _chosen(reference: str, digits: str) -> tuple[PressedButton, ...]:
+    """The answer of which a call says this digit; where it asks no question, it is none."""
+    if digits not in "123456789":
+        return ()
+    return (PressedButton(id=f"{reference}.{int(digits) - 1}"),)
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
