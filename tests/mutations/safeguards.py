@@ -316,7 +316,85 @@ CALLS = (
     ),
 )
 
+_ASKS = "tests/unit/flow/test_asks.py"
+_PAGE = "tests/unit/api/test_answer_page.py"
+_RESPONSES = "services/responses.py"
+
+ANSWERS = (
+    Safeguard(
+        "the first answer counts",
+        _RESPONSES,
+        "            if before is not None:\n                return Reply(row, question.key, before, accepted=False)\n",
+        "",
+        f"{_ASKS}:at_once_one_wins",
+    ),
+    Safeguard(
+        "nothing is changed that has gone on since",
+        "adapters/ledgers/sqlite/runs.py",
+        "WHERE id = ?9 AND fence = ?10 AND part = ?11",
+        "WHERE id = ?9 AND ?10 = ?10 AND part = ?11",
+        f"{_CONTRACT}:of_changes_at_once and sqlite",
+    ),
+    Safeguard(
+        "nor on a server",
+        f"{_POSTGRESQL}/runs.py",
+        "WHERE id = $9 AND fence = $10 AND part = $11",
+        "WHERE id = $9 AND $10 = $10::bigint AND part = $11",
+        f"{_CONTRACT}:of_changes_at_once and postgresql",
+    ),
+    Safeguard(
+        "an answer or an acknowledgement cancels what is not sent",
+        "adapters/ledgers/sqlite/runs.py",
+        "                self._terminations.stop(connection, stop, Status.CANCELED, why, row.updated_at)\n",
+        "                pass\n",
+        f"{_CONTRACT}:a_change_cancels_messages and sqlite",
+    ),
+    Safeguard(
+        "an acknowledgement names what its steps planned",
+        _RESPONSES,
+        "sent = [one for step in steps for one in state.messages.get(step, ())]",
+        "sent = list[MessageId]()",
+        "tests/unit/flow/test_repeats.py:not_sent_yet_is_canceled",
+    ),
+    Safeguard(
+        "nobody answers when the time is over",
+        _RESPONSES,
+        "            if now >= state.due_at:\n",
+        "            if False:\n",
+        f"{_ASKS}:timer_is_late",
+    ),
+    Safeguard(
+        "a message of a question expires with it",
+        "rules/steps/ask.py",
+        "walk.send(step, walk.name(step), until)",
+        "walk.send(step, walk.name(step), None)",
+        f"{_ASKS}:not_sent_when_its_time",
+    ),
+    Safeguard(
+        "opening a link answers nothing",
+        "api/answer_page.py",
+        "            if posted:\n",
+        "            if True:\n",
+        f"{_PAGE}:looking_answers_nothing",
+    ),
+    Safeguard(
+        "a button belongs to its tenant",
+        _RESPONSES,
+        "if about is None or about[0] != tenant:",
+        "if about is None:",
+        f"{_PAGE}:another_tenant",
+    ),
+    Safeguard(
+        "a button belongs to its user",
+        _RESPONSES,
+        "if message is None or user not in (None, message.user):",
+        "if message is None:",
+        f"{_PAGE}:by_its_user_only",
+    ),
+)
+
 SAFEGUARDS = (
+    *ANSWERS,
     *DIGESTS,
     *BLOCKS,
     *RUNS,

@@ -8,6 +8,7 @@ from clarion.api.answer_page import LINK
 from clarion.content.button_words import WORDS
 from clarion.model.message import MessageFilter
 from clarion.model.setup import Scope
+from clarion.services.message_references import MessageReferences
 from clarion.services.response_links import ResponseLinks
 from tests.unit.api.conftest import ACME, OTHER, PUBLIC_URL
 from tests.unit.api.test_runs import SMS, waiting
@@ -181,6 +182,6 @@ async def test_a_run_of_another_tenant_is_nobodys(clarion, admin, asked):
     assert (await foreign.problem("POST", f"/v1/runs/{run['id']}/answer", {"answer": "yes"}))["status"] == 404
     where = MessageFilter(workflows=frozenset({"ask"}))
     (message,), _ = await clarion.ledger.records.page(ACME, where, None, 5)
-    id_ = f"{clarion.pipeline.integrations and message.id.hex()}.0"
+    id_ = f"{MessageReferences(clarion.vault).of(message)}.0"
     assert await clarion.services.responses.press_by_id(id_, "chat", tenant=OTHER) is None
     assert (await answers(admin, run)) == {}

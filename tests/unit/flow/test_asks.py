@@ -9,12 +9,16 @@ import pytest
 
 from clarion.errors import Conflict, InvalidInput, QuestionClosed
 from clarion.model.channel import Channel
+from clarion.model.inbound import InboundMessage
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.run import RunStatus
 from clarion.model.setup import SendAll, Step, StepType
 from clarion.model.status import Reason, Status
+from clarion.services.message_references import MessageReferences
 from clarion.services.responses import Given, Reply
 from clarion.testing.ports import ManualClock
 from tests.engine import Engine, engine, workflow
+from tests.unit.content.returns.samples import mail
 from tests.unit.flow.test_runs import rows, send, sent, traces, wait
 
 DAY_S = 86_400
@@ -215,3 +219,78 @@ async def test_a_question_is_not_sent_when_its_time_is_over(store):
         (message,) = (await clarion.messages()).values()
         (row,) = await rows(clarion)
         assert message.expires_at == row.due_at
+
+
+async def reply(clarion: Engine, text: str, number: int = 1) -> None:
+    """Ada writes a text message."""
+    integration = clarion.ledger.setup.integrations.all(clarion.tenant)["main-sms"]
+    message = InboundMessage(provider_id=f"p{number}", sender="+4915112345678", recipient="+2", text=text)
+    await clarion.services.inbound_messages.take(clarion.tenant, integration, [message])
+
+
+async def given(clarion: Engine) -> list[tuple[str, str, str]]:
+    """What was answered, how, and in which words."""
+    (row,) = await rows(clarion)
+    (user,) = (await clarion.ledger.users.get([row.user])).values()
+    found = clarion.services.responses.answers(row, user).values()
+    return [(one.answer, one.channel, one.text) for one in found]
+
+
+async def test_a_text_message_answers_the_newest_open_question(store):
+    """In the words of a button, by its key or its number; anything else stays a message, and STOP is a STOP. The same message
+    may come again."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await clarion.create_setup(asking(other=True), workflow("plain"))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.pass_time(60)
+        await clarion.trigger("plain", "ada")
+        await clarion.pass_time(60)
+        await reply(clarion, "STOP", 1)
+        assert await given(clarion) == []
+        for _ in range(2):
+            await reply(clarion, "Nein!", 2)
+        await reply(clarion, "yes", 3)
+        assert await given(clarion) == [("no", "sms", "")]
+
+
+async def test_an_email_that_answers_the_question_answers_it(store):
+    """Its Message-ID proves who got it; what is no answer waits for a person."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        await clarion.create_setup(asking(Channel.EMAIL))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.pass_time(60)
+        (message,) = (await clarion.messages()).values()
+        to = f"<{message.id.hex()}@mail.example>"
+        take = clarion.services.inbound_mail.take
+        kept = await take(mail("Who asks?", in_reply_to=to), clarion.tenant)
+        assert (kept.kept, await given(clarion)) == ("not_understood", [])
+        taken = await take(mail("Yes.\n\n> Was it you?", in_reply_to=to), clarion.tenant)
+        assert (taken.kept, await given(clarion)) == ("", [("yes", "email", "")])
+
+
+async def test_a_digit_in_a_call_answers_and_acknowledges_nothing_else(store):
+    """A repetition further on begins all the same."""
+    async with engine(store, clock=ManualClock()) as clarion:
+        alarm = Step(
+            key="alarm",
+            type=StepType.REPEAT,
+            steps=(send("page"),),
+            every_s=300,
+            at_most=2,
+            until="acknowledged",
+        )
+        await clarion.create_setup(workflow("w", steps=(ask(), alarm)))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.pass_time(60)
+        (message,) = (await clarion.messages()).values()
+        at = clarion.clock.now()
+        pressed = Receipt(tenant=clarion.tenant, message_id=message.id, kind=ReceiptKind.ACKNOWLEDGED, at=at)
+        await clarion.services.responses.receive([pressed])
+        button = f"{MessageReferences(clarion.vault).of(message)}.1"
+        assert (await clarion.services.responses.press_by_id(button, "voice", tenant=clarion.tenant)).accepted
+        await clarion.pass_time(60)
+        assert await given(clarion) == [("no", "voice", "")]
+        assert await sent(clarion) == ["page"]  # the question is delivered
