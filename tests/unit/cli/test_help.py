@@ -48,6 +48,7 @@ def test_the_commands_are_the_promised_ones():
             "preferences defaults update",
             "preferences show",
             "preferences update",
+            "users export",
             "users import",
             "users search",
             "workflows migrate",
