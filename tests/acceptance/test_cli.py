@@ -139,8 +139,10 @@ async def test_an_import_survives_wrong_lines_and_gives_them_back(server: Server
     rows[700] = "u700,nonsense"
     file.write_text("\n".join(["user_id,email", *rows]) + "\n", encoding="utf-8")
     done = await clarion("users", "import", file, "--data-dir", server.data, "--json", cwd=tmp_path)
-    assert (done.code, done.json["accepted"], done.json["last_line"]) == (1, 1199, 1201)
-    assert [error["line"] for error in done.json["errors"]] == [702]
+    assert (done.code, done.json["status"]) == (1, "partly_failed")
+    assert done.json["progress"] == {"done": 1199, "failed": 1, "total": 1200}
+    (error,) = done.json["errors"]
+    assert (error["index"], error["column"], error["value"]) == (702, "email", "nonsense")
     refused = tmp_path / "people.errors.csv"
     assert refused.read_text() == "user_id,email\nu700,nonsense\n"
     refused.write_text("user_id,email\nu700,u700@example.com\n", encoding="utf-8")
