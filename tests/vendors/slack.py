@@ -3,8 +3,24 @@
 https://docs.slack.dev/reference/methods/chat.postMessage#errors, https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
+import hashlib
+import hmac
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec.structs import replace
+
+from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
+from clarion.ports.callback import CallbackRequest
 from clarion.testing.provider_contract import SECRET, Recorded, Vendor
+from clarion.testing.provider_contract.recorded_callbacks import (
+    REFERENCE,
+    CallbackVendor,
+    RecordedCallback,
+    Sign,
+)
 from clarion.testing.scripted_server import Answer
 
 POSTED = Answer.json(
@@ -28,18 +44,56 @@ def refused(code: str) -> Answer:
 
 def bot(url: str) -> dict[str, str]:
     """A bot with a channel to fall back to."""
-    return {"token": f"xoxb-{SECRET}", "channel": "#deliveries", "api_url": f"{url}/api"}
+    return {
+        "token": f"xoxb-{SECRET}",
+        "channel": "#deliveries",
+        "api_url": f"{url}/api",
+        "signing_secret": SECRET,
+    }
 
 
 def webhook(url: str) -> dict[str, str]:
     """An incoming webhook."""
-    return {"url": f"{url}/services/T00000000/B00000000/{SECRET}"}
+    return {"url": f"{url}/services/T00000000/B00000000/{SECRET}", "signing_secret": SECRET}
+
+
+def signed(secret: str) -> Sign:
+    """https://docs.slack.dev/authentication/verifying-requests-from-slack"""
+
+    def sign(request: CallbackRequest, at: Instant) -> CallbackRequest:
+        second = str(at // 1_000)
+        digest = hmac.new(secret.encode(), f"v0:{second}:".encode() + request.body, hashlib.sha256)
+        names = {"x-slack-signature": f"v0={digest.hexdigest()}", "x-slack-request-timestamp": second}
+        return replace(request, headers={**request.headers, **names})
+
+    return sign
+
+
+def interaction(pressed: int = 0, **what: Any) -> RecordedCallback:
+    """https://docs.slack.dev/reference/interaction-payloads/block_actions-payload"""
+    payload = {"user": {"id": "U024BE7LH", "username": "misaki"}, **what}
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    body = body.replace(urlencode({"": REFERENCE})[1:].encode(), REFERENCE.encode())
+    return RecordedCallback(content_type="application/x-www-form-urlencoded", body=body, pressed=pressed)
+
+
+BUTTON = {"type": "button", "action_id": f"{REFERENCE}.0", "value": f"{REFERENCE}.0"}
+CALLBACKS = CallbackVendor(
+    sign=signed(SECRET),
+    stranger=signed("another"),
+    recorded=(
+        interaction(pressed=1, type="block_actions", actions=[BUTTON]),
+        interaction(type="block_actions", actions=[{"type": "button", "url": "https://shop.example/track"}]),
+        interaction(type="view_closed"),
+    ),
+)
 
 
 VENDORS = {
     "bot": Vendor(
         config=bot,
         accepted=POSTED,
+        callbacks=CALLBACKS,
         replies=(
             Recorded(answer=POSTED, means=Accepted),
             Recorded(
@@ -75,6 +129,7 @@ VENDORS = {
         config=bot,
         address=lambda url: "U024BE7LH",
         accepted=POSTED,
+        callbacks=CALLBACKS,
         replies=(
             Recorded(answer=POSTED, means=Accepted),
             Recorded(answer=refused("channel_not_found"), means=Gone),
@@ -87,6 +142,7 @@ VENDORS = {
     "webhook": Vendor(
         config=webhook,
         accepted=OK,
+        callbacks=CALLBACKS,
         withdrawals=(Recorded(answer=OK, means=Rejected),),
         replies=(
             Recorded(answer=OK, means=Accepted),
@@ -102,9 +158,10 @@ VENDORS = {
         never={"Gone": "the webhook is the integration's own"},
     ),
     "webhook of a contact": Vendor(
-        config=lambda url: {"hosts": ["127.0.0.1"]},
+        config=lambda url: {"hosts": ["127.0.0.1"], "signing_secret": SECRET},
         address=lambda url: f"{url}/services/T1/B1/{SECRET}",
         accepted=OK,
+        callbacks=CALLBACKS,
         replies=(
             Recorded(answer=OK, means=Accepted),
             Recorded(answer=Answer.text(404, "no_service"), means=Gone),

@@ -3,10 +3,21 @@
 https://core.telegram.org/bots/api#making-requests, https://core.telegram.org/bots/api#responseparameters
 """
 
+import json
 from typing import Any
 
+from msgspec.structs import replace
+
+from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
+from clarion.ports.callback import CallbackRequest
 from clarion.testing.provider_contract import SECRET, Recorded, Vendor
+from clarion.testing.provider_contract.recorded_callbacks import (
+    REFERENCE,
+    CallbackVendor,
+    RecordedCallback,
+    Sign,
+)
 from clarion.testing.scripted_server import Answer
 
 SENT = Answer.json(
@@ -49,8 +60,41 @@ WITHDRAWALS = (
 
 
 def bot(url: str) -> dict[str, str]:
-    """A bot with a channel to fall back to."""
-    return {"token": f"123456:{SECRET}", "chat": "@shop_news", "api_url": url}
+    """A bot with a channel to fall back to, that is told which buttons are pressed."""
+    return {
+        "token": f"123456:{SECRET}",
+        "chat": "@shop_news",
+        "api_url": url,
+        "secret_token": SECRET,
+    }
+
+
+def shown(token: str) -> Sign:
+    """An update as it comes when `setWebhook` was given this token."""
+
+    def show(request: CallbackRequest, at: Instant) -> CallbackRequest:
+        return replace(request, headers={**request.headers, "x-telegram-bot-api-secret-token": token})
+
+    return show
+
+
+def update(pressed: int = 0, **what: Any) -> RecordedCallback:
+    """https://core.telegram.org/bots/api#update"""
+    body = json.dumps({"update_id": 7, **what}).encode()
+    return RecordedCallback(content_type="application/json", body=body, pressed=pressed)
+
+
+MISAKI = {"id": 5, "is_bot": False, "first_name": "Misaki", "username": "misaki"}
+CALLBACKS = CallbackVendor(
+    sign=shown(SECRET),
+    stranger=shown("another"),
+    recorded=(
+        update(pressed=1, callback_query={"id": "42", "from": MISAKI, "data": f"{REFERENCE}.0"}),
+        update(callback_query={"id": "42", "from": MISAKI, "game_short_name": "chess"}),
+        update(message={"message_id": 3, "from": MISAKI, "text": "Hello"}),
+    ),
+)
+UNSIGNED = {"a_changed_callback_is_refused": "Telegram shows a token, and signs nothing"}
 
 
 VENDORS = {
@@ -62,6 +106,8 @@ VENDORS = {
         withdrawn=DELETED,
         withdrawals=WITHDRAWALS,
         edited=SENT,
+        callbacks=CALLBACKS,
+        excused=UNSIGNED,
     ),
     "bot to a contact": Vendor(
         config=bot,
@@ -92,5 +138,7 @@ VENDORS = {
             400,
             "Bad Request: message is not modified: specified new message content and reply markup are exactly the same",
         ),
+        callbacks=CALLBACKS,
+        excused=UNSIGNED,
     ),
 }

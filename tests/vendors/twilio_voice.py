@@ -78,7 +78,9 @@ def report(status: str, **more: str) -> RecordedCallback:
 
 
 PRESSED = replace(
-    report("in-progress", Digits="1", msg="Gather End", FinishedOnKey=""), means=(ReceiptKind.ACKNOWLEDGED,)
+    report("in-progress", Digits="1", msg="Gather End", FinishedOnKey=""),
+    means=(ReceiptKind.ACKNOWLEDGED,),
+    pressed=1,
 )
 
 VENDORS = {

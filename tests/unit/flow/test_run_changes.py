@@ -32,7 +32,7 @@ async def operate(clarion: Engine, kind: OperationKind, to: int | None = None, *
     selection = RunSelection(where=RunFilter(**where), to_version=to)
     asked = await clarion.services.operations.start_runs(clarion.tenant, kind, selection)
     for _ in range(20):
-        await clarion.services.operations.round()
+        await clarion.pass_time(1)
         now = await clarion.ledger.operations.get(clarion.tenant, asked.id)
         if now is not None and now.finished_at is not None:
             return now

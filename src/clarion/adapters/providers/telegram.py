@@ -303,12 +303,17 @@ def read_pressed(request: CallbackRequest, config: Any, tools: CallbackTools) ->
         return Callback()
     user = object_in(query, "from")
     by = text_in(user, "username") or str(user.get("id", ""))
-    return Callback(pressed=(PressedButton(id=pressed, by=by),), told=partial(_told, text_in(query, "id")))
+    return Callback(pressed=(PressedButton(id=pressed, by=by),), told=_Telling(text_in(query, "id")))
 
 
-def _told(query: str, text: str) -> CallbackAnswer:
-    answer = {"method": "answerCallbackQuery", "callback_query_id": query, "text": text[:TOLD_CHARS]}
-    return CallbackAnswer(body=msgspec.json.encode(answer), media_type="application/json")
+class _Telling(msgspec.Struct, frozen=True):
+    """Shows whoever pressed a button what came of it."""
+
+    query: str
+
+    def __call__(self, text: str) -> CallbackAnswer:
+        answer = {"method": "answerCallbackQuery", "callback_query_id": self.query, "text": text[:TOLD_CHARS]}
+        return CallbackAnswer(body=msgspec.json.encode(answer), media_type="application/json")
 
 
 def accepts(contact: Contact) -> bool:

@@ -109,6 +109,7 @@ async def each_callback_means_what_is_recorded(subject: ProviderSubject) -> None
         kinds = tuple(receipt.kind for receipt in callback.receipts)
         assert kinds == recorded.means, f"{recorded!r} was read as {kinds}"
         assert len(callback.messages) == recorded.messages, f"{recorded!r} passes on {callback.messages!r}"
+        assert len(callback.pressed) == recorded.pressed, f"{recorded!r} tells of {callback.pressed!r}"
         assert bool(callback.unread) == recorded.unread, f"{recorded!r}: unread is {callback.unread!r}"
         for receipt in callback.receipts:
             assert receipt.reference == OURS, f"{recorded!r} is about {receipt.reference!r}"

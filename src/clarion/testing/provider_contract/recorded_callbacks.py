@@ -35,6 +35,8 @@ class RecordedCallback(msgspec.Struct, frozen=True, kw_only=True):
     """The address of each of its bounces is gone for good."""
     messages: int = 0
     """How many messages of people it passes on."""
+    pressed: int = 0
+    """How many buttons of messages it says somebody pressed."""
     unread: bool = False
     """A part of it makes no sense, and the rest is taken."""
 
