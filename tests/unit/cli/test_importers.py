@@ -280,6 +280,7 @@ def test_templates_of_govuk_notify(imported, tmp_path):
 def test_users_of_onesignal_and_pinpoint(run, tmp_path):
     """Rows of one person become one user, which can be imported; push tokens and people without an id cannot."""
     exports = {"onesignal": (ONESIGNAL, "ada"), "pinpoint": (PINPOINT, "john")}
+    users = {}
     for system, (content, user_id) in exports.items():
         file = tmp_path / f"{system}.csv.gz"
         file.write_bytes(gzip.compress(content.encode()))
@@ -287,13 +288,13 @@ def test_users_of_onesignal_and_pinpoint(run, tmp_path):
         (line,) = (tmp_path / system / "users.ndjson").read_text().splitlines()
         tried = json.loads(run("users", "import", tmp_path / system / "users.ndjson", "--dry-run", "--json"))
         assert (tried["lines"], tried["wrong"]) == (1, 0)
-        user = tried["users"][0]["after"]
+        user = users[user_id] = tried["users"][0]["after"]
         assert user["user_id"] == user_id
         assert user["email"] == json.loads(line)["email"]
         assert user["phone"].startswith("+")
         assert len((tmp_path / system / "suppressions.ndjson").read_text().splitlines()) == 1
         assert {one["verdict"] for one in report} == {"taken over", "changed", "no equal"}
-    assert user["attributes"] == {"Plan": "pro", "country": "US"}
+    assert users["john"]["attributes"] == {"Plan": "pro", "country": "US"}
 
 
 def test_the_report_is_a_table_for_people(run, tmp_path):
