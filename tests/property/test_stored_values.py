@@ -23,6 +23,7 @@ from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
 from clarion.flow import campaign_states, live_states, provider_scores, run_states, sealing
+from clarion.flow.dispatch import withdrawals
 from clarion.flow.intake import intake
 from clarion.flow.plan import digests
 from clarion.model.content import InAppContent
@@ -31,7 +32,7 @@ from clarion.model.event import Event
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, part_id, run_id
 from clarion.model.live import Live
 from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
-from clarion.model.operation import RunSelection
+from clarion.model.operation import FileJob, RunSelection
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
 from clarion.model.status import Status
 from tests.needs import examples
@@ -167,9 +168,12 @@ STORED = [
         of(campaign_states._decode),
     ),
     Stored("run that waits", of(run_states._decode).type, run_states._encode, of(run_states._decode)),
+    Stored("answers to a run", of(run_states._answers).type, run_states._encode, of(run_states._answers)),
     Stored("row of the journal", packed_journal._Body, packed_journal._pack, of(packed_journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operation_rows._filter),
     Stored("runs of an operation", RunSelection, msgspec.msgpack.encode, operation_rows._runs),
+    Stored("file of an operation", FileJob, msgspec.msgpack.encode, operation_rows._job),
+    Stored("content of an edit", withdrawals._content.type, msgspec.json.encode, withdrawals._content),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),

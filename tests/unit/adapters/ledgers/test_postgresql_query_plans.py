@@ -41,6 +41,7 @@ from clarion.adapters.ledgers.postgresql import (
     topics,
     users,
     verifications,
+    withdrawals,
 )
 from clarion.adapters.ledgers.postgresql.address import read_address
 from clarion.adapters.ledgers.postgresql.revision import migrate
@@ -92,6 +93,7 @@ FILL = f"""
         SELECT {HASH}, n % 5, CASE WHEN n % 500 = 0 THEN 'paused' ELSE 'done' END, 'bulk', 1, '',
             CASE WHEN n % 500 = 1 THEN n END, {HASH}, CASE WHEN n % 500 = 2 THEN 1 END
         FROM generate_series(1, 4000) AS n;
+    INSERT INTO withdrawals SELECT {HASH}, n % 5, n, n, n, 0, '' FROM generate_series(1, 4000) AS n;
     INSERT INTO campaign_ranges (campaign, begin_user, tenant, lane, after_user, end_user, holder)
         SELECT {HASH}, n, n % 5, CASE WHEN n % 100 = 0 THEN 'bulk' ELSE 'high' END, n, n + 1,
             CASE WHEN n % 500 = 2 THEN 1 END
@@ -256,6 +258,11 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "ranges that are free": (campaigns.CLAIM_RANGES, "bulk", 1, 3),
     "a range that goes on": (campaigns.MOVE_RANGE, DIGEST, 1, 1, 1, 1, 2, 1),
     "a range that ends": (campaigns.DROP_RANGE, DIGEST, 1),
+    "what is asked of messages that are out": (withdrawals.ASK, [DIGEST], [1], [1], [0], [0], [0], [b""]),
+    "what waits to be withdrawn": (withdrawals.WAITING, [DIGEST]),
+    "what is due to be withdrawn": (withdrawals.CLAIM, 1, 2, 3),
+    "what is withdrawn later": (withdrawals.PUT_OFF, [DIGEST], [0], [1], [1]),
+    "what is withdrawn": (withdrawals.END, [DIGEST], [0]),
     "a schedule": (schedules.GET, 1, "s1"),
     "a page of schedules": (schedules.PAGE, 1, "", 50),
     "schedules that are due": (schedules.DUE, 100, 50),

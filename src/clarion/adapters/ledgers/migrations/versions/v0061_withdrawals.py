@@ -51,6 +51,7 @@ _SQLITE = (
     "DROP TABLE operations_before",
     "CREATE INDEX operations_tenant ON operations (tenant, id)",
     "CREATE INDEX operations_unfinished ON operations (tenant, id) WHERE finished_at IS NULL",
+    "CREATE INDEX operations_files ON operations (file_until) WHERE file_until IS NOT NULL",
 )
 _POSTGRESQL = (
     f"ALTER TABLE operations DROP CONSTRAINT kind_known, ADD CONSTRAINT kind_known CHECK ({_KINDS})",
