@@ -15,6 +15,7 @@ import pytest
 from bench.server import Server, free_port
 from bench.wire import Api
 from tests.architecture.source_tree import ROOT
+from tests.needs import DEEP
 
 HOW_TOS = [
     "digests",
@@ -38,6 +39,7 @@ PAGES = [
             "send-to-chat",
             "send-webhooks",
             "translate-templates",
+            *(["tell-a-team"] if DEEP else []),
         )
     ),
 ]

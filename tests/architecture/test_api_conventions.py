@@ -30,10 +30,12 @@ NOT_YET: dict[str, dict[str, str]] = {
         "DELETE /v1/dead-letters/events/{event}": "it never changes before it is gone",
         "DELETE /v1/quarantine/{quarantine_id}": "it never changes before it is gone",
         "DELETE /v1/sms-guard/blocks/{block_id}": "it never changes before it is gone",
+        "PUT /v1/objects/{type}/{object_id}/members/{user_id}": _WHOLE,
         "PUT /v1/topics/{key}/subscriptions/{user_id}": _WHOLE,
         "PUT /v1/translations/{locale}": "it is about many drafts, each of which is checked by itself",
     },
     "what_is_written_can_be_read": {
+        "PUT /v1/objects/{type}/{object_id}/members/{user_id}": "the list of members shows it",
         "PUT /v1/topics/{key}/subscriptions/{user_id}": "the list of subscriptions shows it",
         "PUT /v1/users/{user_id}/preferences/categories/{key}": "it is a part of the preferences",
     },

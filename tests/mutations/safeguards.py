@@ -235,6 +235,41 @@ BLOCKS = (
         "for key in (topic,)]",
         "tests/unit/flow/test_topics.py:subscribed_above",
     ),
+    Safeguard(
+        "an object has nobody above it, whatever dots are in its id",
+        "rules/topics.py",
+        "if is_object_key(key):",
+        "if not key:",
+        "tests/unit/flow/test_objects.py:choose_for_what_comes",
+    ),
+    Safeguard(
+        "an object without channels has no message of its own",
+        "flow/groups.py",
+        "and itself.profile.contacts:",
+        "and itself.no:",
+        "tests/unit/flow/test_objects.py:no_message_of_its_own",
+    ),
+    Safeguard(
+        "an override wins over whose turn it is",
+        "rules/rotas.py",
+        "if one.starts_at <= now < one.ends_at:",
+        "if not one:",
+        "tests/unit/flow/test_objects.py:an_override_wins",
+    ),
+    Safeguard(
+        "who is gone has no turn",
+        "rules/rotas.py",
+        "(one for one in in_order if one in there)",
+        "in_order",
+        "tests/unit/flow/test_objects.py:an_override_wins",
+    ),
+    Safeguard(
+        "handovers are counted by the calendar",
+        "rules/rotas.py",
+        "return instant_of_clock(wall, rota.timezone)",
+        'return instant_of_clock(wall, "UTC")',
+        "tests/property/test_rules_rotas.py:follow_one_another",
+    ),
 )
 
 _SIGNALS = "tests/unit/flow/test_signals.py"

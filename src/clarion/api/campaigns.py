@@ -52,7 +52,7 @@ class CampaignBody(Value, frozen=True, kw_only=True, omit_defaults=False):
     name: str | None = None
     workflow: Annotated[str, msgspec.Meta(min_length=1)]
     audience: Audience
-    """Who gets it: `{"topic": ...}`, `{"segment": ...}`, or `{"user_ids": [...]}` with at most 10,000 ids. A topic or segment means its
+    """Who gets it: `{"topic": ...}`, `{"segment": ...}`, `{"object": {"type": ..., "id": ...}}`, or `{"user_ids": [...]}` with at most 10,000 ids. A topic, segment or object means its
     members when they are planned."""
     data: dict[str, Any] = {}
     """The data of its event: a JSON object."""
@@ -261,11 +261,12 @@ def _campaign(body: CampaignBody) -> Campaign:
 
 
 def _check_audience(audience: Audience) -> None:
-    if sum(one is not None for one in (audience.topic, audience.segment, audience.user_ids)) != 1:
-        raise InvalidInput("name one of `topic`, `segment` and `user_ids`.", pointer="#/audience")
-    for name, key in (("topic", audience.topic), ("segment", audience.segment)):
+    groups = {"topic": audience.topic, "segment": audience.segment, "object": audience.object}
+    if sum(one is not None for one in (*groups.values(), audience.user_ids)) != 1:
+        raise InvalidInput("name one of `topic`, `segment`, `object` and `user_ids`.", pointer="#/audience")
+    for name, key in groups.items():
         if key is not None:
-            validation.check_key(key, f"#/audience/{name}")
+            validation.check_group(key, f"#/audience/{name}")
     if audience.user_ids is None:
         return
     ids = audience.user_ids

@@ -22,6 +22,7 @@ from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
 from clarion.errors import InvalidInput, NotFound, UnknownName, UnknownReference, UserUnreadable
 from clarion.model.ids import MessageId, UserNo, parse_id
+from clarion.model.recipient_object import ObjectName
 from clarion.model.setup import Scope
 from clarion.model.user import User
 from clarion.ports import terms
@@ -232,10 +233,11 @@ def _subject(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteH
     _, parameter = handler.opt["one"]
     if kind == "tenant":
         return Subject(tenant=connection.auth.tenant, kind=kind, key="")
+    key = connection.path_params[parameter]
     return Subject(
         tenant=connection.auth.tenant,
         kind=kind,
-        key=connection.path_params[parameter],
+        key=ObjectName(type=connection.path_params["type"], id=key).key if kind == "object" else key,
         version=connection.query_params.get("version"),
     )
 

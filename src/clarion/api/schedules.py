@@ -37,8 +37,8 @@ class ScheduleBody(Value, frozen=True, kw_only=True, omit_defaults=False):
     name: str | None = None
     workflow: Annotated[str, msgspec.Meta(min_length=1)]
     recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)]
-    """User ids, `{"user_id": ...}`, `{"topic": ...}` or `{"segment": ...}`. A topic or a segment means those who are its members
-    when the schedule occurs."""
+    """User ids, `{"user_id": ...}`, `{"topic": ...}`, `{"segment": ...}` or `{"object": {"type": ..., "id": ...}}`. A topic, a segment or
+    an object means those who are its members when the schedule occurs."""
     data: dict[str, Any] = {}
     """The data of each event: a JSON object."""
     lane: Lane | None = None

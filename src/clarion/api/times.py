@@ -19,19 +19,24 @@ LAST = Instant(253_402_300_799_999)
 """9999-12-31T23:59:59.999Z"""
 
 
-def instant(moment: datetime) -> Instant:
+def instant(time: datetime) -> Instant:
     """Milliseconds of an aware time. What an offset moves beyond the calendar is its first or last one."""
-    return min(max(Instant(round(moment.timestamp() * 1000)), FIRST), LAST)
+    return min(max(Instant(round(time.timestamp() * 1000)), FIRST), LAST)
 
 
-def instant_or_none(moment: datetime | None) -> Instant | None:
+def instant_or_none(time: datetime | None) -> Instant | None:
     """The same for what may be missing."""
-    return None if moment is None else instant(moment)
+    return None if time is None else instant(time)
+
+
+def moment(at: Instant) -> datetime:
+    """The aware time, as a body holds it."""
+    return datetime.fromtimestamp(at / 1_000, UTC)
 
 
 def moment_or_none(at: Instant | None) -> datetime | None:
-    """The aware time of what may be missing, as a body holds it."""
-    return None if at is None else datetime.fromtimestamp(at / 1_000, UTC)
+    """The same for what may be missing."""
+    return None if at is None else moment(at)
 
 
 def instant_of(text: str | None, parameter: str) -> Instant | None:

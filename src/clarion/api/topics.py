@@ -13,12 +13,13 @@ from clarion.api.conditions import ADDS, one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import READ, SEND, Caller, Parts, PathUser, names_of
 from clarion.api.merging import merge
-from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.references import NEIGHBOURS, suggest
-from clarion.errors import NotFound, UnknownName, UnknownReference
+from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
+from clarion.api.references import NEIGHBOURS, users_named
+from clarion.errors import NotFound, UnknownName
 from clarion.flow.intake.recipients import CREATE_TOPIC
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import UserNo
+from clarion.model.recipient_object import OBJECTS_END, is_object_key
 from clarion.model.topic import Topic
 from clarion.model.user import DigestFrequency, PreferenceSet, Value
 from clarion.ports import terms
@@ -76,6 +77,10 @@ class Subscribers(Value, frozen=True, kw_only=True):
 
     user_ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
+    def placed(self) -> list[tuple[str, str]]:
+        """Each with its pointer."""
+        return [(user_id, f"#/user_ids/{index}") for index, user_id in enumerate(self.user_ids)]
+
 
 class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     """How many users were added."""
@@ -94,7 +99,7 @@ async def list_topics(
     caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[TopicView]:
     """All topics by key."""
-    found = await parts.ledger.topics.page(caller.tenant, cursor.after(""), limit)
+    found = await parts.ledger.topics.page(caller.tenant, cursor.after(OBJECTS_END), limit)
     return Page(
         items=[_view(parts, caller, one) for one in found],
         next_cursor=cursor.to(found[-1].key) if len(found) == limit else None,
@@ -129,8 +134,8 @@ async def patch_topic(key: str, data: dict[str, Any], caller: Caller, parts: Par
 @delete("/{key:str}", opt=SEND)
 async def delete_topic(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a topic and its subscriptions. The users stay."""
-    if not await parts.services.topics.delete(caller.tenant, key):
-        raise await _missing(parts, caller, key)
+    await _topic(parts, caller, key)
+    await parts.services.topics.delete(caller.tenant, key)
 
 
 @get("/{key:str}/subscriptions", opt=READ)
@@ -139,28 +144,14 @@ async def list_subscribers(
 ) -> Page[Subscriber]:
     """Who is subscribed."""
     await _topic(parts, caller, key)
-    numbers = await parts.ledger.topics.members(caller.tenant, key, UserNo(cursor.after(0)), limit)
-    names = await names_of(parts, set(numbers))
-    return Page(
-        items=[Subscriber(user_id=names[no]) for no in numbers if no in names],
-        next_cursor=cursor.to(numbers[-1]) if len(numbers) == limit else None,
-    )
+    return await subscribers_page(parts, caller, key, cursor, limit)
 
 
 @post("/{key:str}/subscriptions", opt=SEND | ADDS, status_code=200)
 async def subscribe(key: str, data: Subscribers, caller: Caller, parts: Parts) -> Subscribed:
     """Subscribe users to a topic. Both must exist."""
     await _topic(parts, caller, key)
-    found = await parts.ledger.users.find(caller.tenant, data.user_ids)
-    unknown = [
-        UnknownName("user", user_id, f"#/user_ids/{index}", CREATE_USER)
-        for index, user_id in enumerate(data.user_ids)
-        if user_id not in found
-    ]
-    if unknown:
-        error = UnknownReference(unknown)
-        await suggest(parts.ledger.directory, caller.tenant, (error,))
-        raise error
+    found = await users_named(parts.ledger, caller.tenant, data.placed(), CREATE_USER)
     numbers = [user.no for user in found.values()]
     return Subscribed(added=await parts.services.topics.subscribe(caller.tenant, key, numbers))
 
@@ -176,13 +167,25 @@ async def subscribe_one(key: str, person: PathUser, caller: Caller, parts: Parts
 @delete("/{key:str}/subscriptions/{user_id:str}", opt=SEND)
 async def unsubscribe(key: str, person: PathUser, caller: Caller, parts: Parts) -> None:
     """Remove one subscription."""
+    await _topic(parts, caller, key)
     if not await parts.services.topics.unsubscribe(caller.tenant, key, person.no):
-        await _topic(parts, caller, key)
         raise NotFound(f"{person.id!r} is not subscribed to {key!r}.")
 
 
+async def subscribers_page(
+    parts: ApiParts, caller: Identity, key: str, cursor: At, limit: int
+) -> Page[Subscriber]:
+    """The subscribers of a topic, or the members of an object, by number."""
+    numbers = await parts.ledger.topics.members(caller.tenant, key, UserNo(cursor.after(0)), limit)
+    names = await names_of(parts, set(numbers))
+    return Page(
+        items=[Subscriber(user_id=names[no]) for no in numbers if no in names],
+        next_cursor=cursor.to(numbers[-1]) if len(numbers) == limit else None,
+    )
+
+
 async def _topic(parts: ApiParts, caller: Identity, key: str) -> Topic:
-    found = await parts.ledger.directory.topic(caller.tenant, key)
+    found = None if is_object_key(key) else await parts.ledger.directory.topic(caller.tenant, key)
     if found is None:
         raise await _missing(parts, caller, key)
     return found

@@ -124,7 +124,7 @@ async def list_users(
     caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START, reserved: bool = False
 ) -> Page[UserView]:
     """All users, newest first. `reserved`: also those that Clarion made for itself, whose ids begin with `$`: the tenant's own,
-    and those to whom addresses belong that were only verified or typed in for a test."""
+    those of objects, and those to whom addresses belong that were only verified or typed in for a test."""
     before = UserNo(cursor.after(0)) if cursor else None
     found = await parts.ledger.users.page(caller.tenant, before, limit, reserved=reserved)
     following = cursor.to(found[-1].no) if len(found) == limit else None

@@ -9,6 +9,7 @@ import typer
 from clarion.cli.assignments import EventData, event_data
 from clarion.cli.documents import Changes, Yes, report
 from clarion.cli.messages import Limit
+from clarion.cli.objects import named as object_named
 from clarion.cli.options import Connect, IfMatch, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Send one workflow to a whole audience, at a pace.")
@@ -76,6 +77,9 @@ def create(
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Key of the workflow.")],
     topic: Annotated[str | None, typer.Option(help="The audience: the members of this topic.")] = None,
     segment: Annotated[str | None, typer.Option(help="The audience: the users in this segment.")] = None,
+    of_object: Annotated[
+        str | None, typer.Option("--object", metavar="TYPE/ID", help="The audience: a team, a room.")
+    ] = None,
     to: Annotated[
         list[str] | None, typer.Option("--to", help="The audience: a user; may be repeated.")
     ] = None,
@@ -104,7 +108,12 @@ def create(
     """
     body: dict[str, Any] = {
         "workflow": workflow,
-        "audience": {"topic": topic, "segment": segment, "user_ids": to},
+        "audience": {
+            "topic": topic,
+            "segment": segment,
+            "object": None if of_object is None else object_named(of_object),
+            "user_ids": to,
+        },
         "name": name,
         "rate_per_s": rate,
         "test_share": test_share,

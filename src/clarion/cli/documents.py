@@ -50,6 +50,17 @@ class Noun(NamedTuple):
     """What deleting one takes along for good; a person is asked before."""
     writable: Callable[[dict[str, Any]], dict[str, Any]] = dict
     """What `show` prints, without what only the server can say: so it can be stored again."""
+    key_parts: int = 1
+    """How many names make a key, with `/` between them."""
+
+    def at(self, key: str) -> str:
+        """The path of one."""
+        from clarion.cli.client import segment
+
+        names = key.split("/", self.key_parts - 1)
+        if len(names) < self.key_parts:
+            raise typer.BadParameter(f"write the KEY of one like {self.example}, not {key!r}")
+        return "/".join(["/v1", self.path, *map(segment, names)])
 
 
 def add(program: typer.Typer, noun: Noun) -> None:
@@ -66,6 +77,8 @@ def add(program: typer.Typer, noun: Noun) -> None:
         ("edit", commands.edit, f"Open a {noun.one} in $EDITOR; store what you saved.", [noun.example]),
         ("delete", commands.delete, f"Delete a {noun.one}.", [noun.example]),
     ):
+        if verb == "list" and noun.key_parts > 1:
+            continue  # What to list is named by the first part.
         lines = [f"  clarion {noun.path} {verb} {one}".rstrip() for one in examples]
         text = "\n".join([f"{said}\n\n\b", "Examples:" if len(lines) > 1 else "Example:", *lines])
         program.command(verb, help=text)(connected(command))
@@ -92,7 +105,7 @@ class DocumentCommands:
         """One of them."""
         from clarion.cli import output
 
-        output.as_json(connect().get(self._at(key)))
+        output.as_json(connect().get(self._noun.at(key)))
 
     def create(
         self,
@@ -105,7 +118,7 @@ class DocumentCommands:
     ) -> None:
         """A new one."""
         body = (self._noun.writable(read(file)) if file else {}) | assigned(changes or ())
-        answer = connect().call("PUT", self._at(key), body, {"if-none-match": "*"})
+        answer = connect().call("PUT", self._noun.at(key), body, {"if-none-match": "*"})
         report(answer, f"{key} is created.", json=json)
 
     def set(
@@ -114,7 +127,9 @@ class DocumentCommands:
         """The whole document anew."""
         from clarion.cli.client import matching
 
-        answer = connect().call("PUT", self._at(key), self._noun.writable(read(file)), matching(if_match))
+        answer = connect().call(
+            "PUT", self._noun.at(key), self._noun.writable(read(file)), matching(if_match)
+        )
         report(answer, f"{key} is stored.", json=json)
 
     def update(
@@ -131,7 +146,7 @@ class DocumentCommands:
 
         if not changes:
             raise typer.BadParameter("give at least one change with --set NAME=VALUE")
-        answer = connect().call("PATCH", self._at(key), assigned(changes), matching(if_match))
+        answer = connect().call("PATCH", self._noun.at(key), assigned(changes), matching(if_match))
         report(answer, f"{key} is changed.", json=json)
 
     def edit(self, key: Key, *, connect: Connect, json: Json = False) -> None:
@@ -139,12 +154,12 @@ class DocumentCommands:
         from clarion.cli.client import matching
 
         client = connect()
-        document, etag = client.tagged(self._at(key))
+        document, etag = client.tagged(self._noun.at(key))
         changes = patch(document, edited(document, key))
         if not changes:
             report(document, "Nothing was changed.", json=json)
         else:
-            answer = client.call("PATCH", self._at(key), changes, matching(etag))
+            answer = client.call("PATCH", self._noun.at(key), changes, matching(etag))
             report(answer, f"{key} is changed.", json=json)
 
     def delete(self, key: Key, yes: Yes = False, if_match: IfMatch = None, *, connect: Connect) -> None:
@@ -153,13 +168,8 @@ class DocumentCommands:
 
         if self._noun.destroys and not yes:
             typer.confirm(f"Delete {key} and {self._noun.destroys}? This cannot be undone.", abort=True)
-        connect().call("DELETE", self._at(key), None, matching(if_match))
+        connect().call("DELETE", self._noun.at(key), None, matching(if_match))
         report({}, f"{key} is deleted.", json=False)
-
-    def _at(self, key: str) -> str:
-        from clarion.cli.client import segment
-
-        return f"/v1/{self._noun.path}/{segment(key)}"
 
 
 def edited(document: dict[str, Any], name: str) -> dict[str, Any]:

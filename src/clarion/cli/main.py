@@ -29,6 +29,7 @@ from clarion.cli import (
     live,
     messages,
     migrate,
+    objects,
     operations,
     pages,
     preferences,
@@ -143,6 +144,7 @@ program.add_typer(preferences.program, name="preferences")
 program.add_typer(pages.program, name="pages")
 program.add_typer(consents.program, name="consents")
 program.add_typer(topics.program, name="topics")
+program.add_typer(objects.program, name="objects")
 program.add_typer(live.program, name="live")
 program.add_typer(suppressions.program, name="suppressions")
 program.add_typer(setup.workflows, name="workflows")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from clarion.cli.assignments import EventData, event_data
+from clarion.cli.objects import named as object_named
 from clarion.cli.options import Connect, Json, connected
 
 
@@ -17,6 +18,12 @@ def trigger(
     topic: Annotated[list[str] | None, typer.Option("--topic", help="A topic; may be repeated.")] = None,
     segments: Annotated[
         list[str] | None, typer.Option("--segment", help="A segment; may be repeated.")
+    ] = None,
+    objects: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object", metavar="TYPE/ID", help="A team, a room, whoever is on duty; may be repeated."
+        ),
     ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Create users of --to that do not exist yet.")
@@ -62,6 +69,7 @@ def trigger(
       clarion trigger order-shipped --to ada --data '{"order": "A-1042", "carrier": "DHL"}'
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
       clarion trigger flash-sale --segment pros --set percent=0.2 --dry-run
+      clarion trigger alert --object rota/payments --set text='Disk full' --dry-run
       clarion trigger otp --to ada --set code=493021 --dry-run
       clarion trigger welcome --to zoe --create
       clarion trigger flash-sale --topic readers --send-at-local 2030-06-01T09:00
@@ -74,11 +82,12 @@ def trigger(
             *({"user_id": name, "create": True} if create else name for name in to or ()),
             *({"topic": key} for key in topic or ()),
             *({"segment": key} for key in segments or ()),
+            *({"object": object_named(key)} for key in objects or ()),
         ],
         "data": event_data(data, given or ()),
     }
     if not body["recipients"]:
-        raise typer.BadParameter("give at least one recipient with --to, --topic or --segment")
+        raise typer.BadParameter("give at least one recipient with --to, --topic, --segment or --object")
     more = {
         "lane": lane,
         "expires_at": expires_at,

@@ -140,4 +140,6 @@ def _audience(audience: Audience) -> str:
         return f"topic {audience.topic}"
     if audience.segment is not None:
         return f"segment {audience.segment}"
+    if audience.object is not None:
+        return str(audience.object)
     return f"a list of {len(audience.user_ids or ()):,}"

@@ -148,6 +148,7 @@ VERDICTS = {
     ("ladder", "always"): "Always sent, outside the ladder",
     ("frequency_cap", "below_cap"): "Below the frequency cap: {count} of {limit}",
     ("frequency_cap", "frequency_cap"): "Frequency cap reached ({limit})",
+    ("rota", "on_duty"): "On duty by the rota of {object} until {until}",
     ("dedupe", "keyed"): "Looked for an earlier message with the same key",
     ("dedupe", "key_missing"): "The data has no key to find duplicates by",
     ("dedupe", "whole_workflow"): "Looked for an earlier message of this workflow",

@@ -1,21 +1,25 @@
-"""Groups of users that events go to: topics and segments, page by page, as of every write that was answered before."""
+"""Groups of users that events go to: topics, segments and objects, page by page, as of every write that was answered before."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context
 
 import structlog
+from msgspec.structs import replace
 
 from clarion.flow.ledger import Ledger
 from clarion.model.audience import CheckedSegment, Segment
-from clarion.model.event import Group
+from clarion.model.event import Event, Group
 from clarion.model.ids import NO_USER, TenantId, UserNo
+from clarion.model.recipient_object import OnDuty, is_object_key, object_name
+from clarion.model.rota import Duty, Rota
 from clarion.model.setup import Tenant
 from clarion.ports.clock import Clock
 from clarion.rules.audience import condition
 from clarion.rules.expressions import ExpressionError
+from clarion.rules.rotas import on_duty
 from clarion.rules.topics import lineage
 
 log = structlog.get_logger(__name__)
@@ -66,6 +70,8 @@ class Groups:
         self, tenant: TenantId, group: Group, after: UserNo, limit: int
     ) -> Sequence[UserNo] | None:
         """The members of a group behind this one, in order of number. None: they are not known yet, ask again later."""
+        if is_object_key(group.topic):
+            return await self._of_object(tenant, group.topic, after, limit)
         if group.topic:
             return await self._subscribers(tenant, group.topic, after, limit)
         if after == NO_USER:
@@ -79,20 +85,53 @@ class Groups:
         return await self._ledger.segments.members(tenant, group.segment, after, limit)
 
     async def subscribers(self, tenant: TenantId, topic: str) -> int | None:
-        """How many people get what goes to a topic; None: it is gone."""
+        """How many get what goes to a topic, or to an object; None: it is gone."""
         keys = [*lineage(topic)]
         found = [await self._ledger.directory.topic(tenant, key) for key in keys]
         if found[0] is None:
             return None
         peopled = [one for one in found if one is not None and one.members]
-        if len(peopled) < 2:
+        if len(peopled) < 2 and not is_object_key(topic):
             return sum(one.members for one in peopled)
         number, after = 0, NO_USER
-        while page := await self._subscribers(tenant, topic, after, COUNTED_AT_ONCE):
+        while page := await self.page(tenant, Group(topic=topic), after, COUNTED_AT_ONCE):
             number, after = number + len(page), page[-1]
         return number
+
+    async def on_duty(self, tenant: TenantId, topics: Iterable[str]) -> Mapping[UserNo, OnDuty]:
+        """Whom the rotas of objects, which are among these topics, choose now."""
+        keys = [key for key in topics if is_object_key(key)]
+        found = await self._ledger.users.find(tenant, keys) if keys else {}
+        chosen = {}
+        for key, user in found.items():
+            if user.profile.rota is not None and (duty := await self.duty(user.profile.rota)) is not None:
+                name = object_name(key)
+                chosen[duty.user] = OnDuty(object=name, until=duty.until, override=duty.override)
+        return chosen
+
+    async def duty(self, rota: Rota) -> Duty | None:
+        """Who of a rota is on duty now; who was deleted has no turn."""
+        return on_duty(rota, self._clock.now(), await self._ledger.users.get(list(rota.users())))
+
+    async def _of_object(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
+        """Its members, or who is on duty by its rota; and the object itself when it has channels of its own."""
+        itself = (await self._ledger.users.find(tenant, [key])).get(key)
+        rota = None if itself is None else itself.profile.rota
+        if rota is None:
+            found = {*await self._ledger.topics.members(tenant, key, after, limit)}
+        else:
+            duty = await self.duty(rota)
+            found = set() if duty is None else {duty.user}
+        if itself is not None and itself.profile.contacts:
+            found.add(itself.no)
+        return sorted(no for no in found if no > after)[:limit]
 
     async def _subscribers(self, tenant: TenantId, topic: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         """Those of the topic and of all above it, each once."""
         pages = [await self._ledger.topics.members(tenant, key, after, limit) for key in lineage(topic)]
         return pages[0] if len(pages) == 1 else sorted({no for page in pages for no in page})[:limit]
+
+
+def for_member(event: Event, no: UserNo, duties: Mapping[UserNo, OnDuty]) -> Event:
+    """The event as it is for one of those it reaches: it says so when that is who is on duty."""
+    return replace(event, on_duty=duties[no]) if no in duties else event

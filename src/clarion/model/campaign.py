@@ -9,6 +9,7 @@ import msgspec
 
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo
+from clarion.model.recipient_object import ObjectName
 from clarion.model.user import Value
 
 
@@ -38,8 +39,15 @@ class Audience(Value, frozen=True, kw_only=True):
     """The members of a topic."""
     segment: str | None = None
     """The users in a segment."""
+    object: ObjectName | None = None
+    """The members of an object, or who is on duty, and its own channels."""
     user_ids: tuple[str, ...] | None = None
     """These users."""
+
+    @property
+    def topic_key(self) -> str | None:
+        """The topic, or that of the object."""
+        return self.topic if self.object is None else self.object.key
 
 
 class Campaign(Value, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message, Run
+from clarion.model.recipient_object import OnDuty
 from clarion.model.status import Reason, Status
 
 EMPTY_DATA = msgspec.Raw(b"{}")
@@ -67,6 +68,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It is a digest, of so many events."""
     campaign: bool = False
     """It is that of a campaign, which may be paused."""
+    on_duty: OnDuty | None = None
+    """It reaches whom it is planned for because of a rota. Never said by an entry in a log."""
 
     @property
     def groups(self) -> tuple[Group, ...]:

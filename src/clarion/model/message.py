@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     rule: str
     """`preferences`, `suppression`, `contact`, `quiet_hours`, `send_window`, `frequency_cap`, `dedupe`,
-    `collapse`, `thread`, `channel_choice`, `endpoint`, `ladder`, `expiry`, `profile`, `critical`, `schedule`, `cancellation`."""
+    `collapse`, `thread`, `rota`, `channel_choice`, `endpoint`, `ladder`, `expiry`, `profile`, `critical`, `schedule`, `cancellation`."""
     result: str
     """`allow`, `defer`, `stop`, `skip`."""
     reason: str

@@ -38,7 +38,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     name: str = ""
     workflow: str
     recipients: tuple[str | Recipient, ...]
-    """User ids, `{"user_id": ...}` or `{"topic": ...}`; a topic means its members at that time."""
+    """User ids, users, topics, segments and objects; groups mean their members at that time."""
     data: dict[str, Any] = {}
     """The data of each event, beside what the workflow's templates need."""
     lane: Lane | None = None

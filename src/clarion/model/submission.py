@@ -10,22 +10,30 @@ from clarion.model.channel import Lane
 from clarion.model.event import EMPTY_DATA
 from clarion.model.ids import EventId, Instant
 from clarion.model.live_update import LiveUpdate
+from clarion.model.recipient_object import ObjectName
 from clarion.model.user import Value
 
 
 class Recipient(Value, frozen=True, kw_only=True):
-    """A user (updated with the other fields), a topic or a segment: exactly one of the three."""
+    """A user (updated with the other fields), a topic, a segment or an object: exactly one of the four."""
 
     user_id: str | None = None
     create: bool = False
     """Create the user if the id does not exist. Otherwise an unknown id is refused."""
     topic: str | None = None
     segment: str | None = None
+    object: ObjectName | None = None
+    """A team, a chat room, whoever is on duty."""
     email: str | None = None
     phone: str | None = None
     locale: str | None = None
     timezone: str | None = None
     attributes: dict[str, Any] | None = None
+
+    @property
+    def topic_key(self) -> str | None:
+        """The topic, or that of the object."""
+        return self.topic if self.object is None else self.object.key
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from clarion.model.consent import ConsentRecord, ConsentState
 from clarion.model.device import Device
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.rota import Rota
 
 LONGEST_S = 10 * 366 * 86_400
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
@@ -146,6 +147,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
     """Set through `ports.ledger.Devices` only, as endpoints. Those registered first come first."""
     consents: tuple[ConsentState, ...] = ()
     """What follows from the user's consent records: set by whoever adds one, in the same transaction."""
+    rota: Rota | None = None
+    """Of an object whose members take turns."""
 
     def endpoint(self, id: bytes) -> Endpoint | None:
         """The endpoint with this id."""

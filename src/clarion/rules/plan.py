@@ -15,6 +15,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, UserNo, id_text, message_id, part_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run, Verdict, packed
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
+from clarion.model.recipient_object import OnDuty
 from clarion.model.run import CallResult, RunRow, RunState, StepAnswer, Wake
 from clarion.model.setup import (
     ATTENTION,
@@ -197,6 +198,8 @@ class _Draft:
         self._hash = hash
         self._keys = None if _keyless(workflow) else EventKeys(event, workflow, user.no, hash)
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
+        if event.on_duty is not None:
+            self._remarks = (*self._remarks, _turn(event.on_duty))
         self._channels: list[ChannelDecision] = []
         self._messages: list[Message] = []
         self._places: dict[MessageId, str] = {}
@@ -721,6 +724,16 @@ def _remarks(workflow: Workflow, keys: EventKeys) -> Verdicts:
         for rule, pointer, window_s in pointers
         if pointer is not None
     )
+
+
+def _turn(on_duty: OnDuty) -> Verdict:
+    """Why the event came to this user and no other member of the rota."""
+    inputs: dict[str, object] = {
+        "object": str(on_duty.object),
+        "until": rfc3339(on_duty.until),
+        "override": on_duty.override,
+    }
+    return Verdict(rule="rota", result="allow", reason="on_duty", inputs=inputs)
 
 
 @lru_cache(maxsize=1_024)

@@ -14,6 +14,7 @@ import msgspec
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import PHONES, Channel
 from clarion.model.device_address import plain_device_address, service_of
+from clarion.model.recipient_object import ObjectName, is_object_key
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
 from clarion.model.user import (
@@ -56,11 +57,16 @@ _LOCALE = re.compile(
     r"(?:-(?:[A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*(?:-[A-WY-Za-wy-z0-9](?:-[A-Za-z0-9]{2,8})+)*"
 )
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+_OBJECT_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def check_user_id(user_id: str, pointer: str) -> None:
-    """1 to 255 printable characters, no space around."""
+    """1 to 255 printable characters, no space around; not the user of an object."""
     _check_own_id("user_id", user_id, pointer)
+    if is_object_key(user_id):
+        raise InvalidInput(
+            'this id belongs to an object: name it as {"object": {"type": ..., "id": ...}}.', pointer=pointer
+        )
 
 
 def check_device_id(device_id: str, pointer: str) -> None:
@@ -84,6 +90,24 @@ def check_key(key: str, pointer: str) -> None:
             f"a key has 1 to {KEY_CHARS} letters, digits, `.`, `_`, `:` or `-`, the first a letter or digit.",
             pointer=pointer,
         )
+
+
+def check_object_name(name: ObjectName, pointer: str) -> None:
+    """A type is a key without `.` and `:`, an id like that of a user."""
+    if len(name.type) > KEY_CHARS or not _OBJECT_TYPE.fullmatch(name.type):
+        raise InvalidInput(
+            f"the type of an object has 1 to {KEY_CHARS} letters, digits, `_` or `-`, the first a letter or digit.",
+            pointer=f"{pointer}/type",
+        )
+    _check_own_id("object_id", name.id, f"{pointer}/id")
+
+
+def check_group(named: str | ObjectName, pointer: str) -> None:
+    """The key of a topic or segment, or the name of an object."""
+    if isinstance(named, ObjectName):
+        check_object_name(named, pointer)
+    else:
+        check_key(named, pointer)
 
 
 def check_address(channel: Channel, address: str, pointer: str) -> None:
@@ -281,20 +305,21 @@ def check_countries(countries: Iterable[str], pointer: str, *, others: str = "")
 
 
 def check_recipient(recipient: str | Recipient, place: str) -> None:
-    """A user id, or an object that names exactly one user, topic or segment."""
+    """A user id, or fields that name exactly one user, topic, segment or object."""
     if isinstance(recipient, str):
         check_user_id(recipient, place)
         return
-    for group in ("topic", "segment"):
-        if (key := getattr(recipient, group)) is not None:
-            if recipient != Recipient(**{group: key}):
+    for group in ("topic", "segment", "object"):
+        if (named := getattr(recipient, group)) is not None:
+            if recipient != Recipient(**{group: named}):
                 raise InvalidInput(
-                    f"a recipient is a user, a topic or a segment: give `{group}` alone.", pointer=place
+                    f"a recipient is a user, a topic, a segment or an object: give `{group}` alone.",
+                    pointer=place,
                 )
-            check_key(key, f"{place}/{group}")
+            check_group(named, f"{place}/{group}")
             return
     if recipient.user_id is None:
-        raise InvalidInput("a recipient needs `user_id`, `topic` or `segment`.", pointer=place)
+        raise InvalidInput("a recipient needs `user_id`, `topic`, `segment` or `object`.", pointer=place)
     check_all(_checks_of(recipient, recipient.user_id, place))
 
 

@@ -16,7 +16,13 @@ from clarion.errors import Busy, Conflict, InvalidInput, NotFound, Unavailable, 
 from clarion.flow.campaign_states import opened_campaign, sealed_campaign
 from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.groups import Groups
-from clarion.flow.intake.recipients import CREATE_SEGMENT, CREATE_TOPIC, CREATE_USER, WorkflowTrigger
+from clarion.flow.intake.recipients import (
+    CREATE_OBJECT,
+    CREATE_SEGMENT,
+    CREATE_TOPIC,
+    CREATE_USER,
+    WorkflowTrigger,
+)
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.plan.campaigns import audience_after
@@ -193,13 +199,13 @@ class CampaignService:
         return CampaignPreview(people, len(names), channels, not_sent)
 
     async def size(self, tenant: TenantId, state: CampaignState) -> int | None:
-        """How many people its audience has now; None: its topic is gone."""
+        """How many people its audience has now; None: its topic or object is gone."""
         audience = state.campaign.audience
         if audience.segment is not None:
             return (await self._ledger.segments.counts(tenant, [audience.segment])).get(audience.segment, 0)
-        if audience.topic is None:
+        if audience.topic_key is None:
             return len(state.members)
-        return await self._groups.subscribers(tenant, audience.topic)
+        return await self._groups.subscribers(tenant, audience.topic_key)
 
     async def _audience(self, tenant: TenantId, state: CampaignState) -> AsyncIterator[Sequence[UserNo]]:
         after = NO_USER
@@ -427,10 +433,11 @@ class CampaignService:
         workflow = self._workflow(tenant, campaign)
         trigger = WorkflowTrigger.of(workflow, (), "", listed=True)
         self._schemas.check(tenant, (trigger,), _data(campaign))
-        topic, user_ids, segment = (
+        topic, user_ids, segment, named = (
             campaign.audience.topic,
             campaign.audience.user_ids,
             campaign.audience.segment,
+            campaign.audience.object,
         )
         if segment is not None:
             known = self._groups.segments(tenant)
@@ -442,6 +449,11 @@ class CampaignService:
         if topic is not None:
             if not await self._ledger.directory.topics(tenant, [topic]):
                 raise UnknownReference([UnknownName("topic", topic, "#/audience/topic", CREATE_TOPIC)])
+            return ()
+        if named is not None:
+            if not await self._ledger.directory.topics(tenant, [named.key]):
+                pointer = "#/audience/object"
+                raise UnknownReference([UnknownName("object", str(named), pointer, CREATE_OBJECT)])
             return ()
         users = await self._ledger.users.find(tenant, user_ids or ())
         unknown = [

@@ -10,7 +10,7 @@ import msgspec
 
 from clarion.errors import UnknownReference
 from clarion.flow.coverage import Coverage
-from clarion.flow.groups import Groups
+from clarion.flow.groups import Groups, for_member
 from clarion.flow.intake.recipients import WorkflowIndex, WorkflowTrigger, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
@@ -89,8 +89,11 @@ class DryRuns:
             )
             if setup is None:
                 continue
+            duties = await self._groups.on_duty(tenant, target.topics)
             for user in known_users:
-                plan = partial(self._planned, event, target.workflow, setup[0], setup[2])
+                plan = partial(
+                    self._planned, for_member(event, user.no, duties), target.workflow, setup[0], setup[2]
+                )
                 parts = rehearsed(plan, user, now)
                 for planned in parts if skip_waits else islice(parts, 1):
                     draft.add(planned)

@@ -369,7 +369,7 @@ def _without(these: Recipients, those: Recipients) -> tuple[str | Recipient, ...
 
 
 def _name(one: str | Recipient) -> tuple[str | None, str | None, str | None]:
-    return (one, None, None) if isinstance(one, str) else (one.user_id, one.topic, one.segment)
+    return (one, None, None) if isinstance(one, str) else (one.user_id, one.topic_key, one.segment)
 
 
 def _live_key(one: ActivityAddress) -> str:

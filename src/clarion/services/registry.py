@@ -41,6 +41,7 @@ from clarion.services.lives import LiveService
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
 from clarion.services.number_ranges import NumberRangeService
+from clarion.services.objects import ObjectService
 from clarion.services.operations import OperationRunner
 from clarion.services.preference_pages import PreferencePages
 from clarion.services.previews import Previews
@@ -90,6 +91,7 @@ class Services:
     user_imports: UserImports
     user_exports: UserExports
     topics: TopicService
+    objects: ObjectService
     segments: SegmentService
     suppressions: SuppressionService
     consents: ConsentService
@@ -220,6 +222,7 @@ class Services:
             number_ranges=NumberRangeService(ledger.number_ranges, clock),
             devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
+            objects=ObjectService(users, ledger.topics),
             consents=consents,
             segments=segments,
             user_imports=user_imports,

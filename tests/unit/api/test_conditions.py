@@ -17,6 +17,7 @@ DOCUMENTS = (
     ("/v1/integrations/spare", {"channel": "sms", "provider": "capture"}, {"channel": "sms", "provider": "capture", "weight": 5}),
     ("/v1/users/grace", {"email": "grace@example.com"}, {"locale": "de"}),
     ("/v1/topics/nerds", {"name": "a"}, {"name": "b"}),
+    ("/v1/objects/team/nerds", {"name": "a"}, {"name": "b"}),
 )  # fmt: skip
 WORKFLOW = {
     "category": "orders",

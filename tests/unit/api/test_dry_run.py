@@ -19,6 +19,7 @@ WRITES: tuple[tuple[str, str, Any, str], ...] = (
     ("PUT", "/v1/partials/p", {"source": "a"}, "/v1/partials/p"),
     ("PUT", "/v1/integrations/i", {"channel": "sms", "provider": "capture"}, "/v1/integrations/i"),
     ("PUT", "/v1/topics/n", {"name": "N"}, "/v1/topics/n"),
+    ("PUT", "/v1/objects/team/n", {"name": "N"}, "/v1/objects/team/n"),
     ("PUT", "/v1/users/zoe", {"email": "zoe@example.com"}, "/v1/users/zoe"),
     ("PATCH", "/v1/users/ada", {"locale": "fr"}, "/v1/users/ada"),
     ("PATCH", "/v1/tenant", {"name": "Acme"}, "/v1/tenant"),

@@ -164,7 +164,7 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         (
             {"recipients": [{"email": "ada@example.com"}]},
             "#/recipients/0",
-            "needs `user_id`, `topic` or `segment`",
+            "needs `user_id`, `topic`, `segment` or `object`",
         ),
         ({"recipients": [{"topic": "t", "user_id": "ada"}]}, "#/recipients/0", "give `topic` alone"),
         ({"recipients": [{"user_id": "u", "email": "nope"}]}, "#/recipients/0/email", "ada@example.com"),

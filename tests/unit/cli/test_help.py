@@ -77,6 +77,13 @@ def test_the_commands_are_the_promised_ones():
         + [f"dead-letters {verb}" for verb in ("discard-records", "records", "retry-records")]
         + [f"inbound {verb}" for verb in ("list", "show", "resolve")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
+        + [
+            f"objects {verb}"
+            for verb in (
+                *("add", "create", "delete", "edit", "list", "members", "on-duty", "remove", "set", "show"),
+                "update",
+            )
+        ]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [f"segments {verb}" for verb in ("members", "preview", "status")]
         + [f"secrets {verb}" for verb in ("delete", "list", "set")]

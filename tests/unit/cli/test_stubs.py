@@ -80,7 +80,7 @@ def test_the_options_are_those_of_the_api():
     module: dict = {"__name__": "generated"}
     exec(compile(python.HEAD, "generated.py", "exec"), module)
     assert {"recipients", "data", *module["Options"].__annotations__} == {*Trigger.__struct_fields__}
-    assert {"topic", "segment", *module["User"].__annotations__} == {*Recipient.__struct_fields__}
+    assert {"topic", "segment", "object", *module["User"].__annotations__} == {*Recipient.__struct_fields__}
     for head in (python.HEAD, typescript.HEAD):
         assert all(f'"{lane}"' in head for lane in Lane)
 

@@ -53,6 +53,11 @@ _TOPIC = """
     SELECT name, (SELECT count(*) FROM subscriptions WHERE tenant = $1 AND topic = $2)
     FROM topics WHERE tenant = $1 AND key = $2
 """
+_OBJECT = """
+    SELECT t.name, (SELECT count(*) FROM subscriptions WHERE tenant = $1 AND topic = $2), u.no, u.revision
+    FROM topics AS t LEFT JOIN users AS u ON u.tenant = t.tenant AND u.user_id = t.key
+    WHERE t.tenant = $1 AND t.key = $2
+"""
 _KEY = "SELECT name, scope, expires_at, revoked_at FROM api_keys WHERE tenant = $1 AND id = $2"
 _ENDPOINT = """
     SELECT e."user", e.failing_since, u.revision, s.at, s.reason
@@ -97,6 +102,7 @@ def resource_kinds(
         "tenant_by_key": kind(_TENANT_BY_KEY),
         "user": kind(user),
         "topic": kind(_TOPIC),
+        "object": kind(_OBJECT),
         "key": kind(_KEY),
         "device": kind(_DEVICE),
         "endpoint": kind(_ENDPOINT, key=id_key),

@@ -67,8 +67,21 @@ class Segment(TypedDict):
     segment: str
 
 
-Recipient = str | User | Topic | Segment
-"""A user id, a user, a topic, or a segment."""
+class ObjectName(TypedDict):
+    """What names an object."""
+
+    type: str
+    id: str
+
+
+class Object(TypedDict):
+    """A team, a chat room, or whoever is on duty."""
+
+    object: ObjectName
+
+
+Recipient = str | User | Topic | Segment | Object
+"""A user id, a user, a topic, a segment, or an object."""
 
 
 class Options(TypedDict, total=False):

@@ -86,8 +86,13 @@ export interface User {
   attributes?: Record<string, unknown>;
 }
 
-/** A user id, a user, everybody who subscribes to a topic, or everybody in a segment. */
-export type Recipient = string | User | { topic: string } | { segment: string };
+/** A user id, a user, everybody who subscribes to a topic, everybody in a segment, or an object: a team, a room, whoever is on duty. */
+export type Recipient =
+  | string
+  | User
+  | { topic: string }
+  | { segment: string }
+  | { object: { type: string; id: string } };
 
 /** What else a trigger takes. */
 export interface Options {

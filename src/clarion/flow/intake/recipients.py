@@ -22,6 +22,7 @@ MAX_RECIPIENTS = 1_000
 """Explicit recipients of one event; use a topic or a segment for more."""
 CREATE_USER = 'Create the user first, or name them as {"user_id": ..., "create": true}.'
 CREATE_SEGMENT = "Create the segment first: PUT /v1/segments/{key}."
+CREATE_OBJECT = "Create the object first: PUT /v1/objects/{type}/{object_id}."
 CREATE_TOPIC = "Create the topic first: PUT /v1/topics/{key}."
 TYPES_KEPT = 1_000
 """Types of events whose listeners are remembered."""
@@ -36,7 +37,7 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
     users: tuple[str, ...]
     """User ids, each once."""
     topics: tuple[str, ...] = ()
-    """Topic keys, each once."""
+    """Topic keys, also those of objects, each once."""
     segments: tuple[str, ...] = ()
     """Segment keys, each once."""
     inline: tuple[Recipient, ...] = ()
@@ -60,7 +61,7 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
             )
         inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
         named = (r if isinstance(r, str) else r.user_id for r in recipients)
-        topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
+        topics = (r.topic_key for r in recipients if not isinstance(r, str) and r.topic_key is not None)
         segments = (r.segment for r in recipients if not isinstance(r, str) and r.segment is not None)
         return WorkflowTrigger(
             workflow=workflow,
@@ -100,6 +101,8 @@ class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
             user_id, topic, segment = named.user_id, named.topic, named.segment
             if topic is not None and topic not in topics:
                 yield UnknownName("topic", topic, f"{place}/topic", CREATE_TOPIC)
+            if named.object is not None and named.object.key not in topics:
+                yield UnknownName("object", str(named.object), f"{place}/object", CREATE_OBJECT)
             if segment is not None and segment not in segments:
                 near = match.closest(segment, segments)
                 yield UnknownName("segment", segment, f"{place}/segment", CREATE_SEGMENT, near)
@@ -187,7 +190,7 @@ def _target(
 ) -> WorkflowTrigger:
     if not recipients:
         raise InvalidInput(
-            "No recipients: name at least one user, topic or segment (for a CloudEvent: its subject, or the "
+            "No recipients: name at least one user, topic, segment or object (for a CloudEvent: its subject, or the "
             "workflow's recipients pointer into data).",
             pointer="#/recipients",
         )

@@ -288,7 +288,7 @@ async def audience_after(
     if audience.user_ids is not None:
         first = bisect_right(state.members, after)
         return state.members[first : first + limit]
-    group = Group(topic=audience.topic or "", segment=audience.segment or "")
+    group = Group(topic=audience.topic_key or "", segment=audience.segment or "")
     return await groups.page(tenant, group, after, limit)
 
 

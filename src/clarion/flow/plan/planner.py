@@ -15,7 +15,7 @@ from msgspec import DecodeError
 from clarion.errors import SealBroken, Unavailable
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
-from clarion.flow.groups import Groups
+from clarion.flow.groups import Groups, for_member
 from clarion.flow.lanes import InFlight, Queues, StoredDelivery
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
@@ -223,7 +223,8 @@ class Planner:
         targets = event.users if not spread else tuple(dict.fromkeys((*event.users, *members)))
         if not targets and event.after == NO_USER and not waits:
             draft.nobody(entry, workflow, now)
-        people = ((no, users.get(no) or members.get(no), event) for no in targets)
+        duties = await self._groups.on_duty(event.tenant, event.topics) if spread else {}
+        people = ((no, users.get(no) or members.get(no), for_member(event, no, duties)) for no in targets)
         await self.plan_people(draft, entry, setup, workflow, people, now)
 
     async def plan_people(

@@ -23,6 +23,7 @@ from clarion.testing.ledger_contract.leases import LEASES_CONTRACT
 from clarion.testing.ledger_contract.lives import LIVES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
+from clarion.testing.ledger_contract.objects import OBJECTS_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.quotas import QUOTAS_CONTRACT
@@ -66,6 +67,7 @@ LEDGER_CONTRACT = (
     *CONVERSATIONS_CONTRACT,
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,
+    *OBJECTS_CONTRACT,
     *OPERATIONS_CONTRACT,
     *LIVES_CONTRACT,
     *WITHDRAWALS_CONTRACT,

@@ -47,6 +47,11 @@ def _topic(tables: Tables, tenant: TenantId, key: str) -> Any:
     return None if name is None else (name, len(tables.subscriptions.get((tenant, key), ())))
 
 
+def _object(tables: Tables, tenant: TenantId, key: str) -> Any:
+    topic = _topic(tables, tenant, key)
+    return None if topic is None else (topic, _user(tables, tenant, key))
+
+
 def _key(tables: Tables, tenant: TenantId, key: str) -> Any:
     found = tables.keys.get((tenant, key))
     return None if found is None else (found.name, found.scope, found.expires_at, found.revoked_at)
@@ -129,6 +134,7 @@ KINDS: Mapping[str, Find] = {
     "tenant_by_key": _tenant_by_key,
     "user": _user,
     "topic": _topic,
+    "object": _object,
     "key": _key,
     "device": _device,
     "endpoint": _endpoint,
