@@ -40,6 +40,7 @@ from clarion.model.status import (
     Status,
 )
 from clarion.model.user import Value
+from clarion.model.withdrawal import Withdrawal
 from clarion.rules import withdrawals
 from clarion.rules.explain import RunExplanation, merged
 from clarion.rules.match import closest, nearest
@@ -383,6 +384,8 @@ async def again(parts: ApiParts, caller: Identity, text: str) -> MessageView:
 async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> MessageDetail:
     """Everything about one message."""
     (shown,) = await views_of(parts, [message])
+    # Before the timeline: what came of a withdrawal stands there when it waits no longer.
+    asked = await parts.ledger.withdrawals.waiting([message.id])
     changes = await parts.ledger.records.changes(caller.tenant, message.id)
     timeline = [change_view(change) for change in changes]
     runs = await parts.ledger.plans.runs_of(caller.tenant, message.event_id, message.user)
@@ -394,7 +397,7 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
         problem = wrong.detail
     return MessageDetail(
         **msgspec.structs.asdict(shown),
-        withdrawal=await _withdrawal(parts, message, changes),
+        withdrawal=_withdrawal(asked, changes),
         timeline=timeline,
         attempts=[change for change in timeline if change.outcome not in (None, *MARKS, *TAKEN_BACK)],
         explanation=None if run is None else (await explained(parts, [run], {run.user: shown.user_id}))[0],
@@ -403,8 +406,8 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
     )
 
 
-async def _withdrawal(parts: ApiParts, message: Message, changes: Sequence[Change]) -> WithdrawalView | None:
-    for waiting in await parts.ledger.withdrawals.waiting([message.id]):
+def _withdrawal(asked: Sequence[Withdrawal], changes: Sequence[Change]) -> WithdrawalView | None:
+    for waiting in asked:
         words = "It is being withdrawn." if waiting.sealed is None else "It is being changed."
         return WithdrawalView(result="waiting", at=rfc3339(waiting.asked_at), text=words)
     if (change := withdrawals.result(changes)) is None:
