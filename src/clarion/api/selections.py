@@ -94,11 +94,7 @@ async def retry_messages(data: MessagesRetry, caller: Caller, parts: Parts) -> R
 async def cancel_messages(data: MessagesCancel, caller: Caller, parts: Parts) -> Response[BulkView]:
     """Stop messages that have not started to be sent: these `ids` at once, or as an operation all that match."""
     if data.filter is not None and data.ids is None:
-        where = await _where(parts, caller, data.filter, data.filter.status)
-        return await started(
-            parts,
-            await parts.services.operations.start(caller.tenant, OperationKind.CANCEL_MESSAGES, where),
-        )
+        return await _on_all(parts, caller, OperationKind.CANCEL_MESSAGES, data.filter)
     ids = _ids(data.ids, data.filter)
     errors = await asyncio.gather(*(_canceled(parts, caller, one) for one in ids))
     return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
@@ -109,11 +105,7 @@ async def withdraw_messages(data: MessagesWithdraw, caller: Caller, parts: Parts
     """Take messages back: these `ids` at once, or as an operation all that match. What is not sent is canceled; what is
     out is withdrawn where its channel can do that, soon after: `withdrawal` of each message says what came of it."""
     if data.filter is not None and data.ids is None:
-        where = await _where(parts, caller, data.filter, data.filter.status)
-        return await started(
-            parts,
-            await parts.services.operations.start(caller.tenant, OperationKind.WITHDRAW_MESSAGES, where),
-        )
+        return await _on_all(parts, caller, OperationKind.WITHDRAW_MESSAGES, data.filter)
     ids = _ids(data.ids, data.filter)
     errors = await asyncio.gather(*(_withdrawn(parts, caller, one) for one in ids))
     return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
@@ -125,13 +117,8 @@ async def retried(parts: ApiParts, caller: Identity, data: MessagesRetry) -> Res
     if data.filter is not None and data.ids is None:
         if isinstance(version, int):
             await parts.services.retries.versions(caller.tenant, None, version)  # refuses it, and says why
-        where = await _where(parts, caller, data.filter, data.filter.status)
-        return await started(
-            parts,
-            await parts.services.operations.start(
-                caller.tenant, OperationKind.RETRY_MESSAGES, where, planned=version == "planned"
-            ),
-        )
+        planned = version == "planned"
+        return await _on_all(parts, caller, OperationKind.RETRY_MESSAGES, data.filter, planned=planned)
     ids = _ids(data.ids, data.filter)
     done = await parts.services.retries.retry(caller.tenant, MessageFilter(), ids, len(ids), version)
     left = [(place, one) for place, one in enumerate(ids) if one not in done]
@@ -180,8 +167,25 @@ def _answer(ids: Sequence[MessageId], errors: dict[int, ClarionError]) -> Respon
     return Response(answered(len(ids), errors), status_code=200)
 
 
-async def _where(parts: ApiParts, caller: Identity, chosen: _Filter, status: str | None) -> MessageFilter:
-    user = chosen.user_id
+async def _on_all(
+    parts: ApiParts,
+    caller: Identity,
+    kind: OperationKind,
+    chosen: FailedFilter | WaitingFilter | SentFilter,
+    *,
+    planned: bool = False,
+) -> Response[BulkView]:
+    """An operation on all that match."""
+    where = await _where(parts, caller, chosen)
+    return await started(
+        parts, await parts.services.operations.start(caller.tenant, kind, where, planned=planned)
+    )
+
+
+async def _where(
+    parts: ApiParts, caller: Identity, chosen: FailedFilter | WaitingFilter | SentFilter
+) -> MessageFilter:
+    user, status = chosen.user_id, chosen.status
     return MessageFilter(
         user=None if user is None else (await the_user(parts, caller, user, "#/filter/user_id")).no,
         event_id=None if chosen.event_id is None else _event(chosen.event_id),

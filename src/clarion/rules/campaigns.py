@@ -1,10 +1,12 @@
-"""The pace of a campaign, and who belongs to its test share."""
+"""The pace of a campaign, how far it has come, and who belongs to its test share."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
-from clarion.model.campaign import CampaignRow, CampaignStatus
+from msgspec.structs import replace
+
+from clarion.model.campaign import CampaignPage, CampaignRow, CampaignStatus
 from clarion.model.ids import Instant, UserNo
 
 LEAD_MS = 10_000
@@ -28,6 +30,18 @@ def page_due(row: CampaignRow, rate_per_s: int | None, rank: int, now: Instant) 
     """When the page that begins with this rank is planned."""
     due = paced(row, rate_per_s, rank)
     return now if due is None else max(now, Instant(due - LEAD_MS))
+
+
+def advanced(row: CampaignRow, page: CampaignPage) -> CampaignRow:
+    """The campaign once the page is planned."""
+    return replace(
+        row,
+        after=page.after,
+        rank=row.rank + page.members,
+        due_at=page.due_at,
+        pace_rank=page.pace_rank,
+        pace_at=page.pace_at,
+    )
 
 
 def takes_part(row: CampaignRow, test_share: float | None, user: UserNo) -> bool:

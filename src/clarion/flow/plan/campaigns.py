@@ -42,7 +42,7 @@ from clarion.model.lru import Lru
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
-from clarion.rules.campaigns import members_ahead, paced, page_due, takes_part
+from clarion.rules.campaigns import advanced, members_ahead, paced, page_due, takes_part
 
 log = structlog.get_logger(__name__)
 
@@ -121,14 +121,7 @@ class CampaignClaimer:
                 page = await self._plan_page(row, campaign)
             except GivenUp:
                 return  # Somebody paused or changed it, or this worker was given up.
-            row = replace(
-                row,
-                after=page.after,
-                rank=row.rank + page.members,
-                due_at=page.due_at,
-                pace_rank=page.pace_rank,
-                pace_at=page.pace_at,
-            )
+            row = advanced(row, page)
             await self._priority.turn(row.lane)
 
     async def _plan_range(self, claimed: CampaignRange) -> bool:

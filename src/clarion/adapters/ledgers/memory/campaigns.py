@@ -15,6 +15,7 @@ from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo, WorkerId
 from clarion.model.plan import PlanCommit
 from clarion.model.user_change import UserChange
+from clarion.rules.campaigns import advanced
 
 
 class MemoryCampaigns:
@@ -158,14 +159,7 @@ class MemoryCampaigns:
         tables = self._tables
         if (page := plan.page) is not None:
             row = tables.campaigns[page.id]
-            tables.campaigns[page.id] = replace(
-                row,
-                after=page.after,
-                rank=row.rank + page.members,
-                due_at=page.due_at,
-                pace_rank=page.pace_rank,
-                pace_at=page.pace_at,
-            )
+            tables.campaigns[page.id] = advanced(row, page)
             if page.cut_to is not None:
                 key = (page.id, page.before)
                 tables.campaign_ranges[key] = CampaignRange(
