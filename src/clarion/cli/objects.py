@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from clarion.cli import documents
+from clarion.cli import subscribers as group
 from clarion.cli.messages import Limit
 from clarion.cli.options import Connect, Json, connected
+from clarion.cli.subscribers import Users
 
 program = typer.Typer(no_args_is_help=True, help="Manage teams, rooms and rotas that events go to.")
 
@@ -30,8 +32,6 @@ _NOUN = documents.Noun(
     writable=lambda shown: {name: value for name, value in shown.items() if name not in _OF_SERVER},
 )
 documents.add(program, _NOUN)
-
-Users = Annotated[list[str], typer.Argument(metavar="USER...", help="One or more users.")]
 
 
 @program.command("list")
@@ -77,13 +77,7 @@ def members(key: documents.Key, limit: Limit = 20, *, connect: Connect, json: Js
     Example:
       clarion objects members team/payments
     """
-    from clarion.cli import output
-
-    found = [*connect().pages(_members(key), limit)]
-    if json:
-        output.as_json(found)
-    else:
-        output.table(["user"], ([one["user_id"]] for one in found))
+    group.tell(connect(), _members(key), limit, json=json)
 
 
 @program.command()
@@ -95,8 +89,7 @@ def add(key: documents.Key, users: Users, *, connect: Connect, json: Json = Fals
     Example:
       clarion objects add team/payments ada juergen
     """
-    answer = connect().call("POST", _members(key), {"user_ids": users})
-    documents.report(answer, f"{answer['added']} added to {key}.", json=json)
+    group.add(connect(), _members(key), users, f"added to {key}", json=json)
 
 
 @program.command()
@@ -108,12 +101,7 @@ def remove(key: documents.Key, users: Users, *, connect: Connect) -> None:
     Example:
       clarion objects remove team/payments ada
     """
-    from clarion.cli.client import segment
-
-    client = connect()
-    for user in users:
-        client.call("DELETE", f"{_members(key)}/{segment(user)}")
-    documents.report(None, f"{len(users)} removed from {key}.", json=False)
+    group.remove(connect(), _members(key), users, f"removed from {key}")
 
 
 def named(key: str) -> dict[str, str]:

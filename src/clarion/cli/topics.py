@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from clarion.cli import documents
+from clarion.cli import subscribers as group
 from clarion.cli.messages import Limit
 from clarion.cli.options import Connect, Json, connected
+from clarion.cli.subscribers import Users
 
 program = typer.Typer(no_args_is_help=True, help="Manage topics and their subscribers.")
 
@@ -31,8 +31,6 @@ documents.add(
     ),
 )
 
-Users = Annotated[list[str], typer.Argument(metavar="USER...", help="One or more users.")]
-
 
 @program.command()
 @connected
@@ -43,13 +41,7 @@ def subscribers(key: documents.Key, limit: Limit = 20, *, connect: Connect, json
     Example:
       clarion topics subscribers readers
     """
-    from clarion.cli import output
-
-    found = [*connect().pages(_at(key), limit)]
-    if json:
-        output.as_json(found)
-    else:
-        output.table(["user"], ([one["user_id"]] for one in found))
+    group.tell(connect(), _at(key), limit, json=json)
 
 
 @program.command()
@@ -61,8 +53,7 @@ def subscribe(key: documents.Key, users: Users, *, connect: Connect, json: Json 
     Example:
       clarion topics subscribe readers ada juergen
     """
-    answer = connect().call("POST", _at(key), {"user_ids": users})
-    documents.report(answer, f"{answer['added']} subscribed to {key}.", json=json)
+    group.add(connect(), _at(key), users, f"subscribed to {key}", json=json)
 
 
 @program.command()
@@ -74,12 +65,7 @@ def unsubscribe(key: documents.Key, users: Users, *, connect: Connect) -> None:
     Example:
       clarion topics unsubscribe readers ada
     """
-    from clarion.cli.client import segment
-
-    client = connect()
-    for user in users:
-        client.call("DELETE", f"{_at(key)}/{segment(user)}")
-    documents.report(None, f"{len(users)} unsubscribed from {key}.", json=False)
+    group.remove(connect(), _at(key), users, f"unsubscribed from {key}")
 
 
 def _at(key: str) -> str:
